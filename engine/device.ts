@@ -1,0 +1,95 @@
+// A GPUDevice that the engine opened or was given, with what kernels may know of it. Browser and Node alike.
+import type { AdapterTraits, Profile } from '../kernels/kernel.ts';
+import { fail, TesseraeError } from './errors.ts';
+
+export interface DeviceOptions {
+  /** Kernel profile; by default cpu on a software adapter with subgroups, else simt. */
+  profile?: Profile;
+  /** Raise buffer limits to what the adapter has (default true); false keeps WebGPU's default limits. */
+  raiseLimits?: boolean;
+  /** How to wait for the GPU without spinning; the Node entry gives one for Dawn. */
+  wait?: <T>(promise: Promise<T>) => Promise<T>;
+}
+
+const WANTED = ['subgroups', 'shader-f16', 'timestamp-query', 'chromium-experimental-subgroup-matrix'];
+
+export interface AdapterSummary {
+  readonly vendor: string;
+  readonly architecture: string;
+  readonly description: string;
+  readonly software: boolean;
+}
+
+export class Device {
+  readonly gpu: GPUDevice;
+  readonly traits: AdapterTraits;
+  readonly adapter: AdapterSummary;
+  readonly wait: <T>(promise: Promise<T>) => Promise<T>;
+  readonly #owned: boolean;
+  #failure: TesseraeError | null = null;
+
+  /** Wraps a device; `owned` devices are destroyed by dispose(), one that was passed in never is. */
+  constructor(gpu: GPUDevice, info: GPUAdapterInfo, options: DeviceOptions, owned: boolean) {
+    this.gpu = gpu;
+    this.#owned = owned;
+    this.wait = options.wait ?? ((promise) => promise);
+    const software = isSoftware(info);
+    this.adapter = { vendor: info.vendor, architecture: info.architecture, description: info.description, software };
+    const sizes = info as { subgroupMinSize?: number; subgroupMaxSize?: number };
+    const features = new Set<string>(gpu.features as unknown as Iterable<string>);
+    const min = sizes.subgroupMinSize ?? 0;
+    const max = sizes.subgroupMaxSize ?? 0;
+    this.traits = {
+      profile: options.profile ?? (software && features.has('subgroups') && min === max ? 'cpu' : 'simt'),
+      vendor: info.vendor,
+      subgroupMinSize: min,
+      subgroupMaxSize: max,
+      features,
+      maxWorkgroupStorageBytes: gpu.limits.maxComputeWorkgroupStorageSize,
+      maxWorkgroupInvocations: gpu.limits.maxComputeInvocationsPerWorkgroup,
+    };
+    // Dawn drops a whole submit after a validation error, silently: any uncaptured error ends the work.
+    gpu.addEventListener('uncapturederror', (event) => {
+      const text = (event as GPUUncapturedErrorEvent).error.message;
+      this.#failure ??= new TesseraeError(`GPU error: ${text}`);
+    });
+    void gpu.lost.then((lost) => {
+      if (lost.reason !== 'destroyed') this.#failure ??= new TesseraeError(`GPU device lost: ${lost.message}`);
+    });
+  }
+
+  /** Throws the first error that the GPU reported, if any. */
+  check(): void {
+    if (this.#failure) throw this.#failure;
+  }
+
+  dispose(): void {
+    if (this.#owned) this.gpu.destroy();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+}
+
+function isSoftware(info: GPUAdapterInfo): boolean {
+  if ((info as { isFallbackAdapter?: boolean }).isFallbackAdapter) return true;
+  return /llvmpipe|lavapipe|swiftshader|software|basic render/i.test(`${info.architecture} ${info.description} ${info.device}`);
+}
+
+/** Opens a device on `gpu` (navigator.gpu, or Dawn's through the Node entry). */
+export async function openDevice(gpu: GPU, options: DeviceOptions = {}): Promise<Device> {
+  const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' });
+  if (!adapter) fail('device: no WebGPU adapter found; run `tesserae doctor` to see what is missing');
+  const requiredFeatures = WANTED.filter((f) => adapter.features.has(f)) as GPUFeatureName[];
+  const { maxBufferSize, maxStorageBufferBindingSize } = adapter.limits;
+  const requiredLimits: Record<string, number> =
+    options.raiseLimits === false ? {} : { maxBufferSize, maxStorageBufferBindingSize };
+  const device = await adapter.requestDevice({ label: 'tesserae', requiredFeatures, requiredLimits });
+  return new Device(device, adapter.info, options, true);
+}
+
+/** Uses a device that the application already owns; it is never destroyed here. */
+export function useDevice(gpu: GPUDevice, options: DeviceOptions = {}): Device {
+  return new Device(gpu, gpu.adapterInfo, options, false);
+}

@@ -1,0 +1,120 @@
+// The engine on one device: compiles functions of tensors into replayed programs and keeps variables.
+import type { Device } from './device.ts';
+import { fail, shapeText } from './errors.ts';
+import { Memory, USAGE } from './memory.ts';
+import { Pipelines } from './pipelines.ts';
+import { makePlan, type Plan } from './plan.ts';
+import { checkInput, type Dummies, Replay, type Results } from './replay.ts';
+import { type DType, type HostData, type HostTensor, numel, type Shape, Slab, type Tensor, Variable } from './tensor.ts';
+import { Trace } from './trace.ts';
+
+export type InputTypes = Record<string, DType>;
+type Tensors<I> = { [N in keyof I]: Tensor };
+type HostTensors<I> = { [N in keyof I]: HostTensor };
+type Shapes<I> = { [N in keyof I]: Shape };
+
+/** A function of tensors, planned once for every combination of input shapes and replayed after that. */
+export interface Program<I extends InputTypes, K extends string> {
+  /** What a run at these shapes will cost; allocates nothing. */
+  plan(shapes: Shapes<I>): Plan;
+  /** The recorded calls at these shapes, for the reference interpreter and for printing. */
+  trace(shapes: Shapes<I>): { trace: Trace; outputs: Record<K, Tensor> };
+  run(inputs: HostTensors<I>): Promise<Results<K>>;
+}
+
+export class Engine {
+  readonly device: Device;
+  readonly memory: Memory;
+  readonly #pipelines: Pipelines;
+  readonly #dummies: Dummies;
+  #groups = 0;
+
+  constructor(device: Device) {
+    this.device = device;
+    this.memory = new Memory(device);
+    this.#pipelines = new Pipelines(device);
+    const dummy = (i: number) => this.memory.create(`unused ${i}`, 16, USAGE.STORAGE);
+    this.#dummies = { read: dummy(0), write: [dummy(1), dummy(2), dummy(3)] };
+  }
+
+  /** What has been made on the device so far: flat from the third step of a shape on. */
+  get stats(): { bytes: number; buffers: number; pipelines: number; bindGroups: number } {
+    const { bytes, buffers } = this.memory;
+    return { bytes, buffers, pipelines: this.#pipelines.count, bindGroups: this.#groups };
+  }
+
+  /** A variable in a slab of its own; `data` is written at once. */
+  variable(name: string, shape: Shape, options: { dtype?: DType; data?: HostData; trainable?: boolean } = {}): Variable {
+    const { dtype = 'f32', data, trainable = false } = options;
+    const variable = new Variable(name, shape, new Slab(name, dtype, numel(shape)), 0, trainable);
+    if (data) this.memory.write(variable, data);
+    return variable;
+  }
+
+  write(variable: Variable, data: HostData): void {
+    this.memory.write(variable, data);
+  }
+
+  async read(variable: Variable): Promise<Float32Array & Uint32Array> {
+    const raw = await this.memory.read(this.memory.slab(variable.slab), variable.offset * 4, numel(variable.shape) * 4);
+    const View = variable.dtype === 'f32' ? Float32Array : variable.dtype === 'u32' ? Uint32Array : Int32Array;
+    return new View(raw) as unknown as Float32Array & Uint32Array;
+  }
+
+  /**
+   * Makes a program of `fn`, which is called once for every new combination of input shapes to record its ops.
+   * The tensors that it returns are what `run` can read back.
+   */
+  compile<I extends InputTypes, K extends string>(
+    types: I,
+    fn: (inputs: Tensors<I>, trace: Trace) => Record<K, Tensor>,
+  ): Program<I, K> {
+    const plans = new Map<string, Plan>();
+    const replays = new Map<string, Promise<Replay<K>>>();
+    const trace = (shapes: Shapes<I>): { trace: Trace; outputs: Record<K, Tensor> } => {
+      const recorded = new Trace();
+      const entries = Object.entries(types).map(([name, dtype]) => {
+        const shape = shapes[name] ?? fail(`plan: the shape of input ${name} is missing`);
+        return [name, recorded.input(name, shape, dtype)];
+      });
+      return { trace: recorded, outputs: fn(Object.fromEntries(entries) as Tensors<I>, recorded) };
+    };
+    const plan = (shapes: Shapes<I>): Plan => {
+      const key = Object.keys(types).map((name) => shapeText(shapes[name] ?? [])).join();
+      let made = plans.get(key);
+      if (!made) {
+        const { trace: recorded, outputs } = trace(shapes);
+        plans.set(key, (made = makePlan(recorded, outputs, this.device.traits)));
+      }
+      return made;
+    };
+    const run = async (inputs: HostTensors<I>): Promise<Results<K>> => {
+      const names = Object.keys(types);
+      const key = names.map((name) => shapeText(checkInput(name, inputs[name]).shape)).join();
+      let replay = replays.get(key);
+      if (!replay) {
+        const shapes = Object.fromEntries(names.map((name) => [name, inputs[name].shape])) as Shapes<I>;
+        const made = plan(shapes);
+        this.#groups += made.dispatches;
+        replay = Replay.build<K>(made, this.device, this.memory, this.#pipelines, this.#dummies);
+        replays.set(key, replay);
+      }
+      return (await replay).run(inputs);
+    };
+    return { plan, trace, run };
+  }
+
+  /** Waits until the device has done all that was submitted. */
+  async finish(): Promise<void> {
+    await this.device.wait(this.device.gpu.queue.onSubmittedWorkDone());
+    this.device.check();
+  }
+
+  dispose(): void {
+    this.memory.dispose();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+}

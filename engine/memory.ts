@@ -1,0 +1,89 @@
+// GPU buffers of one engine: transients shared between plans, slabs, and the count that shows a flat line.
+import type { Device } from './device.ts';
+import { fail } from './errors.ts';
+import type { HostData, Slab, Variable } from './tensor.ts';
+import { numel } from './tensor.ts';
+
+/** GPUBufferUsage and GPUMapMode by name (the globals exist only after Dawn or a browser defined them). */
+export const USAGE = { MAP_READ: 1, COPY_SRC: 4, COPY_DST: 8, UNIFORM: 64, STORAGE: 128 } as const;
+export const MAP_READ_MODE = 1;
+
+export class Memory {
+  readonly #device: Device;
+  readonly #pool: GPUBuffer[] = [];
+  readonly #all = new Set<GPUBuffer>();
+  readonly #slabs = new Set<Slab>();
+  bytes = 0;
+
+  constructor(device: Device) {
+    this.#device = device;
+  }
+
+  get buffers(): number {
+    return this.#all.size;
+  }
+
+  create(label: string, bytes: number, usage: number): GPUBuffer {
+    const { maxBufferSize } = this.#device.gpu.limits;
+    if (bytes > maxBufferSize) {
+      fail(`memory: ${label} needs ${bytes} bytes, this device allows ${maxBufferSize} a buffer; use a smaller batch`);
+    }
+    const buffer = this.#device.gpu.createBuffer({ label, size: Math.ceil(Math.max(16, bytes) / 16) * 16, usage });
+    this.#all.add(buffer);
+    this.bytes += buffer.size;
+    return buffer;
+  }
+
+  /** One buffer for every size, each at least as large; plans run one after the other and so share them. */
+  borrow(sizes: readonly number[]): GPUBuffer[] {
+    const taken = new Set<GPUBuffer>();
+    const order = sizes.map((bytes, i) => ({ bytes, i })).sort((a, b) => b.bytes - a.bytes);
+    const result: GPUBuffer[] = [];
+    for (const { bytes, i } of order) {
+      const fits = this.#pool.filter((b) => b.size >= bytes && !taken.has(b)).sort((a, b) => a.size - b.size)[0];
+      const buffer = fits ?? this.create('transient', bytes, USAGE.STORAGE | USAGE.COPY_SRC | USAGE.COPY_DST);
+      if (!fits) this.#pool.push(buffer);
+      taken.add(buffer);
+      result[i] = buffer;
+    }
+    return result;
+  }
+
+  /** The slab's buffer, zeroed at first use (WebGPU does that). */
+  slab(slab: Slab): GPUBuffer {
+    if (!slab.buffer) {
+      slab.buffer = this.create(slab.label, slab.length * 4, USAGE.STORAGE | USAGE.COPY_SRC | USAGE.COPY_DST);
+      this.#slabs.add(slab);
+    }
+    return slab.buffer;
+  }
+
+  write(variable: Variable, data: HostData): void {
+    if (data.length !== numel(variable.shape)) {
+      fail(`write: ${variable.name} has ${numel(variable.shape)} elements, got ${data.length}`);
+    }
+    this.#device.gpu.queue.writeBuffer(this.slab(variable.slab), variable.offset * 4, data as Float32Array<ArrayBuffer>);
+  }
+
+  /** Copies a buffer's range back to the host. */
+  async read(buffer: GPUBuffer, offset: number, bytes: number): Promise<ArrayBuffer> {
+    const { gpu } = this.#device;
+    const staging = gpu.createBuffer({ label: 'readback', size: bytes, usage: USAGE.MAP_READ | USAGE.COPY_DST });
+    const encoder = gpu.createCommandEncoder({ label: 'readback' });
+    encoder.copyBufferToBuffer(buffer, offset, staging, 0, bytes);
+    gpu.queue.submit([encoder.finish()]);
+    await this.#device.wait(staging.mapAsync(MAP_READ_MODE));
+    this.#device.check();
+    const copy = staging.getMappedRange().slice(0);
+    staging.destroy();
+    return copy;
+  }
+
+  /** Destroys everything that this engine made; the device stays. */
+  dispose(): void {
+    for (const buffer of this.#all) buffer.destroy();
+    for (const slab of this.#slabs) slab.buffer = null;
+    this.#all.clear();
+    this.bytes = 0;
+  }
+}

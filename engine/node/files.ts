@@ -1,0 +1,277 @@
+// Files that survive a crash: atomic writes, logs that can be cut back to a checkpoint, and random access for readers.
+import { randomBytes } from 'node:crypto';
+import * as node from 'node:fs/promises';
+import { hostname } from 'node:os';
+import { basename, dirname, join } from 'node:path';
+import { getSystemErrorMap } from 'node:util';
+import { checksum } from '../checksum.ts';
+import { TesseraeError } from '../errors.ts';
+import type { ByteSource } from '../safetensors.ts';
+
+/** The file system refused; `code` is its errno name, `ENOSPC` and the like. */
+export class FileError extends TesseraeError {
+  readonly code: string;
+  constructor(message: string, code: string, cause?: unknown) {
+    super(message, { cause });
+    this.code = code;
+  }
+}
+
+/** The calls of `node:fs/promises` that a save makes, so that tests can pass a disk that fails. */
+export interface Disk {
+  open(path: string, flags: string): Promise<DiskFile>;
+  rename(from: string, to: string): Promise<void>;
+  unlink(path: string): Promise<void>;
+}
+
+export interface DiskFile {
+  write(data: Uint8Array, offset: number, length: number): Promise<{ bytesWritten: number }>;
+  sync(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** Node refuses single reads and writes of 2 GiB; smaller ones also let other work in between. */
+const PIECE = 64 << 20;
+
+const HOST = checksum(Buffer.from(hostname()));
+const TEMPORARY = /^\..+\.([0-9a-f]{8})-(\d+)-[0-9a-f]{12}\.tmp$/;
+const HOUR = 3_600_000;
+
+/**
+ * Replaces the file at `path` by `data` (chunks are joined), or fails and leaves it as it was: at every instant, power cut included,
+ * `path` is the whole old file or the whole new one. Writes a sibling temporary file, flushes it, renames it, flushes the folder.
+ * @throws FileError `save: PATH: No space left on device (needs 450 MB, 12 MB free): ...`
+ */
+export async function writeFileAtomic(
+  path: string,
+  data: string | Uint8Array | readonly Uint8Array[],
+  disk: Disk = node,
+): Promise<void> {
+  const chunks = typeof data === 'string' ? [Buffer.from(data)] : data instanceof Uint8Array ? [data] : data;
+  const folder = dirname(path);
+  const temporary = join(folder, `.${basename(path)}.${HOST}-${process.pid}-${randomBytes(6).toString('hex')}.tmp`);
+  let outcome = 'nothing was changed';
+  try {
+    const file = await disk.open(temporary, 'wx');
+    try {
+      for (const chunk of chunks) await writeWhole(file, chunk);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await disk.rename(temporary, path);
+    outcome = 'the new file is there, but a power cut may undo it';
+    await syncFolder(folder, disk);
+  } catch (error) {
+    await disk.unlink(temporary).catch(() => {}); // not there, or the disk is gone: removeStrayTemporaries will see
+    const bytes = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
+    throw fileError('save', path, error, await spaceText(error, bytes, folder), outcome);
+  }
+}
+
+/**
+ * Deletes what interrupted `writeFileAtomic` calls left in `folder`: of processes that are gone, or, where that cannot be told
+ * (another machine, a process number in use again), untouched for an hour. Returns the names deleted.
+ */
+export async function removeStrayTemporaries(folder: string): Promise<string[]> {
+  const started = Date.now() - process.uptime() * 1000;
+  const removed: string[] = [];
+  for (const name of await node.readdir(folder).catch(() => [])) {
+    const [, host, pid] = TEMPORARY.exec(name) ?? [];
+    if (host === undefined) continue;
+    const path = join(folder, name);
+    const touched = (await node.stat(path).catch(() => null))?.mtimeMs;
+    if (touched === undefined) continue;
+    // In a container a restarted trainer often gets its own old process number.
+    const gone = host === HOST && (Number(pid) === process.pid ? touched < started : !isAlive(Number(pid)));
+    if (!gone && touched > Date.now() - HOUR) continue;
+    await node.unlink(path).then(
+      () => removed.push(name),
+      () => {}, // another process was quicker
+    );
+  }
+  return removed;
+}
+
+/** A file open for `readHeader` and `readTensor`. */
+export interface FileSource extends ByteSource {
+  close(): Promise<void>;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** Opens a file for reading tensor by tensor; a save that replaces it meanwhile does not disturb the reader. */
+export async function openSafetensorsFile(path: string): Promise<FileSource> {
+  try {
+    const { size, file } = await openRegular('read', path, 'r');
+    const close = () => file.close();
+    const read = (offset: number, length: number) => readPieces(file, path, offset, length);
+    return { name: path, size, read, close, [Symbol.asyncDispose]: close };
+  } catch (error) {
+    throw fileError('read', path, error);
+  }
+}
+
+/**
+ * Appends `line` and a newline to a log, creating it when missing; on failure, a part that was written is taken back. `durable` waits
+ * until it is on the disk: for lines whose loss matters more than milliseconds do.
+ */
+export async function appendLine(path: string, line: string, { durable = false } = {}): Promise<void> {
+  try {
+    const file = await node.open(path, 'a');
+    try {
+      const { size } = await file.stat();
+      try {
+        await writeWhole(file, Buffer.from(`${line}\n`));
+        if (durable) await file.datasync();
+      } catch (error) {
+        await file.truncate(size).catch(() => {});
+        throw error;
+      }
+    } finally {
+      await file.close();
+    }
+  } catch (error) {
+    throw fileError('log', path, error);
+  }
+}
+
+/**
+ * Flushes a log and returns its length in bytes (0 where there is none): what a checkpoint stores, so that `cutLog` can
+ * make the log after a resume the same, byte for byte, as that of a run that never stopped.
+ */
+export async function durableLength(path: string): Promise<number> {
+  try {
+    const { size, file } = await openRegular('log', path, 'r+');
+    try {
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await syncFolder(dirname(path), node);
+    return size;
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return 0;
+    throw fileError('log', path, error);
+  }
+}
+
+/**
+ * Cuts a log back to its first `length` bytes, which must end a line. Length 0 needs no file.
+ * @throws FileError where the log is shorter or was edited
+ */
+export async function cutLog(path: string, length: number): Promise<void> {
+  const odd = (found: string) =>
+    new FileError(
+      `resume: ${path}: ${found}, but the checkpoint was saved with ${length} bytes in whole lines: ` +
+        'put the log back, or resume into another folder',
+      'EINVAL',
+    );
+  try {
+    const { size, file } = await openRegular('resume', path, 'r+');
+    try {
+      if (size < length) throw odd(`the log has ${size} bytes`);
+      if (length > 0 && (await readPieces(file, path, length - 1, 1))[0] !== 0x0a)
+        throw odd(`byte ${length} of the log ends no line`);
+      await file.truncate(length);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+  } catch (error) {
+    if (codeOf(error) !== 'ENOENT') throw fileError('resume', path, error);
+    if (length > 0) throw odd('there is no log');
+  }
+}
+
+async function openRegular(
+  verb: string,
+  path: string,
+  flags: string,
+): Promise<{ size: number; file: node.FileHandle }> {
+  // Asked before opening: to open a pipe would wait for its writer.
+  if (!(await node.stat(path)).isFile())
+    throw new FileError(`${verb}: ${path}: is a folder or a device: name a file`, 'EISDIR');
+  const file = await node.open(path, flags);
+  try {
+    return { size: (await file.stat()).size, file };
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
+}
+
+async function writeWhole(file: DiskFile, data: Uint8Array): Promise<void> {
+  for (let at = 0; at < data.length; )
+    at += (await file.write(data, at, Math.min(PIECE, data.length - at))).bytesWritten;
+}
+
+async function readPieces(file: node.FileHandle, path: string, offset: number, length: number): Promise<Uint8Array> {
+  const data = new Uint8Array(length);
+  let at = 0;
+  try {
+    while (at < length) {
+      const { bytesRead } = await file.read(data, at, Math.min(PIECE, length - at), offset + at);
+      if (bytesRead === 0) break;
+      at += bytesRead;
+    }
+  } catch (error) {
+    throw fileError('read', path, error);
+  }
+  return data.subarray(0, at);
+}
+
+/** Without this a power cut may forget the rename. */
+async function syncFolder(folder: string, disk: Disk): Promise<void> {
+  if (process.platform === 'win32') return; // Windows opens no folders
+  const file = await disk.open(folder, 'r');
+  try {
+    await file.sync();
+  } catch (error) {
+    if (codeOf(error) !== 'EINVAL' && codeOf(error) !== 'ENOTSUP') throw error; // some network file systems cannot
+  } finally {
+    await file.close();
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0); // signal 0 only asks
+  } catch (error) {
+    return codeOf(error) === 'EPERM'; // somebody else's
+  }
+}
+
+const codeOf = (error: unknown): string | undefined => (error as NodeJS.ErrnoException | null)?.code;
+
+const REMEDIES: ReadonlyMap<string, string> = new Map([
+  ['ENOSPC', 'free some space or choose another folder'],
+  ['EDQUOT', 'free some of your quota or choose another folder'],
+  ['EFBIG', 'raise the file size limit (ulimit -f) or choose another folder'],
+  ['EIO', 'check the disk, or choose another'],
+  ['EACCES', 'check the permissions, or choose another folder'],
+  ['EPERM', 'check the permissions, or choose another folder'],
+  ['EROFS', 'choose a folder that can be written to'],
+  ['EISDIR', 'a folder has that name: choose another'],
+  ['ENOENT', 'check the path'],
+  ['EMFILE', 'raise the limit of open files (ulimit -n)'],
+]);
+
+/** `VERB: PATH: Reason (space): remedy; outcome`. What is no system error (ERR_OUT_OF_RANGE is none) stays as it is. */
+function fileError(verb: string, path: string, error: unknown, space = '', outcome = ''): unknown {
+  const code = codeOf(error);
+  if (error instanceof FileError || code === undefined || !/^E[A-Z0-9]+$/.test(code)) return error;
+  const known = [...getSystemErrorMap().values()].find(([name]) => name === code);
+  const reason = known ? known[1][0].toUpperCase() + known[1].slice(1) : (error as Error).message;
+  const remedy = [REMEDIES.get(code), outcome].filter(Boolean).join('; ');
+  return new FileError(`${verb}: ${path}: ${reason}${space}${remedy && `: ${remedy}`}`, code, error);
+}
+
+async function spaceText(error: unknown, bytes: number, folder: string): Promise<string> {
+  if (codeOf(error) !== 'ENOSPC' && codeOf(error) !== 'EDQUOT') return '';
+  const megabytes = (count: number) => `${Math.ceil(count / 1e5) / 10} MB`;
+  const free = await node.statfs(folder).then(
+    ({ bavail, bsize }) => `, ${megabytes(bavail * bsize)} free`,
+    () => '',
+  );
+  return ` (needs ${megabytes(bytes)}${free})`;
+}

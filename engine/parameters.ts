@@ -1,0 +1,98 @@
+// Named parameters packed into a few flat slabs, so that one dispatch updates them all.
+import { fail } from './errors.ts';
+import type { Engine } from './engine.ts';
+import { numel, type Shape, Slab, Variable } from './tensor.ts';
+
+export interface ParameterSpec {
+  readonly name: string;
+  readonly shape: Shape;
+  readonly trainable: boolean;
+}
+
+/** Elements between which a parameter may start: bindings start at multiples of 256 bytes. */
+export const CHUNK = 64;
+
+/** A slab holds at most this many elements, below the 128 MiB that a binding may always have. */
+const SLAB_ELEMENTS = (128 * 2 ** 20) / 4;
+
+export class Parameters {
+  readonly engine: Engine;
+  /** In the order of their specs. */
+  readonly variables: ReadonlyMap<string, Variable>;
+  readonly slabs: readonly Slab[];
+
+  constructor(engine: Engine, label: string, specs: readonly ParameterSpec[]) {
+    this.engine = engine;
+    const limit = Math.floor(Math.min(engine.device.gpu.limits.maxStorageBufferBindingSize / 4, 2 ** 28));
+    const variables = new Map<string, Variable>();
+    const slabs: Slab[] = [];
+    for (const trainable of [true, false]) {
+      for (const group of pack(specs.filter((s) => s.trainable === trainable), Math.max(limit, SLAB_ELEMENTS))) {
+        const slab = new Slab(`${label} ${slabs.length}`, 'f32', group.length);
+        slabs.push(slab);
+        for (const { spec, offset } of group.members) {
+          variables.set(spec.name, new Variable(spec.name, spec.shape, slab, offset, spec.trainable));
+        }
+      }
+    }
+    this.slabs = slabs;
+    this.variables = new Map(specs.map((s) => [s.name, variables.get(s.name) as Variable]));
+  }
+
+  get(name: string): Variable {
+    return this.variables.get(name) ?? fail(`parameters: there is no parameter ${name}`);
+  }
+
+  get trainable(): Variable[] {
+    return [...this.variables.values()].filter((v) => v.trainable);
+  }
+
+  /** Slabs of the same layout for something kept per parameter: its gradient, a moment. */
+  mirror(label: string): Map<Variable, Variable> {
+    const slabs = new Map(this.slabs.map((s) => [s, new Slab(`${label} of ${s.label}`, 'f32', s.length)]));
+    return new Map(
+      this.trainable.map((v) => [v, new Variable(`${label}.${v.name}`, v.shape, slabs.get(v.slab) as Slab, v.offset, false)]),
+    );
+  }
+
+  /** Uploads values by name; every parameter must be there with its shape. */
+  load(values: ReadonlyMap<string, Float32Array>): void {
+    for (const [name, variable] of this.variables) {
+      const data = values.get(name) ?? fail(`load: ${name} ${numel(variable.shape)} elements is missing`);
+      this.engine.write(variable, data);
+    }
+  }
+
+  /** Reads every parameter back, by name. */
+  async read(): Promise<Map<string, Float32Array>> {
+    return readVariables(this.engine, this.variables);
+  }
+}
+
+/** Reads variables that share slabs with one copy a slab. */
+export async function readVariables(engine: Engine, variables: ReadonlyMap<string, Variable>): Promise<Map<string, Float32Array>> {
+  const slabs = new Map<Slab, Float32Array>();
+  const result = new Map<string, Float32Array>();
+  for (const [name, v] of variables) {
+    let data = slabs.get(v.slab);
+    if (!data) {
+      data = new Float32Array(await engine.memory.read(engine.memory.slab(v.slab), 0, v.slab.length * 4));
+      slabs.set(v.slab, data);
+    }
+    result.set(name, data.slice(v.offset, v.offset + numel(v.shape)));
+  }
+  return result;
+}
+
+function pack(specs: readonly ParameterSpec[], limit: number): { length: number; members: { spec: ParameterSpec; offset: number }[] }[] {
+  const groups: ReturnType<typeof pack> = [];
+  for (const spec of specs) {
+    const size = Math.ceil(numel(spec.shape) / CHUNK) * CHUNK;
+    if (size > limit) fail(`parameters: ${spec.name} has ${numel(spec.shape)} elements, this device binds ${limit} at most`);
+    let group = groups.at(-1);
+    if (!group || group.length + size > limit) groups.push((group = { length: 0, members: [] }));
+    group.members.push({ spec, offset: group.length });
+    group.length += size;
+  }
+  return groups;
+}

@@ -1,0 +1,57 @@
+// Compute pipelines by their text: compiled once an engine, all of a plan in parallel.
+import type { Device } from './device.ts';
+import { TesseraeError } from './errors.ts';
+import type { Step } from './plan.ts';
+
+const COMPUTE = 4;
+
+export interface Pipeline {
+  readonly pipeline: GPUComputePipeline;
+  readonly layout: GPUBindGroupLayout;
+}
+
+export class Pipelines {
+  readonly #device: Device;
+  readonly #byCode = new Map<string, Promise<Pipeline>>();
+
+  constructor(device: Device) {
+    this.#device = device;
+  }
+
+  get count(): number {
+    return this.#byCode.size;
+  }
+
+  get({ call, program }: Step): Promise<Pipeline> {
+    let made = this.#byCode.get(program.code);
+    if (!made) {
+      made = this.#compile(call.kernel.name, program);
+      this.#byCode.set(program.code, made);
+    }
+    return made;
+  }
+
+  async #compile(label: string, { code, wgsl }: Step['program']): Promise<Pipeline> {
+    const { gpu } = this.#device;
+    const entries: GPUBindGroupLayoutEntry[] = Object.values(wgsl.bindings).map((b) => ({
+      binding: b.binding,
+      visibility: COMPUTE,
+      buffer: { type: b.access === 'read' ? 'read-only-storage' : 'storage' },
+    }));
+    if (wgsl.paramsBytes) entries.push({ binding: 0, visibility: COMPUTE, buffer: { type: 'uniform' } });
+    const layout = gpu.createBindGroupLayout({ label, entries });
+    const module = gpu.createShaderModule({ label, code });
+    try {
+      const pipeline = await gpu.createComputePipelineAsync({
+        label,
+        layout: gpu.createPipelineLayout({ label, bindGroupLayouts: [layout] }),
+        compute: { module, entryPoint: 'main' },
+      });
+      return { pipeline, layout };
+    } catch (error) {
+      const messages = (await module.getCompilationInfo()).messages.filter((m) => m.type === 'error');
+      const first = messages[0] ? `line ${messages[0].lineNum}: ${messages[0].message}` : (error as Error).message;
+      throw new TesseraeError(`${label}: does not compile on this adapter: ${first}`);
+    }
+  }
+}

@@ -1,0 +1,117 @@
+// From a trace to what will run: programs, buffers shared by lifetime, and the cost of it all, before anything is allocated.
+import type { AdapterTraits } from '../kernels/kernel.ts';
+import { type Program, resolve } from '../kernels/restate.ts';
+import type { Call, Trace } from './trace.ts';
+import { numel, type Slab, type Storage, type Tensor } from './tensor.ts';
+
+export interface Step {
+  readonly call: Call;
+  readonly program: Program;
+}
+
+/** A transient buffer and who lives in it, one after the other. */
+export interface Room {
+  bytes: number;
+  readonly tenants: Storage[];
+}
+
+export interface Plan {
+  readonly steps: readonly Step[];
+  readonly rooms: readonly Room[];
+  readonly inputs: ReadonlyMap<string, { storage: Storage; shape: readonly number[] }>;
+  readonly constants: readonly Storage[];
+  readonly outputs: Readonly<Record<string, Tensor>>;
+  readonly slabs: readonly Slab[];
+  /** GPU bytes while the step runs: transients, inputs, constants, outputs' staging, and the variables that it uses. */
+  readonly peakBytes: number;
+  /** Bytes of transients alone. */
+  readonly transientBytes: number;
+  readonly flops: number;
+  /** Bytes that the kernels read and write. */
+  readonly traffic: number;
+  readonly dispatches: number;
+}
+
+export const STAGING_SLOTS = 3;
+const align = (bytes: number, to = 256): number => Math.ceil(bytes / to) * to;
+const bytesOf = (storage: Storage): number => align(Math.max(4, storage.length * 4), 16);
+
+export function makePlan(trace: Trace, outputs: Record<string, Tensor>, traits: AdapterTraits): Plan {
+  const steps = trace.calls.map((call) => ({ call, program: resolve(call.kernel, call.problem, traits) }));
+  const spans = lifetimes(trace.calls, outputs);
+  const rooms = share(spans);
+  const inputs = new Map<string, { storage: Storage; shape: readonly number[] }>();
+  const constants = new Set<Storage>();
+  const slabs = new Set<Slab>();
+  let flops = 0;
+  let traffic = 0;
+  const visit = (t: Tensor): void => {
+    const home = t.storage.home;
+    if (home?.kind === 'slab') slabs.add(home.slab);
+    else if (home?.kind === 'input') inputs.set(home.name, { storage: t.storage, shape: t.shape });
+    else if (home?.kind === 'constant') constants.add(t.storage);
+  };
+  for (const { kernel, problem, bindings } of trace.calls) {
+    flops += kernel.flops(problem as never);
+    for (const t of Object.values(bindings)) {
+      if (!t) continue;
+      traffic += 4 * numel(t.shape);
+      visit(t);
+    }
+  }
+  for (const t of Object.values(outputs)) visit(t);
+  const sum = (list: Iterable<number>): number => [...list].reduce((a, b) => a + b, 0);
+  const transientBytes = sum(rooms.map((r) => r.bytes));
+  const peakBytes =
+    transientBytes +
+    sum([...inputs.values()].map((i) => bytesOf(i.storage))) +
+    sum([...constants].map(bytesOf)) +
+    sum([...slabs].map((s) => 4 * s.length)) +
+    STAGING_SLOTS * sum(Object.values(outputs).map((t) => 4 * numel(t.shape)));
+  return {
+    steps, rooms, inputs, constants: [...constants], outputs, slabs: [...slabs],
+    peakBytes, transientBytes, flops, traffic, dispatches: steps.length,
+  };
+}
+
+interface Span {
+  readonly storage: Storage;
+  first: number;
+  last: number;
+}
+
+/** First and last call that touches each storage without a home; outputs live to the end. */
+function lifetimes(calls: readonly Call[], outputs: Record<string, Tensor>): Span[] {
+  const spans = new Map<Storage, Span>();
+  const touch = (storage: Storage, at: number): void => {
+    if (storage.home) return;
+    const span = spans.get(storage);
+    if (span) span.last = at;
+    else spans.set(storage, { storage, first: at, last: at });
+  };
+  calls.forEach((call, at) => {
+    for (const t of Object.values(call.bindings)) if (t) touch(t.storage, at);
+  });
+  for (const t of Object.values(outputs)) touch(t.storage, calls.length);
+  return [...spans.values()];
+}
+
+/**
+ * Buffers shared by lifetime, greedily by size: the largest first, each into the fullest buffer that is free for its
+ * whole life. Whole buffers and not ranges of an arena, because Dawn tracks hazards per buffer.
+ */
+function share(spans: Span[]): Room[] {
+  const rooms: (Room & { spans: Span[] })[] = [];
+  const bySize = [...spans].sort((a, b) => b.storage.length - a.storage.length || a.first - b.first);
+  for (const span of bySize) {
+    const free = (room: { spans: Span[] }): boolean => room.spans.every((s) => s.last < span.first || s.first > span.last);
+    let room = rooms.filter(free).at(-1);
+    if (!room) {
+      room = { bytes: bytesOf(span.storage), tenants: [], spans: [] };
+      rooms.push(room);
+    }
+    room.tenants.push(span.storage);
+    room.spans.push(span);
+  }
+  return rooms;
+}

@@ -1,0 +1,191 @@
+// A plan on the device: every pipeline, buffer and bind group made once, the same dispatches encoded again and again.
+import { packParams } from '../kernels/restate.ts';
+import type { Device } from './device.ts';
+import { fail, shapeText } from './errors.ts';
+import { MAP_READ_MODE, type Memory, USAGE } from './memory.ts';
+import type { Pipelines } from './pipelines.ts';
+import { type Plan, STAGING_SLOTS } from './plan.ts';
+import { type HostTensor, numel, type Storage } from './tensor.ts';
+
+/** Buffers for bindings that a problem does not use; two writable ones of a dispatch must differ. */
+export interface Dummies {
+  readonly read: GPUBuffer;
+  readonly write: readonly GPUBuffer[];
+}
+
+interface Dispatch {
+  readonly pipeline: GPUComputePipeline;
+  readonly group: GPUBindGroup;
+  readonly grid: readonly [number, number, number];
+  readonly flops: number;
+}
+
+/** What a run gives back: read it when convenient, at the latest STAGING_SLOTS - 1 runs later. */
+export interface Results<K extends string> {
+  /** Waits for the step and copies the outputs: f32 as Float32Array, integers as Uint32Array or Int32Array. */
+  read(): Promise<Record<K, Float32Array & Uint32Array>>;
+}
+
+type Place = (storage: Storage) => { buffer: GPUBuffer; offset: number };
+
+const UNIFORM_ALIGNMENT = 256;
+/** A submit is ended where its forecast passes this, so that no GPU watchdog (about 2 s) bites: 0.2 s at 1 TFLOP/s. */
+const FLOPS_PER_SUBMIT = 2e11;
+
+export class Replay<K extends string> {
+  readonly plan: Plan;
+  readonly #device: Device;
+  readonly #dispatches: Dispatch[];
+  readonly #place: Place;
+  readonly #inputs: Map<string, GPUBuffer>;
+  readonly #slots: { buffer: GPUBuffer; pending: Promise<unknown> | null }[];
+  #next = 0;
+
+  private constructor(
+    plan: Plan,
+    device: Device,
+    dispatches: Dispatch[],
+    place: Place,
+    inputs: Map<string, GPUBuffer>,
+    slots: GPUBuffer[],
+  ) {
+    this.plan = plan;
+    this.#device = device;
+    this.#dispatches = dispatches;
+    this.#place = place;
+    this.#inputs = inputs;
+    this.#slots = slots.map((buffer) => ({ buffer, pending: null }));
+  }
+
+  static async build<K extends string>(plan: Plan, device: Device, memory: Memory, pipelines: Pipelines, dummies: Dummies): Promise<Replay<K>> {
+    const compiled = await Promise.all(plan.steps.map((step) => pipelines.get(step)));
+    const rooms = memory.borrow(plan.rooms.map((r) => r.bytes));
+    const transient = new Map<Storage, GPUBuffer>();
+    plan.rooms.forEach((room, i) => {
+      for (const storage of room.tenants) transient.set(storage, rooms[i]);
+    });
+    const usage = USAGE.STORAGE | USAGE.COPY_DST | USAGE.COPY_SRC;
+    const inputs = new Map<string, GPUBuffer>();
+    for (const [name, { storage }] of plan.inputs) inputs.set(name, memory.create(`input ${name}`, storage.length * 4, usage));
+    const constants = new Map<Storage, GPUBuffer>();
+    for (const storage of plan.constants) {
+      if (storage.home?.kind !== 'constant') continue;
+      const buffer = memory.create('constant', storage.length * 4, usage);
+      device.gpu.queue.writeBuffer(buffer, 0, storage.home.data as Float32Array<ArrayBuffer>);
+      constants.set(storage, buffer);
+    }
+    const place: Place = (storage) => {
+      const { home } = storage;
+      if (home?.kind === 'slab') return { buffer: memory.slab(home.slab), offset: home.offset * 4 };
+      const buffer = home?.kind === 'input' ? inputs.get(home.name) : (transient.get(storage) ?? constants.get(storage));
+      return { buffer: buffer ?? fail('plan: a tensor that no call writes is used'), offset: 0 };
+    };
+
+    const packed = plan.steps.map(({ call, program }) => packParams(program.wgsl, call.problem));
+    const slots = new Map<string, number>();
+    const slotOf = (bytes: ArrayBuffer): number => {
+      const key = String(new Uint8Array(bytes));
+      const slot = slots.get(key) ?? slots.size;
+      slots.set(key, slot);
+      return slot;
+    };
+    for (const bytes of packed) if (bytes.byteLength) slotOf(bytes);
+    const arena = new Uint8Array(Math.max(1, slots.size) * UNIFORM_ALIGNMENT);
+    for (const bytes of packed) if (bytes.byteLength) arena.set(new Uint8Array(bytes), slotOf(bytes) * UNIFORM_ALIGNMENT);
+    const uniform = memory.create('params', arena.byteLength, USAGE.UNIFORM | USAGE.COPY_DST);
+    device.gpu.queue.writeBuffer(uniform, 0, arena);
+
+    const dispatches = plan.steps.map(({ call, program }, i): Dispatch => {
+      let unused = 0;
+      const entries: GPUBindGroupEntry[] = Object.entries(program.wgsl.bindings).map(([name, b]) => {
+        const tensor = call.bindings[name];
+        if (!tensor) return { binding: b.binding, resource: { buffer: b.access === 'read' ? dummies.read : dummies.write[unused++] } };
+        const size = Math.max(4, numel(tensor.shape) * 4);
+        return { binding: b.binding, resource: { ...place(tensor.storage), size } };
+      });
+      const size = program.wgsl.paramsBytes;
+      if (size) entries.push({ binding: 0, resource: { buffer: uniform, offset: slotOf(packed[i]) * UNIFORM_ALIGNMENT, size } });
+      const { pipeline, layout } = compiled[i];
+      const group = device.gpu.createBindGroup({ label: call.kernel.name, layout, entries });
+      return { pipeline, group, grid: program.grid, flops: call.kernel.flops(call.problem as never) };
+    });
+    const outputBytes = Object.values(plan.outputs).reduce((sum, t) => sum + numel(t.shape) * 4, 0);
+    const staging = Array.from({ length: outputBytes ? STAGING_SLOTS : 0 }, (_, i) =>
+      memory.create(`staging ${i}`, outputBytes, USAGE.MAP_READ | USAGE.COPY_DST),
+    );
+    return new Replay<K>(plan, device, dispatches, place, inputs, staging);
+  }
+
+  /** Uploads the inputs and submits the step. Waits only when every staging slot is still in use. */
+  async run(inputs: Record<string, HostTensor>): Promise<Results<K>> {
+    this.#device.check();
+    const { queue } = this.#device.gpu;
+    for (const [name, buffer] of this.#inputs) {
+      const { data } = inputs[name] ?? fail(`run: input ${name} is missing`);
+      queue.writeBuffer(buffer, 0, data as Float32Array<ArrayBuffer>);
+    }
+    const slot = this.#slots.length ? this.#slots[this.#next++ % this.#slots.length] : null;
+    if (slot?.pending) await slot.pending;
+    const commands = this.#encode(slot?.buffer ?? null);
+    queue.submit(commands);
+    if (!slot) return { read: async () => ({}) as never };
+    const result = this.#readLater(slot.buffer);
+    slot.pending = result.catch(() => undefined);
+    return { read: () => result };
+  }
+
+  /** One compute pass as a rule; several submits only where the forecast is long and the device has a watchdog. */
+  #encode(staging: GPUBuffer | null): GPUCommandBuffer[] {
+    const { gpu, adapter } = this.#device;
+    const commands: GPUCommandBuffer[] = [];
+    let encoder = gpu.createCommandEncoder({ label: 'step' });
+    let pass = encoder.beginComputePass({ label: 'step' });
+    let flops = 0;
+    for (const d of this.#dispatches) {
+      if (!adapter.software && flops > 0 && flops + d.flops > FLOPS_PER_SUBMIT) {
+        pass.end();
+        commands.push(encoder.finish());
+        encoder = gpu.createCommandEncoder({ label: 'step' });
+        pass = encoder.beginComputePass({ label: 'step' });
+        flops = 0;
+      }
+      flops += d.flops;
+      pass.setPipeline(d.pipeline);
+      pass.setBindGroup(0, d.group);
+      pass.dispatchWorkgroups(d.grid[0], d.grid[1], d.grid[2]);
+    }
+    pass.end();
+    let at = 0;
+    for (const t of staging ? Object.values(this.plan.outputs) : []) {
+      const { buffer, offset } = this.#place(t.storage);
+      encoder.copyBufferToBuffer(buffer, offset, staging as GPUBuffer, at, numel(t.shape) * 4);
+      at += numel(t.shape) * 4;
+    }
+    commands.push(encoder.finish());
+    return commands;
+  }
+
+  async #readLater(buffer: GPUBuffer): Promise<Record<K, Float32Array & Uint32Array>> {
+    await this.#device.wait(buffer.mapAsync(MAP_READ_MODE));
+    this.#device.check();
+    const copy = buffer.getMappedRange().slice(0);
+    buffer.unmap();
+    let at = 0;
+    const result: Record<string, unknown> = {};
+    for (const [name, t] of Object.entries(this.plan.outputs)) {
+      const n = numel(t.shape);
+      const View = t.dtype === 'f32' ? Float32Array : t.dtype === 'u32' ? Uint32Array : Int32Array;
+      result[name] = new View(copy, at, n);
+      at += n * 4;
+    }
+    return result as Record<K, Float32Array & Uint32Array>;
+  }
+}
+
+export const checkInput = (name: string, given: HostTensor | undefined): HostTensor => {
+  if (!given) fail(`run: input ${name} is missing`);
+  if (given.data.length !== numel(given.shape)) {
+    fail(`run: input ${name} says ${shapeText(given.shape)} = ${numel(given.shape)} elements, its data has ${given.data.length}`);
+  }
+  return given;
+};

@@ -1,0 +1,110 @@
+// Values of a trace (Tensor on a Storage) and what persists between runs (Variable in a Slab).
+import { fail, shapeText } from './errors.ts';
+import type { Trace } from './trace.ts';
+
+export type DType = 'f32' | 'u32' | 'i32';
+export type Shape = readonly number[];
+export type HostData = Float32Array | Uint32Array | Int32Array;
+
+/** Numbers on the host with their shape, as `run` takes them. */
+export interface HostTensor {
+  readonly data: HostData;
+  readonly shape: Shape;
+}
+
+export const numel = (shape: Shape): number => shape.reduce((a, b) => a * b, 1);
+
+/** A persistent run of 4-byte elements on the device: parameters, moments, counters. Its buffer is made at first use. */
+export class Slab {
+  readonly label: string;
+  readonly dtype: DType;
+  readonly length: number;
+  buffer: GPUBuffer | null = null;
+
+  constructor(label: string, dtype: DType, length: number) {
+    this.label = label;
+    this.dtype = dtype;
+    this.length = length;
+  }
+}
+
+/** A named persistent tensor: a range of a slab. `trainable` ones get gradients. */
+export class Variable {
+  readonly name: string;
+  readonly shape: Shape;
+  readonly slab: Slab;
+  /** First element within the slab; a multiple of 64, as bindings start at multiples of 256 bytes. */
+  readonly offset: number;
+  readonly trainable: boolean;
+
+  constructor(name: string, shape: Shape, slab: Slab, offset: number, trainable: boolean) {
+    this.name = name;
+    this.shape = shape;
+    this.slab = slab;
+    this.offset = offset;
+    this.trainable = trainable;
+  }
+
+  get dtype(): DType {
+    return this.slab.dtype;
+  }
+}
+
+/** Where a storage lives; null until the plan places it by lifetime. */
+export type Home =
+  | { readonly kind: 'slab'; readonly slab: Slab; readonly offset: number }
+  | { readonly kind: 'input'; readonly name: string }
+  | { readonly kind: 'constant'; readonly data: HostData };
+
+/** Elements that one or more tensors (views) look at. */
+export class Storage {
+  readonly dtype: DType;
+  readonly length: number;
+  home: Home | null;
+
+  constructor(dtype: DType, length: number, home: Home | null) {
+    this.dtype = dtype;
+    this.length = length;
+    this.home = home;
+  }
+}
+
+/** A value of a trace. `value` is its identity for differentiation: views share it, aliases do not. */
+export class Tensor {
+  readonly trace: Trace;
+  readonly storage: Storage;
+  readonly shape: Shape;
+  readonly value: object;
+
+  constructor(trace: Trace, storage: Storage, shape: Shape, value: object = {}) {
+    this.trace = trace;
+    this.storage = storage;
+    this.shape = shape;
+    this.value = value;
+  }
+
+  get dtype(): DType {
+    return this.storage.dtype;
+  }
+
+  /** The same elements under another shape. */
+  reshape(...shape: number[]): Tensor {
+    if (numel(shape) !== numel(this.shape)) {
+      fail(`reshape: ${shapeText(this.shape)} has ${numel(this.shape)} elements, ${shapeText(shape)} has ${numel(shape)}`);
+    }
+    return new Tensor(this.trace, this.storage, shape, this.value);
+  }
+
+  /** The same elements as a value of its own, so that its gradient can be told apart. */
+  alias(): Tensor {
+    return new Tensor(this.trace, this.storage, this.shape);
+  }
+
+  /** All but the last dimension folded: what row kernels take. */
+  rows(): { rows: number; cols: number } {
+    const cols = this.shape[this.shape.length - 1];
+    return { rows: numel(this.shape) / cols, cols };
+  }
+}
+
+export type TensorLike = Tensor | Variable;

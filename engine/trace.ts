@@ -1,0 +1,178 @@
+// A recorded step: kernel calls in order, and the nodes that differentiate them. No GPU here.
+import type { AnyKernel, BindingTypes, InputName, Kernel, KnobValues, OutputName, ParamTypes, Problem, Settings, Shape } from '../kernels/kernel.ts';
+import { elementwiseAdd, elementwiseCopy } from '../kernels/elementwise/elementwise.ts';
+import { fail, shapeText } from './errors.ts';
+import { type DType, type HostData, numel, Storage, Tensor, type TensorLike, Variable } from './tensor.ts';
+
+/** One dispatch: a kernel, its problem, and a tensor for every binding (null: unused by this problem). */
+export interface Call {
+  readonly kernel: AnyKernel;
+  readonly problem: Settings;
+  readonly bindings: Readonly<Record<string, Tensor | null>>;
+  readonly writes: readonly string[];
+}
+
+/** What `backward` needs of an op that ran. */
+export interface Node {
+  readonly name: string;
+  readonly inputs: Readonly<Record<string, Tensor | null>>;
+  readonly outputs: Readonly<Record<string, Tensor>>;
+  readonly pullback: (grads: Record<string, Tensor | null>, needs: Record<string, boolean>) => Record<string, Tensor | null>;
+}
+
+export class Trace {
+  readonly calls: Call[] = [];
+  readonly #nodes: Node[] = [];
+  readonly #variables = new Map<Variable, Tensor>();
+  readonly #differentiable = new Set<object>();
+  #recording = true;
+
+  input(name: string, shape: Shape, dtype: DType): Tensor {
+    return new Tensor(this, new Storage(dtype, numel(shape), { kind: 'input', name }), shape);
+  }
+
+  constant(data: HostData, shape: Shape): Tensor {
+    const dtype = data instanceof Float32Array ? 'f32' : data instanceof Uint32Array ? 'u32' : 'i32';
+    return new Tensor(this, new Storage(dtype, data.length, { kind: 'constant', data }), shape);
+  }
+
+  /** Uninitialised elements, for kernels that fill a tensor in parts. */
+  empty(shape: Shape, dtype: DType = 'f32'): Tensor {
+    return new Tensor(this, new Storage(dtype, numel(shape), null), shape);
+  }
+
+  /** A variable as a tensor of this trace; always the same one. */
+  use(like: TensorLike): Tensor {
+    if (like instanceof Tensor) {
+      if (like.trace !== this) fail('trace: a tensor of another trace was used; pass it as an input instead');
+      return like;
+    }
+    let tensor = this.#variables.get(like);
+    if (!tensor) {
+      const home = { kind: 'slab', slab: like.slab, offset: like.offset } as const;
+      tensor = new Tensor(this, new Storage(like.dtype, numel(like.shape), home), like.shape);
+      this.#variables.set(like, tensor);
+      if (like.trainable) this.#differentiable.add(tensor.value);
+    }
+    return tensor;
+  }
+
+  /** Records a kernel call: every read (or updated) binding by name, every parameter; gives the written tensors. */
+  run<B extends BindingTypes, P extends ParamTypes, O extends KnobValues, I extends string>(
+    kernel: Kernel<B, P, O, I>,
+    inputs: { [N in InputName<B, I>]: Tensor | null },
+    problem: Problem<P, O>,
+  ): { [N in OutputName<B, I>]: Tensor } {
+    const full = { ...kernel.options, ...problem } as Settings;
+    const shapes = kernel.shapes(full as never) as Record<string, Shape | null>;
+    const given = inputs as Record<string, Tensor | null>;
+    const bindings: Record<string, Tensor | null> = {};
+    const outputs: Record<string, Tensor> = {};
+    const writes: string[] = [];
+    for (const [name, { access, type }] of Object.entries(kernel.bindings)) {
+      const shape = shapes[name];
+      const passed = access === 'read' || kernel.inout.includes(name as I);
+      if (access === 'read_write' && shape) writes.push(name);
+      if (!passed) {
+        bindings[name] = shape && this.empty(shape, type as DType);
+        if (bindings[name]) outputs[name] = bindings[name];
+        continue;
+      }
+      const tensor = given[name] ?? null;
+      if (!shape !== !tensor) fail(`${kernel.name}: ${name} must ${shape ? `be ${shapeText(shape)}, none was given` : 'be null here'}`);
+      if (tensor && shape) {
+        if (numel(tensor.shape) !== numel(shape)) fail(`${kernel.name}: ${name} must be ${shapeText(shape)}, got ${shapeText(tensor.shape)}`);
+        if (tensor.dtype !== type) fail(`${kernel.name}: ${name} must be ${type}, got ${tensor.dtype}`);
+        this.use(tensor);
+      }
+      bindings[name] = tensor;
+    }
+    this.calls.push({ kernel, problem: full, bindings, writes });
+    return outputs as { [N in OutputName<B, I>]: Tensor };
+  }
+
+  /** Remembers how to differentiate an op, where any of its inputs can have a gradient. */
+  record(node: Node): void {
+    if (!this.#recording) return;
+    if (!Object.values(node.inputs).some((t) => t && this.#differentiable.has(t.value))) return;
+    this.#nodes.push(node);
+    for (const t of Object.values(node.outputs)) this.#differentiable.add(t.value);
+  }
+
+  /** Runs `fn` without remembering how to differentiate it. */
+  noGrad<T>(fn: () => T): T {
+    const before = this.#recording;
+    this.#recording = false;
+    try {
+      return fn();
+    } finally {
+      this.#recording = before;
+    }
+  }
+
+  /** d loss / d variable for every trainable variable that the loss depends on. `loss` has one element. */
+  backward(loss: Tensor): Map<Variable, Tensor> {
+    if (numel(loss.shape) !== 1) fail(`backward: loss must have one element, got ${shapeText(loss.shape)}`);
+    const grads = new Map<object, Tensor>([[loss.value, this.constant(Float32Array.of(1), [1])]]);
+    for (const node of [...this.#nodes].reverse()) {
+      const douts = Object.fromEntries(Object.entries(node.outputs).map(([k, t]) => [k, grads.get(t.value) ?? null]));
+      if (Object.values(douts).every((g) => g === null)) continue;
+      const differentiable = (t: Tensor | null) => t !== null && this.#differentiable.has(t.value);
+      const needs = Object.fromEntries(Object.entries(node.inputs).map(([k, t]) => [k, differentiable(t)]));
+      for (const [name, grad] of Object.entries(node.pullback(douts, needs))) {
+        const input = node.inputs[name];
+        if (!grad || !input || !needs[name]) continue;
+        if (numel(grad.shape) !== numel(input.shape)) {
+          fail(`${node.name}: d${name} must be ${shapeText(input.shape)}, got ${shapeText(grad.shape)}`);
+        }
+        const before = grads.get(input.value);
+        grads.set(input.value, before ? this.#sum(before, grad) : grad);
+      }
+    }
+    const result = new Map<Variable, Tensor>();
+    for (const [variable, tensor] of this.#variables) {
+      const grad = grads.get(tensor.value);
+      if (variable.trainable && grad) result.set(variable, grad.reshape(...variable.shape));
+    }
+    return result;
+  }
+
+  /** Writes `tensor` to a variable: in place of its own buffer where nothing forbids it, else by a copy. */
+  store(variable: Variable, tensor: Tensor): void {
+    if (numel(variable.shape) !== numel(tensor.shape)) {
+      fail(`store: ${variable.name} is ${shapeText(variable.shape)}, got ${shapeText(tensor.shape)}`);
+    }
+    if (this.#canLiveIn(variable, tensor.storage)) {
+      tensor.storage.home = { kind: 'slab', slab: variable.slab, offset: variable.offset };
+      return;
+    }
+    const n = numel(tensor.shape);
+    this.calls.push({
+      kernel: elementwiseCopy as unknown as AnyKernel,
+      problem: { n },
+      bindings: { x: tensor, y: this.use(variable) },
+      writes: ['y'],
+    });
+  }
+
+  /** A storage may move into a slab if no call reads the slab while it writes the storage, or the other way round. */
+  #canLiveIn(variable: Variable, storage: Storage): boolean {
+    if (storage.home !== null || storage.length !== numel(variable.shape)) return false;
+    const inSlab = (t: Tensor | null) => t?.storage.home?.kind === 'slab' && t.storage.home.slab === variable.slab;
+    let written = false;
+    for (const call of this.calls) {
+      const touching = Object.entries(call.bindings).filter(([, t]) => t?.storage === storage);
+      const others = Object.entries(call.bindings).filter(([, t]) => t?.storage !== storage && inSlab(t));
+      const writesIt = touching.some(([k]) => call.writes.includes(k));
+      if (touching.length && others.some(([k]) => call.writes.includes(k) !== writesIt)) return false;
+      written ||= writesIt;
+      const same = others.some(([, t]) => t?.storage.home?.kind === 'slab' && t.storage.home.offset === variable.offset);
+      if (written && same) return false;
+    }
+    return written;
+  }
+
+  #sum(a: Tensor, b: Tensor): Tensor {
+    return this.run(elementwiseAdd, { a, b }, { n: numel(a.shape) }).y.reshape(...a.shape);
+  }
+}

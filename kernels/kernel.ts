@@ -1,0 +1,149 @@
+// What a kernel is: WGSL with reflected bindings, and beside it its grid, shapes, cost, reference and test cases.
+import type { Random } from './random/random.ts';
+
+export type Scalar = 'f32' | 'f16' | 'u32' | 'i32';
+export type Access = 'read' | 'read_write';
+export type Shape = readonly number[];
+export type Grid = readonly [x: number, y: number, z: number];
+export type BindingTypes = Record<string, readonly [Access, Scalar]>;
+export type ParamTypes = Record<string, Scalar>;
+export type KnobValues = Record<string, number | boolean>;
+
+/** What `import kernel from './x.wgsl'` gives (tools/wgsl.mjs reflects it at build time). */
+export interface Wgsl<B extends BindingTypes = BindingTypes, P extends ParamTypes = ParamTypes, K = KnobValues> {
+  readonly text: string;
+  readonly bindings: { readonly [N in keyof B]: { binding: number; access: B[N][0]; type: B[N][1] } };
+  readonly params: { readonly [N in keyof P]: { type: P[N]; offset: number } };
+  /** Bytes of the uniform Params, a multiple of 16; 0 where the kernel has none. */
+  readonly paramsBytes: number;
+  readonly knobs: K;
+}
+
+/** What a kernel may know of the adapter when it chooses its tuning. */
+export interface AdapterTraits {
+  readonly profile: Profile;
+  readonly vendor: string;
+  readonly subgroupMinSize: number;
+  readonly subgroupMaxSize: number;
+  readonly features: ReadonlySet<string>;
+  readonly maxWorkgroupStorageBytes: number;
+  readonly maxWorkgroupInvocations: number;
+}
+
+export const PROFILES = ['cpu', 'simt', 'matrix'] as const;
+export type Profile = (typeof PROFILES)[number];
+
+type Values<P> = { [N in keyof P]: number };
+/** `{ ADD: false }` says the option and its default; its type is boolean. */
+type Wide<O> = { [N in keyof O]: O[N] extends boolean ? boolean : number };
+
+/** Parameters, options and knobs of one call. */
+export type Settings = { readonly [name: string]: number | boolean };
+
+/** One way to run a kernel: its text, how many workgroups, and its tuning. */
+export interface Variant {
+  readonly wgsl: Wgsl;
+  readonly lib: readonly string[];
+  readonly needs: readonly string[];
+  readonly grid: (problem: Settings) => Grid;
+  readonly tune: (problem: Settings, adapter: AdapterTraits) => KnobValues | null;
+}
+
+/** `tune` gives knobs for a problem on an adapter, or null where this variant cannot run there. */
+export function variant<B extends BindingTypes, P extends ParamTypes, K>(
+  wgsl: Wgsl<B, P, K>,
+  how: {
+    lib?: readonly string[];
+    needs?: readonly string[];
+    grid: (problem: Values<P> & K) => Grid;
+    tune?: (problem: Values<P> & K, adapter: AdapterTraits) => Partial<K> | null;
+  },
+): Variant & { readonly __types?: [B, P] } {
+  return {
+    wgsl: wgsl as unknown as Wgsl,
+    lib: how.lib ?? [],
+    needs: how.needs ?? [],
+    grid: how.grid as unknown as Variant['grid'],
+    tune: (how.tune ?? (() => ({}))) as unknown as Variant['tune'],
+  };
+}
+
+type TypedArray<S extends Scalar> = S extends 'u32' ? Uint32Array : S extends 'i32' ? Int32Array : Float64Array;
+/** What a reference computes on: f64 for floats; bindings that a problem leaves out (null shape) are empty arrays. */
+export type Arrays<B extends BindingTypes> = { [N in keyof B]: TypedArray<B[N][1]> };
+type Read<B extends BindingTypes> = { [N in keyof B as B[N][0] extends 'read' ? N : never]: B[N] };
+type Written<B extends BindingTypes> = { [N in keyof B as B[N][0] extends 'read_write' ? N : never]: B[N] };
+export type InputName<B extends BindingTypes, I extends string> = Exclude<keyof Read<B>, symbol | number> | I;
+export type OutputName<B extends BindingTypes, I extends string> = Exclude<Exclude<keyof Written<B>, symbol | number>, I>;
+
+export interface KernelSpec<B extends BindingTypes, P extends ParamTypes, O extends KnobValues, I extends string> {
+  /** room.direction, as in `layernorm.forward`. */
+  name: string;
+  /** At least `simt`; `cpu` and `matrix` where they pay. All have the same bindings and parameters. */
+  variants: { simt: Variant & { readonly __types?: [B, P] } } & { [profile in Exclude<Profile, 'simt'>]?: Variant };
+  /** Knobs that change the meaning (layout, epilogue), with their defaults; every variant has them. */
+  options?: O;
+  /** read_write bindings that are updated in place: the caller passes them. */
+  inout?: readonly I[];
+  /** The shape of every binding; null where a problem does not use it. Output allocation and input checks follow. */
+  shapes: (problem: Values<P> & Wide<O>) => { [N in keyof B]: Shape | null };
+  /** Floating-point operations. */
+  flops: (problem: Values<P> & Wide<O>) => number;
+  /** Plain loops in f64 that fill the outputs. */
+  reference: (arrays: Arrays<B>, problem: Values<P> & Wide<O>) => void;
+  /** Inputs that cannot be just any numbers (indices, shapes); others are drawn from N(0, 1). */
+  inputs?: (problem: Values<P> & Wide<O>, random: Random) => { [name: string]: ArrayLike<number> };
+  /** Problems to test at, ugly sizes first. */
+  cases: readonly (Values<P> & Partial<Wide<O>>)[];
+  /** Absolute + relative tolerance against the reference; 1e-5 unless said. Exact for integers. */
+  tolerance?: number;
+}
+
+export interface Kernel<
+  B extends BindingTypes = BindingTypes,
+  P extends ParamTypes = ParamTypes,
+  O extends KnobValues = KnobValues,
+  I extends string = string,
+> extends KernelSpec<B, P, O, I> {
+  readonly options: O;
+  readonly inout: readonly I[];
+  readonly bindings: Wgsl<B, P>['bindings'];
+}
+
+/** What `run` takes for a kernel: every parameter, and any option. */
+export type Problem<P extends ParamTypes, O extends KnobValues> = Values<P> & Partial<Wide<O>>;
+
+export function defineKernel<
+  B extends BindingTypes,
+  P extends ParamTypes,
+  const O extends KnobValues = Record<never, never>,
+  const I extends string = never,
+>(spec: KernelSpec<B, P, O, I>): Kernel<B, P, O, I> {
+  const first = spec.variants.simt.wgsl;
+  for (const [profile, v] of Object.entries(spec.variants)) {
+    const say = (what: string) => new Error(`${spec.name}: variant ${profile} ${what}`);
+    const layout = (w: Wgsl) => JSON.stringify([w.bindings, w.params]);
+    if (layout(v.wgsl) !== layout(first)) throw say('must have the same bindings and parameters as simt');
+    for (const o of Object.keys(spec.options ?? {})) {
+      if (!(o in v.wgsl.knobs)) throw say(`lacks the option ${o} as a knob`);
+    }
+  }
+  return {
+    ...spec,
+    options: (spec.options ?? {}) as O,
+    inout: spec.inout ?? [],
+    bindings: first.bindings as Wgsl<B, P>['bindings'],
+  };
+}
+
+/** Any kernel, where its types no longer matter (catalogue, plan, tests). */
+// biome-ignore lint/suspicious/noExplicitAny: existential type of a heterogeneous catalogue
+export type AnyKernel = Kernel<any, any, any, any>;
+
+/** Workgroups for n rows or blocks, folded to two dimensions where n passes 65,535: index = x + y * num_workgroups.x. */
+export function fold(n: number): Grid {
+  const y = Math.ceil(n / 65535);
+  return [Math.ceil(n / y), y, 1];
+}
+
+export const ceilDiv = (a: number, b: number): number => Math.ceil(a / b);

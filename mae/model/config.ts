@@ -1,0 +1,147 @@
+// Sizes of a masked autoencoder under facebookresearch/mae's names, its presets, and its parameters in state-dict order.
+import type { ParameterSpec } from '../../engine/parameters.ts';
+import { fail } from '../../engine/errors.ts';
+
+export interface MaeConfig {
+  /** [height, width] in pixels. */
+  readonly img_size: readonly [number, number];
+  readonly patch_size: number;
+  readonly in_chans: number;
+  readonly embed_dim: number;
+  readonly depth: number;
+  readonly num_heads: number;
+  readonly decoder_embed_dim: number;
+  readonly decoder_depth: number;
+  readonly decoder_num_heads: number;
+  readonly mlp_ratio: number;
+  /** Reconstruct patches normalised by their own mean and variance. */
+  readonly norm_pix_loss: boolean;
+  readonly ln_eps: number;
+  /** Dropout after every attention projection and MLP; 0 in the paper. */
+  readonly dropout: number;
+}
+
+const sizes = (
+  patch_size: number, embed_dim: number, depth: number, num_heads: number,
+  decoder_embed_dim = 512, decoder_depth = 8, decoder_num_heads = 16, side = 224,
+): MaeConfig => ({
+  img_size: [side, side], patch_size, in_chans: 3, embed_dim, depth, num_heads,
+  decoder_embed_dim, decoder_depth, decoder_num_heads,
+  mlp_ratio: 4, norm_pix_loss: false, ln_eps: 1e-6, dropout: 0,
+});
+
+const base = sizes(16, 768, 12, 12);
+const large = sizes(16, 1024, 24, 16);
+const huge = sizes(14, 1280, 32, 16);
+
+/** The paper's three, their aliases, and smaller ones with decoders to match. */
+export const PRESETS = {
+  mae_vit_base_patch16: base,
+  mae_vit_base_patch16_dec512d8b: base,
+  mae_vit_large_patch16: large,
+  mae_vit_large_patch16_dec512d8b: large,
+  mae_vit_huge_patch14: huge,
+  mae_vit_huge_patch14_dec512d8b: huge,
+  mae_vit_small_patch16: sizes(16, 384, 12, 6, 256, 4, 8),
+  mae_vit_tiny_patch16: sizes(16, 192, 12, 3, 128, 4, 4),
+  /** ViT-Ti/2 for CIFAR-10: the sizes with which 89.8 % after fine-tuning was reported. */
+  mae_vit_tiny_patch2_32: sizes(2, 192, 12, 3, 192, 4, 3, 32),
+  /** For 32-pixel images and machines without a GPU: what `npm start` trains. */
+  mae_vit_nano_patch4_32: sizes(4, 96, 4, 3, 64, 2, 4, 32),
+} as const satisfies Record<string, MaeConfig>;
+
+export type PresetName = keyof typeof PRESETS;
+
+/** A preset with some sizes changed, checked. */
+export function configure(preset: string, changes: Partial<MaeConfig> = {}): MaeConfig {
+  const found = (PRESETS as Record<string, MaeConfig>)[preset];
+  if (!found) fail(`model: there is no preset ${preset}; there are ${Object.keys(PRESETS).join(', ')}`);
+  return checked({ ...found, ...definedOnly(changes) });
+}
+
+const definedOnly = <T extends object>(o: T): Partial<T> =>
+  Object.fromEntries(Object.entries(o).filter(([, v]) => v !== undefined)) as Partial<T>;
+
+/** Refuses sizes that cannot work, naming them. */
+export function checked(c: MaeConfig): MaeConfig {
+  const [h, w] = c.img_size;
+  for (const [name, n] of Object.entries({ ...c, height: h, width: w })) {
+    if (['norm_pix_loss', 'img_size', 'ln_eps', 'dropout', 'mlp_ratio'].includes(name)) continue;
+    if (!Number.isInteger(n) || (n as number) < 1) fail(`model: ${name} must be a whole number of at least 1, got ${n}`);
+  }
+  if (h % c.patch_size || w % c.patch_size) {
+    fail(`model: patch_size ${c.patch_size} must divide the image, ${h} x ${w}; choose a size that is a multiple of it`);
+  }
+  for (const [dim, heads, what] of [
+    [c.embed_dim, c.num_heads, 'embed_dim'],
+    [c.decoder_embed_dim, c.decoder_num_heads, 'decoder_embed_dim'],
+  ] as const) {
+    const head = dim / heads;
+    if (!Number.isInteger(head)) fail(`model: ${what} ${dim} must be a multiple of its ${heads} heads`);
+    if (head % 4 || head > 128) fail(`model: ${what} / heads must be a multiple of 4 up to 128, got ${dim} / ${heads} = ${head}`);
+    if (dim % 4) fail(`model: ${what} must be a multiple of 4, got ${dim}`);
+  }
+  if (!(c.dropout >= 0 && c.dropout < 1)) fail(`model: dropout must be in [0, 1), got ${c.dropout}`);
+  if (!Number.isInteger(c.embed_dim * c.mlp_ratio) || !Number.isInteger(c.decoder_embed_dim * c.mlp_ratio)) {
+    fail(`model: mlp_ratio ${c.mlp_ratio} must give whole hidden sizes`);
+  }
+  return c;
+}
+
+/** [rows, columns] of patches. */
+export const gridOf = (c: MaeConfig): [number, number] => [c.img_size[0] / c.patch_size, c.img_size[1] / c.patch_size];
+export const patchesOf = (c: MaeConfig): number => gridOf(c)[0] * gridOf(c)[1];
+/** Values in a patch: p * p * C. */
+export const patchValues = (c: MaeConfig): number => c.patch_size ** 2 * c.in_chans;
+
+/** Patches that stay visible: int(L * (1 - ratio)) in doubles, as the reference computes it. */
+export function lenKeep(patches: number, maskRatio: number): number {
+  if (!(maskRatio >= 0 && maskRatio < 1)) fail(`masking: mask_ratio must be in [0, 1), got ${maskRatio}`);
+  const keep = Math.trunc(patches * (1 - maskRatio));
+  if (keep < 1) fail(`masking: mask_ratio ${maskRatio} keeps none of ${patches} patches; lower it below ${1 - 1 / patches}`);
+  return keep;
+}
+
+/** Every parameter with its shape, in the order of facebookresearch/mae's state dict; position embeddings are fixed. */
+export function parameterSpecs(c: MaeConfig): ParameterSpec[] {
+  const n = patchesOf(c) + 1;
+  const specs: ParameterSpec[] = [];
+  const add = (name: string, ...shape: number[]) => specs.push({ name, shape, trainable: !name.endsWith('pos_embed') });
+  const norm = (name: string, dim: number) => {
+    add(`${name}.weight`, dim);
+    add(`${name}.bias`, dim);
+  };
+  const linear = (name: string, out: number, dim: number) => {
+    add(`${name}.weight`, out, dim);
+    add(`${name}.bias`, out);
+  };
+  const blocks = (prefix: string, depth: number, dim: number) => {
+    for (let i = 0; i < depth; i++) {
+      norm(`${prefix}.${i}.norm1`, dim);
+      linear(`${prefix}.${i}.attn.qkv`, 3 * dim, dim);
+      linear(`${prefix}.${i}.attn.proj`, dim, dim);
+      norm(`${prefix}.${i}.norm2`, dim);
+      linear(`${prefix}.${i}.mlp.fc1`, dim * c.mlp_ratio, dim);
+      linear(`${prefix}.${i}.mlp.fc2`, dim, dim * c.mlp_ratio);
+    }
+  };
+  const D = c.embed_dim;
+  const E = c.decoder_embed_dim;
+  add('cls_token', 1, 1, D);
+  add('pos_embed', 1, n, D);
+  add('mask_token', 1, 1, E);
+  add('decoder_pos_embed', 1, n, E);
+  add('patch_embed.proj.weight', D, c.in_chans, c.patch_size, c.patch_size);
+  add('patch_embed.proj.bias', D);
+  blocks('blocks', c.depth, D);
+  norm('norm', D);
+  linear('decoder_embed', E, D);
+  blocks('decoder_blocks', c.decoder_depth, E);
+  norm('decoder_norm', E);
+  linear('decoder_pred', patchValues(c), E);
+  return specs;
+}
+
+/** Weight decay as the reference's timm groups: none for biases and 1-D tensors; cls and mask tokens do decay. */
+export const decays = (spec: { name: string; shape: readonly number[] }): boolean =>
+  spec.shape.length > 1 && !spec.name.endsWith('.bias');

@@ -1,0 +1,32 @@
+// Initial weights, exactly distributed as facebookresearch/mae's initialize_weights.
+import { type Random, random } from '../../kernels/random/random.ts';
+import { numel } from '../../engine/tensor.ts';
+import { gridOf, type MaeConfig, parameterSpecs, patchValues } from './config.ts';
+import { sinCosPositions } from './posembed.ts';
+
+/** A stream far from those that training uses; one sub-stream for every parameter. */
+const INIT_STREAM = 0x696e6974;
+
+/** Values by name: linear weights xavier-uniform (fused qkv as one matrix), biases 0, norms 1 and 0, tokens N(0, .02). */
+export function initialWeights(config: MaeConfig, seed: number): Map<string, Float32Array> {
+  return new Map(
+    parameterSpecs(config).map(({ name, shape }, i) => {
+      const rng = random(seed, INIT_STREAM + i);
+      return [name, values(name, shape, config, rng)];
+    }),
+  );
+}
+
+function values(name: string, shape: readonly number[], config: MaeConfig, rng: Random): Float32Array {
+  const data = new Float32Array(numel(shape));
+  const uniform = (bound: number) => data.map(() => (2 * rng.uniform() - 1) * bound);
+  if (name === 'pos_embed') return sinCosPositions(config.embed_dim, gridOf(config));
+  if (name === 'decoder_pos_embed') return sinCosPositions(config.decoder_embed_dim, gridOf(config));
+  if (name.endsWith('_token')) return data.map(() => 0.02 * rng.normal());
+  // The reference re-initialises Linear and LayerNorm only: the convolution's bias keeps torch's default.
+  if (name === 'patch_embed.proj.bias') return uniform(1 / Math.sqrt(patchValues(config)));
+  if (name.endsWith('.bias')) return data;
+  if (shape.length === 1) return data.fill(1);
+  const [out, fanIn] = [shape[0], numel(shape) / shape[0]];
+  return uniform(Math.sqrt(6 / (fanIn + out)));
+}
