@@ -72,7 +72,7 @@ export class Engine {
     const plans = new Map<string, Plan>();
     const replays = new Map<string, Promise<Replay<K>>>();
     const trace = (shapes: Shapes<I>): { trace: Trace; outputs: Record<K, Tensor> } => {
-      const recorded = new Trace();
+      const recorded = new Trace(this.device.traits);
       const entries = Object.entries(types).map(([name, dtype]) => {
         const shape = shapes[name] ?? fail(`plan: the shape of input ${name} is missing`);
         return [name, recorded.input(name, shape, dtype)];

@@ -39,7 +39,9 @@ export function runReference<K extends string>(
     }
     return data;
   };
-  for (const { kernel, problem, bindings } of trace.calls) {
+  for (const { kernel, problem, bindings, writes } of trace.calls) {
+    // References add into outputs that start at zero; a slab keeps the last run's numbers.
+    for (const name of writes) if (!kernel.inout.includes(name)) of((bindings[name] as Tensor).storage).fill(0);
     const arrays = Object.fromEntries(
       Object.entries(kernel.bindings).map(([name, b]) => {
         const tensor = bindings[name];

@@ -35,8 +35,11 @@ export interface TensorInfo {
   readonly shape: readonly number[];
   readonly offset: number;
   readonly bytes: number;
+  /** XXH32 in hex digits, where the file has it. */
   readonly checksum?: string;
 }
+
+type FoundTensor = TensorInfo & { checksum?: string };
 
 /** Tensors in the order of their bytes; metadata without the checksums. */
 export interface SafetensorsHeader {
@@ -183,11 +186,11 @@ function parseHeader(json: Uint8Array, size: number, options: ReadOptions): Safe
   }
   if (end > size) refuse(`tensor data ends at byte ${end}, the file has ${size}: ${AGAIN}`);
   if (end < size) refuse(`${size - end} bytes follow the last tensor, which ends at byte ${end}: ${AGAIN}`);
-  const sums = takeChecksums(metadata, infos, options);
-  return { tensors: new Map(infos.map((info) => [info.name, { ...info, checksum: sums?.get(info.name) }])), metadata };
+  takeChecksums(metadata, infos, options);
+  return { tensors: new Map(infos.map((info) => [info.name, info])), metadata };
 }
 
-function tensorInfo(name: string, entry: unknown, dataStart: number): TensorInfo {
+function tensorInfo(name: string, entry: unknown, dataStart: number): FoundTensor {
   if (!isRecord(entry)) refuse(`tensor ${quote(name)} must be an object with dtype, shape and data_offsets`);
   const { dtype, shape, data_offsets: offsets } = entry;
   const bytes = bytesOf(name, dtype, shape);
@@ -208,16 +211,16 @@ function bytesOf(name: string, dtype: unknown, shape: unknown): number {
   return bytes;
 }
 
-/** Takes the checksums out of the metadata and verifies the header's; null where there are none. */
+/** Moves the checksums from the metadata to the tensors and verifies the header's. */
 function takeChecksums(
   metadata: Map<string, string>,
-  infos: readonly TensorInfo[],
+  infos: readonly FoundTensor[],
   { requireChecksums = false }: ReadOptions,
-): Map<string, string> | null {
+): void {
   const text = metadata.get(CHECKSUMS);
   if (text === undefined) {
     if (requireChecksums) refuse(`the header has no ${quote(CHECKSUMS)}, which a checkpoint must have: ${AGAIN}`);
-    return null;
+    return;
   }
   metadata.delete(CHECKSUMS);
   let stored: unknown;
@@ -228,12 +231,11 @@ function takeChecksums(
   }
   if (!isRecord(stored) || !isRecord(stored.tensors)) refuse(`metadata ${quote(CHECKSUMS)} is unreadable: ${AGAIN}`);
   const sums = new Map(Object.entries(stored.tensors) as [string, string][]);
-  const summed = infos.map((info) => ({ ...info, checksum: sums.get(info.name) }));
-  if (sums.size !== infos.length || headerChecksum(summed, metadata) !== stored.header)
+  for (const info of infos) info.checksum = sums.get(info.name);
+  if (headerChecksum(infos, metadata) !== stored.header)
     refuse(
       `the header is damaged: names, shapes or metadata do not match its checksum ${quote(stored.header)}: ${AGAIN}`,
     );
-  return sums;
 }
 
 function headerChecksum(infos: Iterable<Omit<TensorInfo, 'offset'>>, metadata: ReadonlyMap<string, string>): string {

@@ -27,28 +27,36 @@ function parse(text: string): unknown {
 /** One pass over text that need not be JSON: keys are the strings before a colon. Depth is bounded before any parsing. */
 function checkKeys(text: string, maxDepth: number): void {
   const open: (Set<string> | null)[] = []; // the keys seen so far of each enclosing object; null for an array
-  let string = '';
+  let start = 0; // of the last string, its quotes included
+  let end = 0;
+  let escaped = false;
   for (let i = 0; i < text.length; i++) {
-    switch (text[i]) {
-      case '"': {
-        const start = i;
-        for (i++; i < text.length && text[i] !== '"'; i++) if (text[i] === '\\') i++;
-        string = text.slice(start, i + 1);
+    switch (text.charCodeAt(i)) {
+      case 0x22: // "
+        start = i;
+        escaped = false;
+        for (i++; i < text.length && text.charCodeAt(i) !== 0x22; i++) {
+          if (text.charCodeAt(i) !== 0x5c) continue;
+          escaped = true;
+          i++;
+        }
+        end = i + 1;
         break;
-      }
-      case '{':
-      case '[':
+      case 0x5b: // [
+      case 0x7b: // {
         open.push(text[i] === '{' ? new Set() : null);
         if (open.length > maxDepth) fail(`is nested deeper than ${maxDepth} levels`);
         break;
-      case '}':
-      case ']':
+      case 0x5d: // ]
+      case 0x7d: // }
         open.pop();
         break;
-      case ':': {
-        const key = parse(string) as string; // "a" and "\u0061" are the same key
-        if (open.at(-1)?.has(key)) fail(`has key ${string.slice(0, 80)} twice`);
-        open.at(-1)?.add(key);
+      case 0x3a: {
+        // A colon. "a" and "\u0061" are the same key.
+        const key = escaped ? String(parse(text.slice(start, end))) : text.slice(start + 1, end - 1);
+        const keys = open.at(-1);
+        if (keys?.has(key)) fail(`has key ${JSON.stringify(key.slice(0, 80))} twice`);
+        keys?.add(key);
         break;
       }
     }

@@ -1,5 +1,5 @@
 // A recorded step: kernel calls in order, and the nodes that differentiate them. No GPU here.
-import type { AnyKernel, BindingTypes, InputName, Kernel, KnobValues, OutputName, ParamTypes, Problem, Settings, Shape } from '../kernels/kernel.ts';
+import type { AdapterTraits, AnyKernel, BindingTypes, InputName, Kernel, KnobValues, OutputName, ParamTypes, Problem, Settings, Shape } from '../kernels/kernel.ts';
 import { elementwiseAdd, elementwiseCopy } from '../kernels/elementwise/elementwise.ts';
 import { fail, shapeText } from './errors.ts';
 import { type DType, type HostData, numel, Storage, Tensor, type TensorLike, Variable } from './tensor.ts';
@@ -21,11 +21,17 @@ export interface Node {
 }
 
 export class Trace {
+  /** What ops may know of the adapter: how far to split a sum, for example. */
+  readonly traits: AdapterTraits;
   readonly calls: Call[] = [];
   readonly #nodes: Node[] = [];
   readonly #variables = new Map<Variable, Tensor>();
   readonly #differentiable = new Set<object>();
   #recording = true;
+
+  constructor(traits: AdapterTraits) {
+    this.traits = traits;
+  }
 
   input(name: string, shape: Shape, dtype: DType): Tensor {
     return new Tensor(this, new Storage(dtype, numel(shape), { kind: 'input', name }), shape);

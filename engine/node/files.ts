@@ -261,7 +261,7 @@ function fileError(verb: string, path: string, error: unknown, space = '', outco
   const code = codeOf(error);
   if (error instanceof FileError || code === undefined || !/^E[A-Z0-9]+$/.test(code)) return error;
   const known = [...getSystemErrorMap().values()].find(([name]) => name === code);
-  const reason = known ? known[1][0].toUpperCase() + known[1].slice(1) : (error as Error).message;
+  const reason = known ? known[1].replace(/^(i\/o|.)/, (start) => start.toUpperCase()) : (error as Error).message;
   const remedy = [REMEDIES.get(code), outcome].filter(Boolean).join('; ');
   return new FileError(`${verb}: ${path}: ${reason}${space}${remedy && `: ${remedy}`}`, code, error);
 }

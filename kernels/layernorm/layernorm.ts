@@ -37,7 +37,7 @@ export const layernormForward = defineKernel({
     { rows: 5, cols: 192, eps: 1e-6 },
     { rows: 17, cols: 260, eps: 1e-6, ADD: true },
     { rows: 3, cols: 1283, eps: 1e-6 },
-    { rows: 65537, cols: 2, eps: 1e-6 },
+    { rows: 65537, cols: 5, eps: 1e-6 },
   ],
 });
 

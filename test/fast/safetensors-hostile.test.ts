@@ -34,7 +34,7 @@ const attacks: [string, Uint8Array, RegExp][] = [
     raw(
       '{"a":{"dtype":"U8","shape":[0],"data_offsets":[0,0]},"\\u0061":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}}',
     ),
-    /"\\u0061" twice/,
+    /has key "a" twice/,
   ],
   ['shape twice', raw('{"a":{"dtype":"U8","shape":[1],"shape":[0],"data_offsets":[0,0]}}'), /"shape" twice/],
   ['deep nesting', raw('{"a":'.repeat(100_000)), /deeper than 3/],

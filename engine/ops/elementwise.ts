@@ -1,0 +1,44 @@
+// Sums, GELU and dropout as ops of their own, for models that do not have them fused.
+import { elementwiseAdd, elementwiseDgelu, elementwiseDropout, elementwiseGelu } from '../../kernels/elementwise/elementwise.ts';
+import { fail, shapeText } from '../errors.ts';
+import { defineOp } from '../op.ts';
+import { numel, type Tensor } from '../tensor.ts';
+
+/** y = a + b, of equal shapes. */
+export const add = defineOp('add', {
+  forward(t, { a, b }: { a: Tensor; b: Tensor }, _: Record<never, never>) {
+    if (numel(a.shape) !== numel(b.shape)) fail(`add: shapes must match, got ${shapeText(a.shape)} and ${shapeText(b.shape)}`);
+    return { out: { y: t.run(elementwiseAdd, { a, b }, { n: numel(a.shape) }).y.reshape(...a.shape) }, saved: null };
+  },
+  backward: (_t, { y: dy }) => ({ a: dy, b: dy }),
+});
+
+/** y = x Phi(x), the exact GELU. */
+export const gelu = defineOp('gelu', {
+  forward(t, { x }: { x: Tensor }, _: Record<never, never>) {
+    const n = numel(x.shape);
+    return { out: { y: t.run(elementwiseGelu, { x }, { n }).y.reshape(...x.shape) }, saved: { x, n } };
+  },
+  backward: (t, { y: dy }, { x, n }) => ({ x: t.run(elementwiseDgelu, { x, dy }, { n }).dx.reshape(...x.shape) }),
+});
+
+interface Dropped extends Record<string, Tensor | null> {
+  /** (samples, …) */
+  x: Tensor;
+  /** (samples), u32: the samples' numbers in the data set; no gradient */
+  ids: Tensor;
+  /** (2), u32: epoch and step; no gradient */
+  clock: Tensor;
+}
+
+/** Zeroes elements with probability `rate` and scales the others by 1 / (1 - rate), keyed by sample and epoch. */
+export const dropout = defineOp('dropout', {
+  forward(t, { x, ids, clock }: Dropped, { rate, seed, stream }: { rate: number; seed: number; stream: number }) {
+    const samples = x.shape[0];
+    const key = { samples, n: numel(x.shape) / samples, rate, seed, stream };
+    return { out: { y: t.run(elementwiseDropout, { x, ids, clock }, key).y.reshape(...x.shape) }, saved: { ids, clock, key } };
+  },
+  backward(t, { y: dy }, { ids, clock, key }) {
+    return { x: t.run(elementwiseDropout, { x: dy, ids, clock }, key).y.reshape(...dy.shape), ids: null, clock: null };
+  },
+});

@@ -1,0 +1,39 @@
+// The encoder's tokens: cls token in front of the kept patches, positions added (MAE, section 3, "MAE encoder").
+import { gatherDcls, gatherDembed, gatherDpos, gatherEmbed } from '../../kernels/gather/gather.ts';
+import { defineOp } from '../op.ts';
+import { numel, type Tensor } from '../tensor.ts';
+import { columnSum } from './reduce.ts';
+
+interface Inputs extends Record<string, Tensor | null> {
+  /** (batch, keep, dim): embeddings of the kept patches */
+  emb: Tensor;
+  /** (1 + patches, dim), its first row for the cls token */
+  pos: Tensor;
+  /** (dim) */
+  cls: Tensor;
+  /** (batch, keep), u32 */
+  ids_keep: Tensor;
+  /** (batch, patches), u32 */
+  ids_restore: Tensor;
+}
+
+export const embed = defineOp('embed', {
+  forward(t, { emb, pos, cls, ids_keep, ids_restore }: Inputs, _: Record<never, never>) {
+    const [batch, keep, dim] = emb.shape;
+    const sizes = { batch, keep, dim, patches: numel(pos.shape) / dim - 1 };
+    const { x } = t.run(gatherEmbed, { emb, pos, cls, ids_keep }, sizes);
+    return { out: { x }, saved: { sizes, ids_restore, emb, pos, cls } };
+  },
+  backward(t, { x: dx }, { sizes, ids_restore, emb, pos, cls }, needs) {
+    const { batch, keep, dim } = sizes;
+    const groups = Math.max(1, Math.min(64, Math.ceil(batch / 16)));
+    const dcls = needs.cls ? t.run(gatherDcls, { dx }, { batch, keep, dim, groups }).dcls : null;
+    return {
+      emb: needs.emb ? t.run(gatherDembed, { dx }, { batch, keep, dim }).demb.reshape(...emb.shape) : null,
+      pos: needs.pos ? t.run(gatherDpos, { dx, ids_restore }, sizes).dpos.reshape(...pos.shape) : null,
+      cls: dcls && (groups > 1 ? columnSum(t, dcls, groups, dim) : dcls).reshape(...cls.shape),
+      ids_keep: null,
+      ids_restore: null,
+    };
+  },
+});

@@ -1,0 +1,40 @@
+// y = layernorm(x), or s = x + r and y = layernorm(s). Gives s too: the residual stream goes on from it, so that backward
+// adds the gradients of both paths in one pass.
+import { layernormBackward, layernormForward, layernormGroups } from '../../kernels/layernorm/layernorm.ts';
+import { fail, shapeText } from '../errors.ts';
+import { defineOp } from '../op.ts';
+import { numel, type Tensor } from '../tensor.ts';
+import { columnsOf } from './reduce.ts';
+
+interface Inputs extends Record<string, Tensor | null> {
+  /** (…, cols) */
+  x: Tensor;
+  /** (…, cols), added first */
+  r: Tensor | null;
+  /** (cols) */
+  w: Tensor;
+  /** (cols) */
+  b: Tensor;
+}
+
+export const layernorm = defineOp('layernorm', {
+  forward(t, { x, r, w, b }: Inputs, { eps }: { eps: number }) {
+    const { rows, cols } = x.rows();
+    if (numel(w.shape) !== cols) fail(`layernorm: w must be (${cols}), got ${shapeText(w.shape)}`);
+    const ran = t.run(layernormForward, { x, r, w, b }, { rows, cols, eps, ADD: r !== null });
+    const s = r ? ran.s.reshape(...x.shape) : x.alias();
+    return { out: { y: ran.y.reshape(...x.shape), s }, saved: { s, w, stat: ran.stat, rows, cols } };
+  },
+  backward(t, { y: dy, s: ds }, { s, w, stat, rows, cols }) {
+    if (!dy) return { x: ds, r: ds, w: null, b: null };
+    const groups = layernormGroups(rows, t.traits.profile);
+    const ran = t.run(layernormBackward, { x: s, w, stat, dy, ds }, { rows, cols, groups, ADD: ds !== null });
+    const dx = ran.dx.reshape(...s.shape);
+    return {
+      x: dx,
+      r: dx,
+      w: columnsOf(t, ran.dwb, groups, cols, 2 * cols, 0),
+      b: columnsOf(t, ran.dwb, groups, cols, 2 * cols, cols),
+    };
+  },
+});

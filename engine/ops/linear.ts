@@ -1,0 +1,40 @@
+// y = x w^T + b (+ residual r): torch's Linear, weight (out, in).
+import { EPILOGUES, NN, NT, TN } from '../../kernels/gemm/gemm.ts';
+import { fail, shapeText } from '../errors.ts';
+import { defineOp } from '../op.ts';
+import type { Tensor } from '../tensor.ts';
+import { columnSum } from './reduce.ts';
+import { product } from './product.ts';
+
+interface Inputs extends Record<string, Tensor | null> {
+  /** (…, in) */
+  x: Tensor;
+  /** (out, …) with in = the product of all but the first dimension, so that a patch convolution's weight fits. */
+  w: Tensor;
+  /** (out) */
+  b: Tensor;
+  /** (…, out), added to the result */
+  r: Tensor | null;
+}
+
+export const linear = defineOp('linear', {
+  forward(t, { x, w, b, r }: Inputs, _: Record<never, never>) {
+    const { rows, cols } = x.rows();
+    const [out, ...rest] = w.shape;
+    const k = rest.reduce((p, n) => p * n, 1);
+    if (k !== cols) fail(`linear: the last dimension of x must match w: x is ${shapeText(x.shape)}, w is ${shapeText(w.shape)}`);
+    const size = { rows, out, k };
+    const EPILOGUE = r ? EPILOGUES.biasResidual : EPILOGUES.bias;
+    const { c } = product(t, { a: x, b: w, m: rows, n: out, k, LAYOUT: NT, EPILOGUE, bias: b, r });
+    return { out: { y: c.reshape(...x.shape.slice(0, -1), out) }, saved: { x, w, size } };
+  },
+  backward(t, { y: dy }, { x, w, size }, needs) {
+    const { rows, out, k } = size;
+    return {
+      x: needs.x ? product(t, { a: dy, b: w, m: rows, n: k, k: out, LAYOUT: NN }).c.reshape(...x.shape) : null,
+      w: needs.w ? product(t, { a: dy, b: x, m: out, n: k, k: rows, LAYOUT: TN }).c.reshape(...w.shape) : null,
+      b: needs.b ? columnSum(t, dy, rows, out) : null,
+      r: needs.r ? dy : null,
+    };
+  },
+});

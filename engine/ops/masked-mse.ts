@@ -1,0 +1,32 @@
+// The MAE loss: mean squared error of the removed patches against the image's own pixels, normalised per patch or raw.
+import { lossBackward, lossFinish, lossForward } from '../../kernels/loss/loss.ts';
+import { fail, shapeText } from '../errors.ts';
+import { defineOp } from '../op.ts';
+import { numel, type Tensor } from '../tensor.ts';
+
+interface Inputs extends Record<string, Tensor | null> {
+  /** (batch, patches, p * p * C) in the reference's patchify order */
+  pred: Tensor;
+  /** (batch, C, height, width); no gradient */
+  img: Tensor;
+  /** (batch, patches), 1 = removed; no gradient */
+  mask: Tensor;
+}
+
+export const maskedMse = defineOp('maskedMse', {
+  forward(t, { pred, img, mask }: Inputs, { patch_size, normPix }: { patch_size: number; normPix: boolean }) {
+    const [batch, chans, height, width] = img.shape;
+    const values = (chans * height * width * batch) / numel(mask.shape);
+    if (numel(pred.shape) !== numel(img.shape) || values !== patch_size ** 2 * chans) {
+      fail(`maskedMse: pred ${shapeText(pred.shape)} and mask ${shapeText(mask.shape)} must fit img ${shapeText(img.shape)} with patches of ${patch_size}`);
+    }
+    const sizes = { batch, chans, height, width, patch_size, NORM: normPix };
+    const { rowloss } = t.run(lossForward, { img, pred, mask }, sizes);
+    const { loss, total } = t.run(lossFinish, { rowloss, mask }, { count: numel(mask.shape) });
+    return { out: { loss }, saved: { pred, img, mask, total, sizes } };
+  },
+  backward(t, { loss: dloss }, { pred, img, mask, total, sizes }) {
+    const { dpred } = t.run(lossBackward, { img, pred, mask, total, dloss }, sizes);
+    return { pred: dpred.reshape(...pred.shape), img: null, mask: null };
+  },
+});

@@ -1,0 +1,53 @@
+// y = gelu(x w1^T + b1) w2^T + b2 (+ r): a transformer's MLP, GELU fused forward into the first product and backward into
+// the second one's gradient.
+import { EPILOGUES, NN, NT, TN } from '../../kernels/gemm/gemm.ts';
+import { fail, shapeText } from '../errors.ts';
+import { defineOp } from '../op.ts';
+import type { Tensor } from '../tensor.ts';
+import { columnSum } from './reduce.ts';
+import { product } from './product.ts';
+
+interface Inputs extends Record<string, Tensor | null> {
+  /** (…, dim) */
+  x: Tensor;
+  /** (hidden, dim) */
+  w1: Tensor;
+  /** (hidden) */
+  b1: Tensor;
+  /** (out, hidden) */
+  w2: Tensor;
+  /** (out) */
+  b2: Tensor;
+  /** (…, out), added to the result */
+  r: Tensor | null;
+}
+
+export const mlp = defineOp('mlp', {
+  forward(t, { x, w1, b1, w2, b2, r }: Inputs, _: Record<never, never>) {
+    const { rows, cols } = x.rows();
+    const [hidden, k] = w1.shape;
+    const out = w2.shape[0];
+    if (k !== cols || w2.shape[1] !== hidden) {
+      fail(`mlp: x is ${shapeText(x.shape)}, w1 must be (hidden, ${cols}) and w2 (out, hidden), got ${shapeText(w1.shape)} and ${shapeText(w2.shape)}`);
+    }
+    const first = product(t, { a: x, b: w1, m: rows, n: hidden, k, LAYOUT: NT, EPILOGUE: EPILOGUES.biasGelu, bias: b1 });
+    const EPILOGUE = r ? EPILOGUES.biasResidual : EPILOGUES.bias;
+    const { c } = product(t, { a: first.c, b: w2, m: rows, n: out, k: hidden, LAYOUT: NT, EPILOGUE, bias: b2, r });
+    const saved = { x, w1, w2, u: first.u, g: first.c, rows, cols, hidden, out };
+    return { out: { y: c.reshape(...x.shape.slice(0, -1), out) }, saved };
+  },
+  backward(t, { y: dy }, { x, w1, w2, u, g, rows, cols, hidden, out }, needs) {
+    const dw2 = needs.w2 ? product(t, { a: dy, b: g, m: out, n: hidden, k: rows, LAYOUT: TN }).c.reshape(...w2.shape) : null;
+    const db2 = needs.b2 ? columnSum(t, dy, rows, out) : null;
+    const geluBackward = { EPILOGUE: EPILOGUES.geluBackward, r: u };
+    const du = product(t, { a: dy, b: w2, m: rows, n: hidden, k: out, LAYOUT: NN, ...geluBackward }).c;
+    return {
+      x: needs.x ? product(t, { a: du, b: w1, m: rows, n: cols, k: hidden, LAYOUT: NN }).c.reshape(...x.shape) : null,
+      w1: needs.w1 ? product(t, { a: du, b: x, m: hidden, n: cols, k: rows, LAYOUT: TN }).c.reshape(...w1.shape) : null,
+      b1: needs.b1 ? columnSum(t, du, rows, hidden) : null,
+      w2: dw2,
+      b2: db2,
+      r: needs.r ? dy : null,
+    };
+  },
+});

@@ -1,0 +1,24 @@
+// One matrix product on a trace, split over k where that pays: what linear layers and their gradients record.
+import { dense, EPILOGUES, gemm } from '../../kernels/gemm/gemm.ts';
+import type { Tensor } from '../tensor.ts';
+import type { Trace } from '../trace.ts';
+
+export interface Product {
+  a: Tensor;
+  b: Tensor;
+  m: number;
+  n: number;
+  k: number;
+  /** NN, NT or TN of kernels/gemm. */
+  LAYOUT: number;
+  EPILOGUE?: number;
+  bias?: Tensor | null;
+  /** Residual, or the saved pre-activation of the GELU whose backward this is. */
+  r?: Tensor | null;
+}
+
+/** c (m, n); u is the pre-activation under EPILOGUES.biasGelu. */
+export function product(t: Trace, p: Product): { c: Tensor; u: Tensor } {
+  const { a, b, m, n, k, LAYOUT, EPILOGUE = EPILOGUES.none, bias = null, r = null } = p;
+  return t.run(gemm, { a, b, bias, r }, { ...dense({ m, n, k, LAYOUT }), LAYOUT, EPILOGUE });
+}

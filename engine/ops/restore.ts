@@ -1,0 +1,40 @@
+// The decoder's tokens: encoded ones back in their places, the mask token elsewhere, positions added.
+import { gatherDmask, gatherDrestore, gatherRestore } from '../../kernels/gather/gather.ts';
+import { defineOp } from '../op.ts';
+import { numel, type Tensor } from '../tensor.ts';
+import { columnSum } from './reduce.ts';
+
+interface Inputs extends Record<string, Tensor | null> {
+  /** (batch, 1 + keep, dim) */
+  y: Tensor;
+  /** (dim) */
+  mask_token: Tensor;
+  /** (1 + patches, dim) */
+  pos: Tensor;
+  /** (batch, patches), u32 */
+  ids_shuffle: Tensor;
+  /** (batch, patches), u32 */
+  ids_restore: Tensor;
+}
+
+export const restore = defineOp('restore', {
+  forward(t, { y, mask_token, pos, ids_shuffle, ids_restore }: Inputs, _: Record<never, never>) {
+    const [batch, tokens, dim] = y.shape;
+    const sizes = { batch, keep: tokens - 1, dim, patches: numel(pos.shape) / dim - 1 };
+    const { x } = t.run(gatherRestore, { y, mask_token, pos, ids_restore }, sizes);
+    return { out: { x }, saved: { sizes, ids_shuffle, mask_token, pos } };
+  },
+  backward(t, { x: dx }, { sizes, ids_shuffle, mask_token, pos }, needs) {
+    const { batch, patches, dim } = sizes;
+    const groups = Math.max(1, Math.min(64, Math.ceil(batch / 4)));
+    const dmask = needs.mask_token ? t.run(gatherDmask, { dx, ids_shuffle }, { ...sizes, groups }).dmask_token : null;
+    return {
+      y: needs.y ? t.run(gatherDrestore, { dx, ids_shuffle }, sizes).dy : null,
+      mask_token: dmask && (groups > 1 ? columnSum(t, dmask, groups, dim) : dmask).reshape(...mask_token.shape),
+      // Every position has a token here, so its gradient is a plain sum over the batch.
+      pos: needs.pos ? columnSum(t, dx, batch, (1 + patches) * dim).reshape(...pos.shape) : null,
+      ids_shuffle: null,
+      ids_restore: null,
+    };
+  },
+});

@@ -1,0 +1,36 @@
+// AdamW over a flat slab of many tensors (Loshchilov & Hutter 2019; decoupled decay as in PyTorch):
+//   p *= 1 - lr wd;  m = b1 m + (1 - b1) g;  v = b2 v + (1 - b2) g^2;  p -= lr / bc1 * m / (sqrt(v) / sqrt(bc2) + eps).
+// hyper keeps 1 - b and not b: 1 - 0.999 taken in f32 would be off by 1e-5 of itself, while 1 - 0.001 is exact to rounding.
+const WG = 64u; // knob: threads
+const PER = 4u; // knob: elements a thread takes, WG apart
+struct Params { n: u32, groupCount: u32 }
+@group(0) @binding(0) var<uniform> u: Params;
+@group(0) @binding(1) var<storage, read_write> p: array<f32>; // (n)
+@group(0) @binding(2) var<storage, read> g: array<f32>; // (n)
+@group(0) @binding(3) var<storage, read_write> m: array<f32>; // (n)
+@group(0) @binding(4) var<storage, read_write> v: array<f32>; // (n)
+@group(0) @binding(5) var<storage, read> group: array<u32>; // (ceil(n / 64)): which group 64 elements belong to
+@group(0) @binding(6) var<storage, read> groups: array<f32>; // (groupCount, 2): weight decay, lr scale
+@group(0) @binding(7) var<storage, read> hyper: array<f32>; // (8): lr, 1 - b1, 1 - b2, eps, bc1, bc2, gradient multiplier, -
+
+@compute @workgroup_size(WG, 1, 1)
+fn main(
+  @builtin(workgroup_id) wg: vec3<u32>,
+  @builtin(num_workgroups) grid: vec3<u32>,
+  @builtin(local_invocation_index) t: u32,
+) {
+  let first = (wg.x + wg.y * grid.x) * (WG * PER) + t;
+  for (var k = 0u; k < PER; k++) { // unroll
+    let i = first + k * WG;
+    if (i < u.n) {
+      let which = 2u * group[i / 64u];
+      let lr = hyper[0] * groups[which + 1u];
+      let gi = g[i] * hyper[6];
+      let mi = m[i] + hyper[1] * (gi - m[i]);
+      let vi = (1.0 - hyper[2]) * v[i] + hyper[2] * gi * gi;
+      m[i] = mi;
+      v[i] = vi;
+      p[i] = p[i] * (1.0 - lr * groups[which]) - lr / hyper[4] * mi / (sqrt(vi) / sqrt(hyper[5]) + hyper[3]);
+    }
+  }
+}

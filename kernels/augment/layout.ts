@@ -1,0 +1,69 @@
+// Lays a batch of crops out for augment.horizontal and augment.vertical: the per-image table and the coefficient tables.
+import { bicubicTaps, type Taps } from './coefficients.ts';
+
+/** Words of a per-image record; the order is the kernels' own (see the IMAGE_ constants there). */
+export const IMAGE_WORDS = 10;
+/** Words of the intermediate that one workgroup of augment.horizontal owns; every image starts at a multiple. */
+export const BLOCK = 64;
+
+/** The box of one image within the packed bytes: it alone is resized, as PIL does after a crop. */
+export interface Crop {
+  /** Byte of the box's first pixel. */
+  readonly offset: number;
+  /** Bytes from one line of the packed image to the next. */
+  readonly pitch: number;
+  /** Size of the box in pixels. */
+  readonly height: number;
+  readonly width: number;
+  readonly flip: boolean;
+}
+
+export interface Layout {
+  /** (batch, IMAGE_WORDS) u32. */
+  readonly images: Uint32Array;
+  /** i32 records of all axes; equal sizes share one. */
+  readonly taps: Int32Array;
+  /** Words of the intermediate. */
+  readonly mid: number;
+}
+
+/** Tables for crops of `chans` interleaved bytes a pixel, resized to height x width. `cache` keeps taps between batches. */
+export function layoutCrops(
+  crops: readonly Crop[],
+  { chans, height, width }: { chans: number; height: number; width: number },
+  cache: Map<string, Taps> = new Map(),
+): Layout {
+  const used = new Map<Taps, number>();
+  let words = 0;
+  const place = (from: number, to: number): [offset: number, stride: number] => {
+    const key = `${from}>${to}`;
+    const taps = cache.get(key) ?? bicubicTaps(from, to);
+    cache.set(key, taps);
+    const offset = used.get(taps) ?? words;
+    if (offset === words) words += taps.records.length;
+    used.set(taps, offset);
+    return [offset, taps.stride];
+  };
+  const images = new Uint32Array(crops.length * IMAGE_WORDS);
+  let mid = 0;
+  for (const [i, c] of crops.entries()) {
+    images.set(
+      [c.offset, c.pitch, c.height, c.width, mid, ...place(c.width, width), ...place(c.height, height), c.flip ? 1 : 0],
+      i * IMAGE_WORDS,
+    );
+    mid += Math.ceil((c.height * width * chans) / (4 * BLOCK)) * BLOCK;
+  }
+  const taps = new Int32Array(words);
+  for (const [t, offset] of used) taps.set(t.records, offset);
+  return { images, taps, mid };
+}
+
+/** (chans, 256) f32: what each byte becomes, in torchvision's arithmetic (v / 255, less mean, over std, each rounded to f32). */
+export function normalizeTable(mean: readonly number[], std: readonly number[]): Float32Array {
+  if (mean.length !== std.length) throw new Error(`normalize: ${mean.length} means but ${std.length} deviations`);
+  return Float32Array.from({ length: mean.length * 256 }, (_, i) => {
+    const c = i >> 8;
+    const centred = Math.fround(Math.fround((i & 255) / 255) - Math.fround(mean[c]));
+    return Math.fround(centred / Math.fround(std[c]));
+  });
+}

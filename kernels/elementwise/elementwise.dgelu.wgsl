@@ -1,0 +1,21 @@
+// dx = dy * gelu'(x), with the exact erf.
+const WG = 256u; // knob: threads
+const PER = 4u; // knob: elements a thread takes, WG apart
+struct Params { n: u32 }
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> x: array<f32>; // (n)
+@group(0) @binding(2) var<storage, read> dy: array<f32>; // (n)
+@group(0) @binding(3) var<storage, read_write> dx: array<f32>; // (n)
+
+@compute @workgroup_size(WG, 1, 1)
+fn main(
+  @builtin(workgroup_id) wg: vec3<u32>,
+  @builtin(num_workgroups) grid: vec3<u32>,
+  @builtin(local_invocation_index) t: u32,
+) {
+  let first = (wg.x + wg.y * grid.x) * (WG * PER) + t;
+  for (var k = 0u; k < PER; k++) { // unroll
+    let i = first + k * WG;
+    if (i < p.n) { dx[i] = dy[i] * dgelu(x[i]); }
+  }
+}

@@ -1,0 +1,109 @@
+// One number in, one number out: sums, scalings, GELU, dropout. What can be fused into a GEMM is (gemm's epilogues).
+import { ceilDiv, defineKernel, fold, type Grid, variant } from '../kernel.ts';
+import erf from '../lib/erf.wgsl';
+import philox from '../lib/philox.wgsl';
+import { anyWords } from '../random/uniform.ts';
+import add from './elementwise.add.wgsl';
+import axpy from './elementwise.axpy.wgsl';
+import copy from './elementwise.copy.wgsl';
+import dgelu from './elementwise.dgelu.wgsl';
+import dropout from './elementwise.dropout.wgsl';
+import fill from './elementwise.fill.wgsl';
+import gelu from './elementwise.gelu.wgsl';
+import * as ref from './elementwise.ref.ts';
+import scale from './elementwise.scale.wgsl';
+
+const grid = ({ n, WG, PER }: { n: number; WG: number; PER: number }): Grid => fold(ceilDiv(n, WG * PER));
+const cases = [{ n: 1 }, { n: 5 }, { n: 1023 }, { n: 1025 }, { n: 4099 }];
+
+/** y = a + b, all (n). */
+export const elementwiseAdd = defineKernel({
+  name: 'elementwise.add',
+  variants: { simt: variant(add, { grid }) },
+  shapes: ({ n }) => ({ a: [n], b: [n], y: [n] }),
+  flops: ({ n }) => n,
+  reference: ref.add,
+  cases,
+});
+
+/** y (n) = x (n) * s (1), a factor that the GPU computed. */
+export const elementwiseScale = defineKernel({
+  name: 'elementwise.scale',
+  variants: { simt: variant(scale, { grid }) },
+  shapes: ({ n }) => ({ x: [n], s: [1], y: [n] }),
+  flops: ({ n }) => n,
+  reference: ref.scale,
+  cases,
+});
+
+/** y (n) += s * x (n), in place, for a factor known when planning. */
+export const elementwiseAxpy = defineKernel({
+  name: 'elementwise.axpy',
+  variants: { simt: variant(axpy, { grid }) },
+  inout: ['y'],
+  shapes: ({ n }) => ({ x: [n], y: [n] }),
+  flops: ({ n }) => 2 * n,
+  reference: ref.axpy,
+  cases: cases.map((c, i) => ({ ...c, s: [1, -0.5, 0.25, 0, 3][i] })),
+});
+
+/** y = gelu(x) = x Phi(x), both (n) (Hendrycks & Gimpel 2016, the exact form). */
+export const elementwiseGelu = defineKernel({
+  name: 'elementwise.gelu',
+  variants: { simt: variant(gelu, { lib: [erf], grid }) },
+  shapes: ({ n }) => ({ x: [n], y: [n] }),
+  flops: ({ n }) => 26 * n,
+  reference: ref.gelu,
+  cases,
+});
+
+/** dx = dy * gelu'(x), all (n). */
+export const elementwiseDgelu = defineKernel({
+  name: 'elementwise.dgelu',
+  variants: { simt: variant(dgelu, { lib: [erf], grid }) },
+  shapes: ({ n }) => ({ x: [n], dy: [n], dx: [n] }),
+  flops: ({ n }) => 29 * n,
+  reference: ref.dgelu,
+  cases,
+});
+
+/** y = x, both (n). (A dispatch stays inside the compute pass; copyBufferToBuffer would end it.) */
+export const elementwiseCopy = defineKernel({
+  name: 'elementwise.copy',
+  variants: { simt: variant(copy, { grid }) },
+  shapes: ({ n }) => ({ x: [n], y: [n] }),
+  flops: () => 0,
+  reference: ref.copy,
+  cases,
+});
+
+/** y (n) = value. */
+export const elementwiseFill = defineKernel({
+  name: 'elementwise.fill',
+  variants: { simt: variant(fill, { grid }) },
+  shapes: ({ n }) => ({ y: [n] }),
+  flops: () => 0,
+  reference: ref.fill,
+  cases: cases.map((c) => ({ ...c, value: 1.5 })),
+});
+
+/**
+ * Dropout of x (samples, n) at `rate`; its own backward. The mask depends on (seed, stream), the samples' ids and the
+ * epoch in clock, so neither batch split nor resuming changes it.
+ */
+export const elementwiseDropout = defineKernel({
+  name: 'elementwise.dropout',
+  variants: {
+    simt: variant(dropout, { lib: [philox], grid: (s) => fold(ceilDiv(s.samples * ceilDiv(s.n, 4), s.WG)) }),
+  },
+  shapes: ({ samples, n }) => ({ x: [samples, n], ids: [samples], clock: [2], y: [samples, n] }),
+  flops: ({ samples, n }) => samples * n,
+  reference: ref.dropout,
+  inputs: ({ samples }, rng) => ({ ids: anyWords(rng, samples), clock: anyWords(rng, 2) }),
+  cases: [
+    { samples: 1, n: 1, rate: 0.5, seed: 1, stream: 1 },
+    { samples: 3, n: 7, rate: 0.1, seed: 2 ** 32 - 1, stream: 9 },
+    { samples: 5, n: 258, rate: 0.9, seed: 5, stream: 2 },
+    { samples: 2, n: 12, rate: 0, seed: 5, stream: 2 },
+  ],
+});

@@ -1,0 +1,60 @@
+// Plain matrix product in f64, the oracle of gemm and gemm.reduce.
+import { dgelu, gelu } from '../lib/erf.ts';
+import type { GemmProblem } from './gemm.ts';
+
+interface Epilogue {
+  bias: Float64Array;
+  r: Float64Array;
+  c: Float64Array;
+  u: Float64Array;
+}
+
+function finish({ bias, r, c, u }: Epilogue, EPILOGUE: number, at: number, col: number, sum: number): void {
+  if (EPILOGUE === 0) c[at] = sum;
+  if (EPILOGUE === 1) c[at] = sum + bias[col];
+  if (EPILOGUE === 2) {
+    u[at] = sum + bias[col];
+    c[at] = gelu(u[at]);
+  }
+  if (EPILOGUE === 3) c[at] = sum + bias[col] + r[at];
+  if (EPILOGUE === 4) c[at] = sum * dgelu(r[at]);
+}
+
+export function gemm(
+  arrays: Epilogue & { a: Float64Array; b: Float64Array },
+  p: GemmProblem & { LAYOUT: number; EPILOGUE: number },
+): void {
+  const { a, b } = arrays;
+  const chunk = Math.ceil(Math.ceil(p.k / p.splits) / 16) * 16;
+  for (let split = 0; split < p.splits; split++) {
+    for (let z = 0; z < p.batch; z++) {
+      const outer = Math.floor(z / p.inner);
+      const inner = z % p.inner;
+      const atA = p.offsetA + outer * p.strideA + inner * p.innerA;
+      const atB = p.offsetB + outer * p.strideB + inner * p.innerB;
+      const atC = p.offsetC + outer * p.strideC + inner * p.innerC + split * p.splitC;
+      for (let i = 0; i < p.m; i++) {
+        for (let j = 0; j < p.n; j++) {
+          let sum = 0;
+          for (let k = split * chunk; k < Math.min(p.k, (split + 1) * chunk); k++) {
+            const x = p.LAYOUT === 2 ? a[atA + k * p.lda + i] : a[atA + i * p.lda + k];
+            const y = p.LAYOUT === 1 ? b[atB + j * p.ldb + k] : b[atB + k * p.ldb + j];
+            sum += x * y;
+          }
+          finish(arrays, p.EPILOGUE, atC + i * p.ldc + j, j, sum);
+        }
+      }
+    }
+  }
+}
+
+export function reduce(
+  arrays: Epilogue & { parts: Float64Array },
+  { splits, rows, n, EPILOGUE }: { splits: number; rows: number; n: number; EPILOGUE: number },
+): void {
+  for (let at = 0; at < rows * n; at++) {
+    let sum = 0;
+    for (let s = 0; s < splits; s++) sum += arrays.parts[s * rows * n + at];
+    finish(arrays, EPILOGUE, at, at % n, sum);
+  }
+}

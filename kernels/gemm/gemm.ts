@@ -1,0 +1,100 @@
+// Matrix product with fused epilogues, batched and strided: the three layouts that a linear layer and its gradients need.
+import erf from '../lib/erf.wgsl';
+import { ceilDiv, defineKernel, fold, variant } from '../kernel.ts';
+import epilogue from './epilogue.wgsl';
+import cpu from './gemm.cpu.wgsl';
+import reduce from './gemm.reduce.wgsl';
+import * as ref from './gemm.ref.ts';
+import simt from './gemm.simt.wgsl';
+import { dense, extent, type GemmProblem, NT, TN } from './problem.ts';
+import tile from './tile.wgsl';
+
+export { dense, EPILOGUES, type GemmProblem, NN, NT, TN } from './problem.ts';
+
+const lib = [tile, epilogue, erf];
+const tiles = (p: GemmProblem, rows: number, cols: number): number =>
+  ceilDiv(p.m, rows) * ceilDiv(p.n, cols) * p.batch * p.splits;
+
+/** c = epilogue(op(a) op(b)). With splits > 1 (EPILOGUE 0), c holds partial sums that gemm.reduce finishes. */
+export const gemm = defineKernel({
+  name: 'gemm',
+  variants: {
+    simt: variant(simt, {
+      lib,
+      grid: (p) => fold(tiles(p, p.BM, p.BN)),
+      tune: (p) => (tiles(p, 64, 64) < 64 ? { BM: 32, BN: 32 } : {}),
+    }),
+    cpu: variant(cpu, {
+      lib,
+      grid: (p) => fold(tiles(p, p.TM, p.TN * p.SG)),
+      tune: (_, adapter) => ({ SG: adapter.subgroupMinSize || 4 }),
+    }),
+  },
+  options: { LAYOUT: 0, EPILOGUE: 0 },
+  shapes: (p) => {
+    const c = [extent(p, 'C', p.m, p.n)];
+    return {
+      a: [p.LAYOUT === TN ? extent(p, 'A', p.k, p.m) : extent(p, 'A', p.m, p.k)],
+      b: [p.LAYOUT === NT ? extent(p, 'B', p.n, p.k) : extent(p, 'B', p.k, p.n)],
+      bias: p.EPILOGUE >= 1 && p.EPILOGUE <= 3 ? [p.n] : null,
+      r: p.EPILOGUE >= 3 ? c : null,
+      c,
+      u: p.EPILOGUE === 2 ? c : null,
+    };
+  },
+  flops: ({ m, n, k, batch }) => 2 * m * n * k * batch,
+  reference: ref.gemm,
+  cases: [
+    dense({ m: 1, n: 1, k: 1 }),
+    { ...dense({ m: 1, n: 1, k: 1, LAYOUT: NT }), LAYOUT: NT },
+    { ...dense({ m: 1, n: 1, k: 1, LAYOUT: TN }), LAYOUT: TN },
+    { ...dense({ m: 7, n: 67, k: 37 }), EPILOGUE: 1 },
+    { ...dense({ m: 65, n: 33, k: 17, LAYOUT: NT }), LAYOUT: NT, EPILOGUE: 2 },
+    { ...dense({ m: 31, n: 129, k: 43, LAYOUT: TN }), LAYOUT: TN, EPILOGUE: 3 },
+    { ...dense({ m: 63, n: 65, k: 15, LAYOUT: NT }), LAYOUT: NT, EPILOGUE: 4 },
+    { ...dense({ m: 130, n: 96, k: 64 }), EPILOGUE: 2 },
+    { ...dense({ m: 128, n: 64, k: 32, LAYOUT: TN }), LAYOUT: TN },
+    // Splits: a short last part, and an empty one.
+    { ...dense({ m: 20, n: 36, k: 131, splits: 3, LAYOUT: TN }), LAYOUT: TN },
+    dense({ m: 5, n: 9, k: 17, batch: 2, splits: 4 }),
+    { ...dense({ m: 9, n: 21, k: 40, batch: 5, LAYOUT: NT }), LAYOUT: NT },
+    // Attention's scores and weighted values, read from a fused (2, 11, 3, heads 3, 12) and written as (2, 11, 3 * 12).
+    { ...dense({ m: 11, n: 11, k: 12, batch: 6 }), LAYOUT: NT, ...heads(2, 11, 3, 12).scores },
+    { ...dense({ m: 11, n: 12, k: 11, batch: 6 }), ...heads(2, 11, 3, 12).values },
+  ],
+});
+
+/** c = epilogue(sum over splits of parts): the second pass of a gemm with splits > 1. */
+export const gemmReduce = defineKernel({
+  name: 'gemm.reduce',
+  variants: { simt: variant(reduce, { lib: [epilogue, erf], grid: ({ rows, n, WG }) => fold(ceilDiv(rows * n, WG)) }) },
+  options: { EPILOGUE: 0 },
+  shapes: ({ splits, rows, n, EPILOGUE }) => ({
+    parts: [splits, rows, n],
+    bias: EPILOGUE >= 1 && EPILOGUE <= 3 ? [n] : null,
+    r: EPILOGUE >= 3 ? [rows, n] : null,
+    c: [rows, n],
+    u: EPILOGUE === 2 ? [rows, n] : null,
+  }),
+  flops: ({ splits, rows, n }) => splits * rows * n,
+  reference: ref.reduce,
+  cases: [
+    { splits: 1, rows: 1, n: 1 },
+    { splits: 3, rows: 7, n: 5, EPILOGUE: 1 },
+    { splits: 2, rows: 13, n: 11, EPILOGUE: 2 },
+    { splits: 5, rows: 3, n: 65, EPILOGUE: 3 },
+    { splits: 7, rows: 64, n: 33, EPILOGUE: 4 },
+  ],
+});
+
+/** Strides of attention's two products over a fused qkv (batch, length, 3, heads, dim). */
+function heads(batch: number, length: number, count: number, dim: number) {
+  const row = 3 * count * dim;
+  const qkv = { inner: count, lda: row, strideA: length * row, innerA: dim, ldb: row, strideB: length * row, innerB: dim };
+  const scores = { strideC: count * length * length, innerC: length * length };
+  const perHead = { lda: length, strideA: count * length * length, innerA: length * length };
+  return {
+    scores: { ...qkv, ...scores, offsetB: count * dim, splitC: batch * count * length * length },
+    values: { ...qkv, ...perHead, offsetB: 2 * count * dim, ldc: count * dim, strideC: length * count * dim, innerC: dim },
+  };
+}

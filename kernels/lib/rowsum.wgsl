@@ -1,0 +1,14 @@
+// Sum of one value per thread over a workgroup of WG threads; every thread gets it. WG is a power of two.
+var<workgroup> rowSumScratch: array<f32, WG>;
+
+fn rowSum(t: u32, value: f32) -> f32 {
+  rowSumScratch[t] = value;
+  workgroupBarrier();
+  for (var half = WG / 2u; half > 0u; half = half / 2u) {
+    if (t < half) { rowSumScratch[t] += rowSumScratch[t + half]; }
+    workgroupBarrier();
+  }
+  let sum = rowSumScratch[0];
+  workgroupBarrier();
+  return sum;
+}

@@ -1,0 +1,35 @@
+// rowloss = mask * mean over a patch of (pred - target)^2: the squared error of every removed patch. One workgroup a patch.
+const NORM = true; // knob: the target is normalised per patch
+const WG = 64u; // knob: threads, a power of two
+const CHANS = 3u; // knob: chans
+const PATCH = 16u; // knob: patch_size
+struct Params { batch: u32, chans: u32, height: u32, width: u32, patch_size: u32 }
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> img: array<f32>; // (batch, chans, height, width)
+@group(0) @binding(2) var<storage, read> pred: array<f32>; // (batch, patches, patch_size^2 * chans)
+@group(0) @binding(3) var<storage, read> mask: array<f32>; // (batch, patches): 1 = removed
+@group(0) @binding(4) var<storage, read_write> rowloss: array<f32>; // (batch, patches)
+
+@compute @workgroup_size(WG, 1, 1)
+fn main(
+  @builtin(workgroup_id) wg: vec3<u32>,
+  @builtin(num_workgroups) grid: vec3<u32>,
+  @builtin(local_invocation_index) t: u32,
+) {
+  let index = wg.x + wg.y * grid.x;
+  if (index >= p.batch * (p.height / PATCH) * (p.width / PATCH)) { return; }
+  let weight = mask[index];
+  if (weight == 0.0) {
+    if (t == 0u) { rowloss[index] = 0.0; }
+    return;
+  }
+  let origin = patchOrigin(index);
+  let stat = patchStat(t, origin);
+  var sum = 0.0;
+  for (var k = t; k < SIZE; k += WG) {
+    let d = pred[index * SIZE + k] - (pixel(origin, k) - stat.x) * stat.y;
+    sum += d * d;
+  }
+  let error = rowSum(t, sum) / f32(SIZE);
+  if (t == 0u) { rowloss[index] = weight * error; }
+}

@@ -1,0 +1,22 @@
+// target = the pixels of every patch in patchify order, normalised per patch with NORM. One workgroup a patch.
+const NORM = true; // knob: the target is normalised per patch
+const WG = 64u; // knob: threads, a power of two
+const CHANS = 3u; // knob: chans
+const PATCH = 16u; // knob: patch_size
+struct Params { batch: u32, chans: u32, height: u32, width: u32, patch_size: u32 }
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> img: array<f32>; // (batch, chans, height, width)
+@group(0) @binding(2) var<storage, read_write> targets: array<f32>; // (batch, patches, patch_size^2 * chans)
+
+@compute @workgroup_size(WG, 1, 1)
+fn main(
+  @builtin(workgroup_id) wg: vec3<u32>,
+  @builtin(num_workgroups) grid: vec3<u32>,
+  @builtin(local_invocation_index) t: u32,
+) {
+  let index = wg.x + wg.y * grid.x;
+  if (index >= p.batch * (p.height / PATCH) * (p.width / PATCH)) { return; }
+  let origin = patchOrigin(index);
+  let stat = patchStat(t, origin);
+  for (var k = t; k < SIZE; k += WG) { targets[index * SIZE + k] = (pixel(origin, k) - stat.x) * stat.y; }
+}

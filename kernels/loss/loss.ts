@@ -1,0 +1,105 @@
+// Masked mean squared error against the image itself (He et al. 2021, section 3, "Reconstruction target").
+import { defineKernel, fold, variant } from '../kernel.ts';
+import rowsum from '../lib/rowsum.wgsl';
+import rowsum2 from '../lib/rowsum2.wgsl';
+import type { Random } from '../random/random.ts';
+import backward from './loss.backward.wgsl';
+import finish from './loss.finish.wgsl';
+import forward from './loss.forward.wgsl';
+import * as ref from './loss.ref.ts';
+import target from './loss.target.wgsl';
+import lib from './target.wgsl';
+
+interface Sizes {
+  batch: number;
+  chans: number;
+  height: number;
+  width: number;
+  patch_size: number;
+}
+
+const patches = ({ height, width, patch_size }: Sizes): number => (height / patch_size) * (width / patch_size);
+const rows = (s: Sizes): number => s.batch * patches(s);
+const size = ({ chans, patch_size }: Sizes): number => patch_size * patch_size * chans;
+const pixels = (s: Sizes): number => s.batch * s.chans * s.height * s.width;
+
+const how = {
+  lib: [rowsum, lib],
+  grid: (s: Sizes) => fold(rows(s)),
+  tune: (s: Sizes) => ({ CHANS: s.chans, PATCH: s.patch_size, WG: size(s) > 1024 ? 128 : size(s) > 64 ? 64 : 32 }),
+};
+
+const bits = (n: number, rng: Random): number[] => Array.from({ length: n }, () => Number(rng.uniform() < 0.75));
+
+const cases = [
+  { batch: 1, chans: 1, height: 1, width: 1, patch_size: 1 },
+  { batch: 2, chans: 3, height: 6, width: 10, patch_size: 2 },
+  { batch: 3, chans: 1, height: 9, width: 6, patch_size: 3, NORM: false },
+  { batch: 2, chans: 4, height: 35, width: 14, patch_size: 7 },
+  { batch: 1, chans: 3, height: 32, width: 48, patch_size: 16 },
+  { batch: 1, chans: 5, height: 40, width: 20, patch_size: 20, NORM: false },
+];
+
+/**
+ * rowloss (batch, patches) = mask * mean((pred - target)^2) of every patch; NORM normalises the target per patch:
+ * (t - mean) / sqrt(var + 1e-6), unbiased, over all its pixels and channels. mask is 1 where a patch was removed.
+ */
+export const lossForward = defineKernel({
+  name: 'loss.forward',
+  variants: { simt: variant(forward, how) },
+  options: { NORM: true },
+  shapes: (s) => ({
+    img: [s.batch, s.chans, s.height, s.width],
+    pred: [s.batch, patches(s), size(s)],
+    mask: [s.batch, patches(s)],
+    rowloss: [s.batch, patches(s)],
+  }),
+  flops: (s) => (s.NORM ? 8 : 3) * pixels(s),
+  reference: ref.forward,
+  inputs: (s, rng) => ({ mask: bits(rows(s), rng) }),
+  cases,
+});
+
+/** loss = sum(rowloss) / sum(mask), 0 where nothing is masked; total (2) keeps loss and sum(mask) for backward. */
+export const lossFinish = defineKernel({
+  name: 'loss.finish',
+  variants: { simt: variant(finish, { lib: [rowsum2], grid: () => [1, 1, 1] }) },
+  shapes: ({ count }) => ({ rowloss: [count], mask: [count], loss: [1], total: [2] }),
+  flops: ({ count }) => 2 * count,
+  reference: ref.finish,
+  inputs: ({ count }, rng) => ({ mask: count === 7 ? new Float64Array(7) : bits(count, rng) }),
+  cases: [{ count: 1 }, { count: 7 }, { count: 257 }, { count: 12544 }],
+});
+
+/** dpred of the loss for the gradient dloss (1); 0 where a patch was kept or nothing is masked. */
+export const lossBackward = defineKernel({
+  name: 'loss.backward',
+  variants: { simt: variant(backward, how) },
+  options: { NORM: true },
+  shapes: (s) => ({
+    img: [s.batch, s.chans, s.height, s.width],
+    pred: [s.batch, patches(s), size(s)],
+    mask: [s.batch, patches(s)],
+    total: [2],
+    dloss: [1],
+    dpred: [s.batch, patches(s), size(s)],
+  }),
+  flops: (s) => (s.NORM ? 9 : 3) * pixels(s),
+  reference: ref.backward,
+  inputs: (s, rng) => {
+    const mask = s.batch === 3 ? new Array<number>(rows(s)).fill(0) : bits(rows(s), rng);
+    return { mask, total: [rng.uniform(), mask.reduce((a, b) => a + b, 0)] };
+  },
+  cases,
+});
+
+/** The target alone, target (batch, patches, patch_size^2 * chans): for pictures and for comparing with others. */
+export const lossTarget = defineKernel({
+  name: 'loss.target',
+  variants: { simt: variant(target, how) },
+  options: { NORM: true },
+  shapes: (s) => ({ img: [s.batch, s.chans, s.height, s.width], targets: [s.batch, patches(s), size(s)] }),
+  flops: (s) => (s.NORM ? 6 : 0) * pixels(s),
+  reference: ref.target,
+  cases,
+});

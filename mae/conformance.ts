@@ -1,0 +1,210 @@
+// Recomputes a conformance case (weights, images, noise in a safetensors file) and holds every tensor against the file's.
+import type { Engine } from '../engine/engine.ts';
+import { fail } from '../engine/errors.ts';
+import { CONV_ORDER, patchify } from '../engine/ops/patchify.ts';
+import { embed } from '../engine/ops/embed.ts';
+import { linear } from '../engine/ops/linear.ts';
+import { take } from '../engine/ops/take.ts';
+import { AdamW } from '../engine/optim/adamw.ts';
+import { readVariables } from '../engine/parameters.ts';
+import { type RawTensor, rawTensor, toFloat32, viewAs } from '../engine/rawtensor.ts';
+import type { Safetensors } from '../engine/safetensors.ts';
+import { numel, type Tensor } from '../engine/tensor.ts';
+import { lossTarget } from '../kernels/loss/loss.ts';
+import { checked, type MaeConfig, parameterSpecs } from './model/config.ts';
+import { MaskedAutoencoder } from './model/model.ts';
+
+/** The `config` of a case. */
+interface CaseConfig {
+  img: number | [number, number];
+  patch: number;
+  chans?: number;
+  dim: number;
+  depth: number;
+  heads: number;
+  dec_dim: number;
+  dec_depth: number;
+  dec_heads: number;
+  mlp_ratio: number;
+  norm_pix?: boolean;
+  ln_eps: number;
+  len_keep: number;
+}
+
+interface CaseAdamW {
+  betas: [number, number];
+  eps: number;
+  weight_decay: number;
+  no_decay: string[];
+}
+
+/** Largest relative error allowed in each group of tensors; 0 is exact. */
+export const BOUNDS: Readonly<Record<string, number>> = {
+  mask: 0, ids_keep: 0, ids_restore: 0, target: 1e-4, act: 1e-4, latent: 1e-4, pred: 1e-4, loss: 1e-5, grad: 1e-4, 'train.loss': 1e-5, final: 1e-4,
+};
+
+export interface GroupResult {
+  readonly group: string;
+  readonly bound: number;
+  /** Norm of the difference over norm of the reference, the worst tensor of the group. */
+  readonly error: number;
+  readonly worst: string;
+  readonly tensors: number;
+}
+
+export interface ConformanceResult {
+  readonly groups: readonly GroupResult[];
+  /** Every tensor that was computed, under the case's names. */
+  readonly computed: ReadonlyMap<string, RawTensor>;
+  /** Groups of the case that this version does not compute. */
+  readonly missing: readonly string[];
+  readonly passed: boolean;
+}
+
+function parse<T>(file: Safetensors, key: string): T {
+  const text = file.metadata.get(key) ?? fail(`conformance: the file's metadata has no ${key}; is it a conformance case?`);
+  try {
+    return JSON.parse(text) as T;
+  } catch {
+    return fail(`conformance: the metadata's ${key} is not JSON`);
+  }
+}
+
+export function caseConfig(file: Safetensors): MaeConfig & { len_keep: number } {
+  const c = parse<CaseConfig>(file, 'config');
+  return {
+    ...checked({
+      img_size: Array.isArray(c.img) ? c.img : [c.img, c.img], patch_size: c.patch, in_chans: c.chans ?? 3,
+      embed_dim: c.dim, depth: c.depth, num_heads: c.heads,
+      decoder_embed_dim: c.dec_dim, decoder_depth: c.dec_depth, decoder_num_heads: c.dec_heads,
+      mlp_ratio: c.mlp_ratio, norm_pix_loss: c.norm_pix ?? false, ln_eps: c.ln_eps, dropout: 0,
+    }),
+    len_keep: c.len_keep,
+  };
+}
+
+export async function runConformance(engine: Engine, file: Safetensors): Promise<ConformanceResult> {
+  const config = caseConfig(file);
+  const computed = new Map<string, RawTensor>();
+  const weights = new Map(parameterSpecs(config).map(({ name }) => [name, floats(file, `param.${name}`).data]));
+  const model = new MaskedAutoencoder(engine, config, weights);
+  await forwardAndGradients(engine, model, file, config.len_keep, computed);
+  await trainingSteps(engine, model, file, config.len_keep, computed);
+  return judge(file, computed, config);
+}
+
+function floats(file: Safetensors, name: string): { data: Float32Array; shape: readonly number[] } {
+  const tensor = file.tensors.get(name) ?? fail(`conformance: the case has no tensor ${name}`);
+  return { data: toFloat32(tensor), shape: tensor.shape };
+}
+
+async function forwardAndGradients(
+  engine: Engine, model: MaskedAutoencoder, file: Safetensors, keep: number, computed: Map<string, RawTensor>,
+): Promise<void> {
+  const { config } = model;
+  const shapes = new Map<string, readonly number[]>();
+  const program = engine.compile({ img: 'f32', noise: 'f32' }, ({ img, noise }, t) => {
+    const tensors: Record<string, Tensor> = {};
+    const forward = model.forward(img, noise, keep, { watch: (name, value) => (tensors[`act.${name}`] = value) });
+    for (const name of ['ids_keep', 'ids_restore', 'mask', 'latent', 'pred', 'loss'] as const) tensors[name] = forward[name];
+    // What the model never computes: embeddings of the patches that it drops, and the target as a tensor.
+    tensors['act.embed'] = t.noGrad(() => embedAll(model, img));
+    const [batch, chans, height, width] = img.shape;
+    const sizes = { batch, chans, height, width, patch_size: config.patch_size, NORM: config.norm_pix_loss };
+    tensors.target = t.run(lossTarget, { img }, sizes).targets.reshape(...forward.pred.shape);
+    for (const [variable, grad] of t.backward(forward.loss)) tensors[`grad.${variable.name}`] = grad;
+    for (const [name, tensor] of Object.entries(tensors)) shapes.set(name, tensor.shape);
+    return tensors;
+  });
+  const results = await (await program.run({ img: floats(file, 'img'), noise: floats(file, 'noise') })).read();
+  for (const [name, data] of Object.entries(results)) {
+    const shape = shapes.get(name) as readonly number[];
+    const integer = name.startsWith('ids_');
+    computed.set(name, integer ? rawTensor('I32', shape, Int32Array.from(data)) : rawTensor('F32', shape, Float32Array.from(data)));
+  }
+}
+
+/** (N, L, D): every patch's embedding with its position. */
+function embedAll({ config, parameters }: MaskedAutoencoder, img: Tensor): Tensor {
+  const { rows } = patchify({ img, ids: null }, { patch_size: config.patch_size, order: CONV_ORDER });
+  const proj = { w: parameters.get('patch_embed.proj.weight'), b: parameters.get('patch_embed.proj.bias') };
+  const { y: emb } = linear({ x: rows, ...proj, r: null }, {});
+  const [batch, patches] = emb.shape;
+  const all = img.trace.constant(Uint32Array.from({ length: batch * patches }, (_, i) => i % patches), [batch, patches]);
+  const { x } = embed({ emb, pos: parameters.get('pos_embed'), cls: parameters.get('cls_token'), ids_keep: all, ids_restore: all }, {});
+  return take({ x }, { rows: Array.from({ length: patches }, (_, i) => i + 1) }).y;
+}
+
+async function trainingSteps(
+  engine: Engine, model: MaskedAutoencoder, file: Safetensors, keep: number, computed: Map<string, RawTensor>,
+): Promise<void> {
+  const { betas, eps, weight_decay, no_decay } = parse<CaseAdamW>(file, 'adamw');
+  const optimizer = new AdamW(engine, model.parameters, {
+    betas, eps, group: ({ name }) => ({ weightDecay: no_decay.includes(name) ? 0 : weight_decay, lrScale: 1 }),
+  });
+  const program = engine.compile({ img: 'f32', noise: 'f32' }, ({ img, noise }, t) => {
+    const { loss } = model.forward(img, noise, keep);
+    optimizer.accumulate(t, t.backward(loss), true);
+    optimizer.update(t);
+    return { loss };
+  });
+  const images = floats(file, 'train.img');
+  const noises = floats(file, 'train.noise');
+  const rates = floats(file, 'train.lr').data;
+  const part = ({ data, shape }: { data: Float32Array; shape: readonly number[] }, i: number) => {
+    const n = numel(shape.slice(1));
+    return { data: data.slice(i * n, (i + 1) * n), shape: shape.slice(1) };
+  };
+  const losses: number[] = [];
+  for (const [i, lr] of rates.entries()) {
+    optimizer.setLearningRate(engine, lr);
+    const { loss } = await (await program.run({ img: part(images, i), noise: part(noises, i) })).read();
+    losses.push(loss[0]);
+  }
+  computed.set('train.loss', rawTensor('F32', [losses.length], Float32Array.from(losses)));
+  for (const [name, data] of await readVariables(engine, model.parameters.variables)) {
+    computed.set(`final.${name}`, rawTensor('F32', model.parameters.get(name).shape, data));
+  }
+}
+
+const GIVEN = ['param', 'img', 'noise', 'train.img', 'train.noise', 'train.lr'];
+const groupOf = (name: string): string => (name.startsWith('train.') ? name : name.split('.')[0]);
+
+function judge(file: Safetensors, computed: ReadonlyMap<string, RawTensor>, config: MaeConfig): ConformanceResult {
+  const groups = new Map<string, { error: number; worst: string; tensors: number }>();
+  const missing = new Set<string>();
+  for (const [name, want] of file.tensors) {
+    const group = groupOf(name);
+    if (GIVEN.includes(group)) continue;
+    const got = computed.get(name);
+    // Fixed position embeddings are parameters of the file that training leaves alone.
+    if (!got) missing.add(group);
+    else {
+      const error = relativeError(name, got, want, config);
+      const before = groups.get(group) ?? { error: -1, worst: '', tensors: 0 };
+      const worse = !(error <= before.error);
+      groups.set(group, { error: worse ? error : before.error, worst: worse ? name : before.worst, tensors: before.tensors + 1 });
+    }
+  }
+  const results = [...groups].map(([group, r]) => ({ group, bound: BOUNDS[group] ?? 1e-4, ...r }));
+  const passed = results.every((r) => r.error <= r.bound);
+  return { groups: results, computed, missing: [...missing], passed };
+}
+
+function relativeError(name: string, got: RawTensor, want: RawTensor, config: MaeConfig): number {
+  if (numel(got.shape) !== numel(want.shape)) return Number.NaN;
+  const integer = want.dtype === 'I32';
+  const a = integer ? viewAs(got, 'I32') : toFloat32(got);
+  const b = integer ? viewAs(want, 'I32') : toFloat32(want);
+  let difference = 0;
+  let norm = 0;
+  // The K third of qkv.bias has an exactly zero gradient: Adam divides its rounding noise by its own size.
+  const dim = name.startsWith('final.decoder_blocks') ? config.decoder_embed_dim : config.embed_dim;
+  const skip = name.startsWith('final.') && name.endsWith('qkv.bias') ? [dim, 2 * dim] : [0, 0];
+  for (let i = 0; i < b.length; i++) {
+    if (i >= skip[0] && i < skip[1]) continue;
+    difference += (a[i] - b[i]) ** 2;
+    norm += b[i] ** 2;
+  }
+  return norm === 0 ? Math.sqrt(difference) : Math.sqrt(difference / norm);
+}

@@ -1,0 +1,22 @@
+// The few things that the tools read off an argument list; everything else is the command line's own work.
+
+/** Takes `--name VALUE` or `--name=VALUE` out of an argument list: `{ value, rest }`; the last one counts. */
+export function takeOption(argv, name) {
+  const rest = [];
+  let value;
+  for (let i = 0; i < argv.length; i++) {
+    if (argv[i] === '--') return { value, rest: [...rest, ...argv.slice(i)] };
+    if (argv[i] === name) value = argv[++i] ?? '';
+    else if (argv[i].startsWith(`${name}=`)) value = argv[i].slice(name.length + 1);
+    else rest.push(argv[i]);
+  }
+  return { value, rest };
+}
+
+/** Asking what there is needs no adapter. */
+export const asksForHelp = (argv) => {
+  const own = argv.includes('--') ? argv.slice(0, argv.indexOf('--')) : argv;
+  return (
+    argv.length === 0 || argv[0] === 'help' || own.some((arg) => ['--help', '-h', '--version', '-V'].includes(arg))
+  );
+};

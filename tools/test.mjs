@@ -1,0 +1,119 @@
+#!/usr/bin/env node
+// `npm test`: set-up, then every test/**/*.test.ts as a process of its own. Files under test/fast/ need no GPU and run first,
+// two at a time; the others run one after another, because a software GPU uses all cores. The last line says
+// `N passed, N failed`.
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { takeOption } from './argv.mjs';
+import { root } from './cache.mjs';
+import { run } from './child.mjs';
+import { launchEnvironment, pristine } from './environment.mjs';
+import { commandLine } from './launch.mjs';
+import { prepare } from './prepare.mjs';
+import { Problem, main, seconds } from './say.mjs';
+import { verdict } from './uvu.mjs';
+
+const HELP = `npm test [-- --only PATTERN] [--adapter NAME] [--timeout SECONDS] [--with-check]
+
+  --only PATTERN   only files whose path contains PATTERN (several: a comma between them)
+  --adapter NAME   as in npm run setup
+  --timeout N      seconds that one file may take (default 300)
+  --with-check     npm run check first, counted as one test
+`;
+const FAST_WORKERS = 2;
+
+/** All test files, as paths from the clone's root. */
+function testFiles(only = '') {
+  const patterns = only.split(',').filter(Boolean);
+  return readdirSync(join(root, 'test'), { recursive: true })
+    .map((path) => `test/${path.replaceAll('\\', '/')}`)
+    .filter((path) => path.endsWith('.test.ts'))
+    .filter((path) => !patterns.length || patterns.some((pattern) => path.includes(pattern)))
+    .sort();
+}
+
+const totals = { passed: 0, failed: 0, skipped: 0 };
+
+function report(name, { passed, failed, skipped, why }, began, output) {
+  totals.passed += passed;
+  totals.failed += failed;
+  totals.skipped += skipped;
+  const counts = `${passed} passed${skipped ? `, ${skipped} skipped` : ''}`;
+  const line = `${failed ? 'FAIL' : 'ok  '}  ${name}  ${why || counts}  (${seconds(began)})\n`;
+  process.stdout.write(failed ? `${line}${output.replace(/\s*$/, '\n')}${line}` : line);
+}
+
+async function runFile(path, choice, limit) {
+  const began = performance.now();
+  const [program, args] = commandLine(path, [], choice);
+  const env = choice ? launchEnvironment(choice) : pristine();
+  const end = await run(program, args, { env, cwd: root, timeout: limit * 1000 });
+  report(path, verdict(end, limit), began, end.all);
+}
+
+async function runAll(paths, choice, limit, workers) {
+  const queue = [...paths];
+  const worker = async () => {
+    for (let path = queue.shift(); path; path = queue.shift()) await runFile(path, choice, limit);
+  };
+  await Promise.all(Array.from({ length: workers }, worker));
+}
+
+async function check() {
+  const began = performance.now();
+  const end = await run(process.execPath, [join(root, 'tools', 'check.mjs')], { cwd: root });
+  const good = end.code === 0;
+  report(
+    'npm run check',
+    { passed: Number(good), failed: Number(!good), skipped: 0, why: good ? '' : 'failed' },
+    began,
+    end.all,
+  );
+}
+
+function options(argv) {
+  const only = takeOption(argv, '--only');
+  const adapter = takeOption(only.rest, '--adapter');
+  const timeout = takeOption(adapter.rest, '--timeout');
+  const limit = timeout.value === undefined ? 300 : Number(timeout.value);
+  const unknown = timeout.rest.find((arg) => arg !== '--with-check');
+  if (unknown)
+    throw new Problem(`test knows no ${unknown} (it knows --only, --adapter, --timeout, --with-check, --help)`, 2);
+  if (adapter.value === '' || only.value === '')
+    throw new Problem(`${adapter.value === '' ? '--adapter' : '--only'} needs a value`, 2);
+  if (!(limit > 0)) throw new Problem(`--timeout must be a number of seconds above 0, got ${timeout.value}`, 2);
+  return { only: only.value, adapter: adapter.value, limit, withCheck: timeout.rest.includes('--with-check') };
+}
+
+async function testAll({ only, adapter, limit, withCheck }) {
+  const choice = await prepare({ adapter });
+  process.stdout.write(`adapter: ${choice.label}\n`);
+  if (withCheck) await check();
+  const files = testFiles(only);
+  const fast = files.filter((path) => path.startsWith('test/fast/'));
+  await runAll(fast, null, limit, FAST_WORKERS);
+  await runAll(
+    files.filter((path) => !fast.includes(path)),
+    choice,
+    limit,
+    1,
+  );
+  if (!files.length) throw new Problem(only ? `no test file's path contains ${only}` : 'there are no test files');
+}
+
+main(async () => {
+  const argv = process.argv.slice(2);
+  if (argv.includes('--help') || argv.includes('-h')) return void process.stdout.write(HELP);
+  const chosen = options(argv);
+  const began = performance.now();
+  try {
+    await testAll(chosen);
+  } catch (error) {
+    // Whatever ends a run counts as a failure of it, so that the last line never claims less.
+    totals.failed += 1;
+    process.stdout.write(`FAIL  ${error instanceof Problem ? error.message : error.stack}\n`);
+  }
+  process.stdout.write(`\n${seconds(began)} in all${totals.skipped ? `, ${totals.skipped} skipped` : ''}\n`);
+  process.stdout.write(`${totals.passed} passed, ${totals.failed} failed\n`);
+  return totals.failed ? 1 : 0;
+});
