@@ -55,10 +55,10 @@ export class Engine {
     this.memory.write(variable, data);
   }
 
-  async read(variable: Variable): Promise<Float32Array & Uint32Array> {
+  async read(variable: Variable): Promise<HostData> {
     const raw = await this.memory.read(this.memory.slab(variable.slab), variable.offset * 4, numel(variable.shape) * 4);
     const View = variable.dtype === 'f32' ? Float32Array : variable.dtype === 'u32' ? Uint32Array : Int32Array;
-    return new View(raw) as unknown as Float32Array & Uint32Array;
+    return new View(raw);
   }
 
   /**

@@ -5,7 +5,7 @@ import { fail, shapeText } from './errors.ts';
 import { MAP_READ_MODE, type Memory, USAGE } from './memory.ts';
 import type { Pipelines } from './pipelines.ts';
 import { type Plan, STAGING_SLOTS } from './plan.ts';
-import { type HostTensor, numel, type Storage } from './tensor.ts';
+import { type HostData, type HostTensor, numel, type Storage } from './tensor.ts';
 
 /** Buffers for bindings that a problem does not use; two writable ones of a dispatch must differ. */
 export interface Dummies {
@@ -23,7 +23,7 @@ interface Dispatch {
 /** What a run gives back: read it when convenient, at the latest STAGING_SLOTS - 1 runs later. */
 export interface Results<K extends string> {
   /** Waits for the step and copies the outputs: f32 as Float32Array, integers as Uint32Array or Int32Array. */
-  read(): Promise<Record<K, Float32Array & Uint32Array>>;
+  read(): Promise<Record<K, HostData>>;
 }
 
 type Place = (storage: Storage) => { buffer: GPUBuffer; offset: number };
@@ -165,20 +165,20 @@ export class Replay<K extends string> {
     return commands;
   }
 
-  async #readLater(buffer: GPUBuffer): Promise<Record<K, Float32Array & Uint32Array>> {
+  async #readLater(buffer: GPUBuffer): Promise<Record<K, HostData>> {
     await this.#device.wait(buffer.mapAsync(MAP_READ_MODE));
     this.#device.check();
     const copy = buffer.getMappedRange().slice(0);
     buffer.unmap();
     let at = 0;
-    const result: Record<string, unknown> = {};
+    const result: Record<string, HostData> = {};
     for (const [name, t] of Object.entries(this.plan.outputs)) {
       const n = numel(t.shape);
       const View = t.dtype === 'f32' ? Float32Array : t.dtype === 'u32' ? Uint32Array : Int32Array;
       result[name] = new View(copy, at, n);
       at += n * 4;
     }
-    return result as Record<K, Float32Array & Uint32Array>;
+    return result as Record<K, HostData>;
   }
 }
 

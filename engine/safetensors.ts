@@ -6,13 +6,13 @@ import { DTYPE_BYTES, type Dtype, isDtype, type RawTensor, tensorBytes } from '.
 import { parseStrictJson } from './strictjson.ts';
 
 /** The longest header accepted, in bytes: the official reader's cap. */
-export const MAX_HEADER_BYTES = 100_000_000;
+const MAX_HEADER_BYTES = 100_000_000;
 
 /**
  * The metadata key of the checksums, a JSON string `{"header": H, "tensors": {NAME: H, ...}}`. H is XXH32 in eight hex
  * digits: a tensor's is that of its bytes; the header's that of the compact UTF-8 JSON
- * `[[[key, value], ...], [[name, dtype, shape, H], ...]]`, the other metadata and the tensors, each sorted by name. So it
- * still holds when another tool lays the same tensors out in another order.
+ * `[[[key, value], ...], [[name, dtype, shape, H], ...]]`, the other metadata and the tensors, each sorted by name. So
+ * it still holds when another tool lays the same tensors out in another order.
  */
 const CHECKSUMS = 'checksums.xxh32';
 const METADATA = '__metadata__';
@@ -99,8 +99,8 @@ export function readTensor(source: ByteSource, info: TensorInfo): Promise<RawTen
 
 /**
  * The file as chunks in order (header, then each tensor's own bytes, not copied): for `writeFileAtomic` or `new Blob`.
- * The same arguments give the same bytes. Tensors are laid out by falling element size, then in the given order, so that each
- * is aligned: PyTorch's reader refuses a tensor that is not.
+ * The same arguments give the same bytes. Tensors are laid out by falling element size, then in the given order, so that
+ * each is aligned: PyTorch's reader refuses a tensor that is not.
  * @throws SafetensorsError where names repeat or data and shape disagree
  */
 export function writeSafetensors(

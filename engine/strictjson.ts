@@ -1,4 +1,4 @@
-// JSON from a stranger: UTF-8 only, no key twice, no deep nesting. JSON.parse alone would silently keep the last of two keys.
+// JSON from a stranger: UTF-8 only, no key twice (JSON.parse alone silently keeps the last), no deep nesting.
 import { fail } from './errors.ts';
 
 /**
@@ -24,7 +24,7 @@ function parse(text: string): unknown {
   }
 }
 
-/** One pass over text that need not be JSON: keys are the strings before a colon. Depth is bounded before any parsing. */
+/** One pass over text that need not be JSON: keys are the strings before a colon. Depth is bounded before parsing. */
 function checkKeys(text: string, maxDepth: number): void {
   const open: (Set<string> | null)[] = []; // the keys seen so far of each enclosing object; null for an array
   let start = 0; // of the last string, its quotes included

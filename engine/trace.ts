@@ -116,10 +116,10 @@ export class Trace {
     }
   }
 
-  /** d loss / d variable for every trainable variable that the loss depends on. `loss` has one element. */
-  backward(loss: Tensor): Map<Variable, Tensor> {
+  /** scale * d loss / d variable for every trainable variable that the loss depends on. `loss` has one element. */
+  backward(loss: Tensor, scale = 1): Map<Variable, Tensor> {
     if (numel(loss.shape) !== 1) fail(`backward: loss must have one element, got ${shapeText(loss.shape)}`);
-    const grads = new Map<object, Tensor>([[loss.value, this.constant(Float32Array.of(1), [1])]]);
+    const grads = new Map<object, Tensor>([[loss.value, this.constant(Float32Array.of(scale), [1])]]);
     for (const node of [...this.#nodes].reverse()) {
       const douts = Object.fromEntries(Object.entries(node.outputs).map(([k, t]) => [k, grads.get(t.value) ?? null]));
       if (Object.values(douts).every((g) => g === null)) continue;

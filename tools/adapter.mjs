@@ -88,15 +88,15 @@ async function firstRight(list, env, line, tried) {
     const accepted = result.ok && (candidate.accept?.(result.info) ?? true);
     if (accepted) return described(candidate, result);
     const why = result.ok ? `${result.name} is ${result.info.isFallbackAdapter ? 'software' : 'a GPU'}` : result.why;
-    tried.push({ kind: candidate.kind, why, names: result.names ?? [] });
+    tried.push({ why, names: result.names ?? [] });
   }
   return null;
 }
 
-function described({ kind, command, env, wrapper, match, note }, { name, info, features, subgroupsRight }) {
+function described({ kind, command, env, wrapper, match }, { name, info, features, subgroupsRight }) {
   const extras = [
     info.isFallbackAdapter ? 'software' : 'GPU',
-    note,
+    /Mesa [\d.]+/.exec(info.description)?.[0] ?? info.description,
     features.includes('shader-f16') && 'f16',
     subgroupsRight && `subgroups ${[...new Set([info.subgroupMinSize, info.subgroupMaxSize])].join('-')}`,
     features.some((feature) => feature.includes('subgroup-matrix')) && 'subgroup matrices',
@@ -114,7 +114,8 @@ async function setUpSoftware(wanted, env, line, tried, options) {
       await installSoftwareGpu(suite, options);
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
-      tried.push({ kind: suite, why: error.message, names: [] });
+      tried.push({ why: error.message, offline: error.offline, names: [] });
+      if (error.offline) return null;
       continue;
     }
     // A GPU without a Vulkan loader may work with the unpacked one, so all candidates are asked, not only the new one.
@@ -125,7 +126,7 @@ async function setUpSoftware(wanted, env, line, tried, options) {
   }
   line.clear();
   const failure = await installFromBackports(options);
-  if (failure) return void tried.push({ kind: 'apt-get', why: failure, names: [] });
+  if (failure) return void tried.push({ why: failure, names: [] });
   return firstRight(candidates(wanted === 'software' ? 'lavapipe' : wanted, env), env, line, tried);
 }
 
@@ -138,11 +139,13 @@ function explain(wanted, tried, install) {
   }
   if (wanted === 'swiftshader')
     return `${what}: ${reasons.join('; ') || 'no browser here brings SwiftShader (as root: apt-get install chromium)'}`;
-  const remedy =
-    maySetUp(wanted) && !install && !prefixes().length && !aptObstacle()
-      ? 'run: npm run setup'
-      : `what to do: ${advice()}`;
-  return `${what}${reasons.length ? ` (${reasons.join('; ')})` : ''}; ${remedy}`;
+  return `${what}${reasons.length ? ` (${reasons.join('; ')})` : ''}; ${remedy(wanted, tried, install)}`;
+}
+
+function remedy(wanted, tried, install) {
+  if (tried.some(({ offline }) => offline)) return 'check the network or the proxy, then run: npm run setup';
+  if (maySetUp(wanted) && !install && !prefixes().length && !aptObstacle()) return 'run: npm run setup';
+  return `what to do: ${advice()}`;
 }
 
 function keyOf(wanted, env) {

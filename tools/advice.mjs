@@ -9,9 +9,9 @@ export function distribution(text = existsSync('/etc/os-release') ? readFileSync
   return { id: field('ID'), like: field('ID_LIKE'), codename: field('VERSION_CODENAME') };
 }
 
-const BACKPORTS = `as root:
-  echo 'deb http://deb.debian.org/debian bookworm-backports main' > /etc/apt/sources.list.d/backports.list
-  apt-get update && apt-get install -y -t bookworm-backports mesa-vulkan-drivers libvulkan1`;
+const BACKPORTS =
+  "echo 'deb http://deb.debian.org/debian bookworm-backports main' > /etc/apt/sources.list.d/backports.list && " +
+  'apt-get update && apt-get install -y -t bookworm-backports mesa-vulkan-drivers libvulkan1';
 
 /** The exact thing to install for an adapter on this system. */
 export function advice(platform = process.platform, os = distribution()) {
@@ -23,7 +23,7 @@ export function advice(platform = process.platform, os = distribution()) {
   const family = [os.id, ...os.like.split(' ')];
   const is = (...ids) => ids.some((id) => family.includes(id));
   if (os.id === 'debian' && os.codename === 'bookworm')
-    return `${BACKPORTS}\n(Debian 12's own Mesa 22.3.6 is too old for Dawn)`;
+    return `as root: ${BACKPORTS} (Debian 12's own Mesa 22.3.6 is too old for Dawn)`;
   if (os.id === 'debian')
     return `as root: apt-get update && apt-get install -y mesa-vulkan-drivers libvulkan1 ${UNTESTED}`;
   if (is('ubuntu'))

@@ -128,9 +128,9 @@ export function aptConfig(work, architecture) {
     'APT::Install-Recommends': 'false',
     'APT::Get::Assume-Yes': 'true',
     'Acquire::Languages': 'none',
-    'Acquire::Retries': '2',
-    'Acquire::http::Timeout': '30',
-    'Acquire::https::Timeout': '30',
+    'Acquire::Retries': '1',
+    'Acquire::http::Timeout': '20',
+    'Acquire::https::Timeout': '20',
   };
   return [
     ...[...clear, 'APT::Architectures'].map((key) => `#clear ${key};`),
@@ -157,9 +157,11 @@ export async function unpackDebian({ suites, packages, target, mirror, work, int
   const apt = async (...args) => {
     const done = await run('apt-get', ['-q', '-c', join(work, 'apt.conf'), ...args], { timeout: 300_000 });
     if (done.code === 0) return done.out;
-    throw new Problem(
-      `apt-get ${args[0]} from ${mirror} failed: ${done.timedOut ? 'no answer within 5 minutes' : aptReason(done.all)}`,
-    );
+    const reason = done.timedOut ? 'no answer within 5 minutes' : aptReason(done.all);
+    const offline = done.timedOut || isOffline(reason);
+    throw new Problem(offline ? `${mirror} cannot be reached: ${reason}` : `apt-get ${args[0]}: ${reason}`, 1, {
+      offline,
+    });
   };
   await apt('update', '--error-on=any');
   const chosen = ['install', ...(target ? ['-t', target] : []), ...packages];
@@ -192,8 +194,10 @@ export function aptReason(output) {
   const lines = output.split('\n').filter((line) => /^(E|Err|W):/.test(line));
   const first =
     lines.find((line) => line.startsWith('E:')) ?? lines[0] ?? output.trim().split('\n').pop() ?? 'it said nothing';
-  return first.replace(/^\w+:\s*/, '').slice(0, 300);
+  return first.replace(/^\w+:\s*(Failed to fetch \S+\s+)?/, '').slice(0, 300);
 }
+
+export const isOffline = (reason) => /resolv|connect|timed out|unreachable|no route|network/i.test(reason);
 
 function folderBytes(folder) {
   try {

@@ -3,7 +3,7 @@
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { advice, distribution } from './advice.mjs';
+import { distribution } from './advice.mjs';
 import { aptReason, machineMirrors } from './apt.mjs';
 import { run } from './child.mjs';
 import { progress } from './say.mjs';
@@ -40,11 +40,11 @@ export async function installFromBackports({ quiet = false } = {}) {
       'mesa-vulkan-drivers',
       'libvulkan1',
     ];
-    for (const step of [['update'], install]) {
+    for (const step of [['update', '--error-on=any'], install]) {
       line.update(`apt-get ${step[0]} (bookworm-backports)`);
       const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
       const done = await run('apt-get', ['-q', ...options, ...quick, ...step], { env, timeout: 300_000 });
-      if (done.code !== 0) return line.clear() ?? `apt-get ${step[0]} failed: ${aptReason(done.all)}; ${advice()}`;
+      if (done.code !== 0) return line.clear() ?? `apt-get ${step[0]} (backports): ${aptReason(done.all)}`;
     }
     line.done('Mesa of bookworm-backports, installed on the system');
     return null;

@@ -58,14 +58,7 @@ export const prefixes = () =>
     .map((suite) => softwareGpu(suite))
     .filter(Boolean);
 
-const software = ({ command, env, wrapper, version }, match) => ({
-  kind: 'software',
-  command,
-  env,
-  wrapper,
-  match,
-  note: `Mesa ${version}`,
-});
+const software = ({ command, env, wrapper }, match) => ({ kind: 'software', command, env, wrapper, match });
 
 function swiftshader(match) {
   const icd = swiftshaderIcd();

@@ -79,8 +79,10 @@ function npmCommand() {
  */
 async function install(locked) {
   const [command, ...leading] = npmCommand();
-  const npm = (...args) =>
-    run(command, [...leading, ...args, '--include=dev', '--no-audit', '--no-fund', '--loglevel=error'], { cwd: root });
+  // npm's own patience without a network is many minutes; this is some seconds a package.
+  const patience = ['--fetch-retries=2', '--fetch-retry-mintimeout=1000', '--fetch-retry-maxtimeout=5000'];
+  const options = ['--include=dev', '--no-audit', '--no-fund', '--loglevel=error', ...patience];
+  const npm = (...args) => run(command, [...leading, ...args, ...options], { cwd: root });
   if (!locked) return npm('install');
   const done = await npm('ci');
   return done.code !== 0 && /EUSAGE/.test(done.all) ? npm('install', '--no-save') : done;

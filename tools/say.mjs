@@ -1,10 +1,14 @@
 // What the set-up tools say: one rewritten line while something long runs, and errors that are one line and name a remedy.
 
-/** A failure that the reader can act on: printed as one line, without a stack trace. `exit` is 2 for wrong usage, 1 otherwise. */
+/**
+ * A failure that the reader can act on: printed as one line, without a stack trace. `exit` is 2 for wrong usage, 1 otherwise;
+ * `offline` says that the network was the reason, so that other ways over it need not be tried.
+ */
 export class Problem extends Error {
-  constructor(message, exit = 1) {
+  constructor(message, exit = 1, { offline = false } = {}) {
     super(message);
     this.exit = exit;
+    this.offline = offline;
   }
 }
 

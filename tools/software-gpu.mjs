@@ -139,11 +139,12 @@ async function download(suite, part, line) {
       });
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
-      failures.push(error.message);
+      failures.push(error);
       rmSync(part, { recursive: true, force: true });
     }
   }
-  throw new Problem(failures.join('; '));
+  const offline = failures.every((failure) => failure.offline);
+  throw new Problem(failures.map((failure) => failure.message).join('; '), 1, { offline });
 }
 
 const mega = (bytes) => Math.min(9999, Math.round(bytes / 1e6));

@@ -38,8 +38,9 @@ const TEMPORARY = /^\..+\.([0-9a-f]{8})-(\d+)-[0-9a-f]{12}\.tmp$/;
 const HOUR = 3_600_000;
 
 /**
- * Replaces the file at `path` by `data` (chunks are joined), or fails and leaves it as it was: at every instant, power cut included,
- * `path` is the whole old file or the whole new one. Writes a sibling temporary file, flushes it, renames it, flushes the folder.
+ * Replaces the file at `path` by `data` (chunks are joined), or fails and leaves it as it was: at every instant, power
+ * cut included, `path` is the whole old file or the whole new one. Writes a sibling temporary file, flushes it, renames
+ * it, flushes the folder.
  * @throws FileError `save: PATH: No space left on device (needs 450 MB, 12 MB free): ...`
  */
 export async function writeFileAtomic(
@@ -70,8 +71,8 @@ export async function writeFileAtomic(
 }
 
 /**
- * Deletes what interrupted `writeFileAtomic` calls left in `folder`: of processes that are gone, or, where that cannot be told
- * (another machine, a process number in use again), untouched for an hour. Returns the names deleted.
+ * Deletes what interrupted `writeFileAtomic` calls left in `folder`: of processes that are gone, or, where that cannot be
+ * told (another machine, a process number in use again), untouched for an hour. Returns the names deleted.
  */
 export async function removeStrayTemporaries(folder: string): Promise<string[]> {
   const started = Date.now() - process.uptime() * 1000;
@@ -112,8 +113,8 @@ export async function openSafetensorsFile(path: string): Promise<FileSource> {
 }
 
 /**
- * Appends `line` and a newline to a log, creating it when missing; on failure, a part that was written is taken back. `durable` waits
- * until it is on the disk: for lines whose loss matters more than milliseconds do.
+ * Appends `line` and a newline to a log, creating it when missing; on failure, a part that was written is taken back.
+ * `durable` waits until it is on the disk: for lines whose loss matters more than milliseconds do.
  */
 export async function appendLine(path: string, line: string, { durable = false } = {}): Promise<void> {
   try {

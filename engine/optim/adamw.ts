@@ -53,7 +53,7 @@ export class AdamW {
     engine.write(this.#lr, Float32Array.of(lr));
   }
 
-  /** Adds `scale` times these gradients to those kept, or replaces them (`first`) where scale must be 1. */
+  /** Adds these gradients to those kept, or replaces them (`first`). */
   accumulate(t: Trace, grads: ReadonlyMap<Variable, Tensor>, first: boolean): void {
     for (const [variable, grad] of grads) {
       const kept = this.gradients.get(variable) ?? fail(`adamw: ${variable.name} is not among its parameters`);

@@ -1,6 +1,7 @@
 // Fused AdamW over flat slabs: every tensor of a model in one dispatch, its scalars on the GPU.
-import { ceilDiv, defineKernel, fold, variant } from '../kernel.ts';
+import { ceilDiv, defineKernel, variant } from '../kernel.ts';
 import rowsum from '../lib/rowsum.wgsl';
+import { spread } from '../lib/spread.ts';
 import clip from './adamw.clip.wgsl';
 import * as ref from './adamw.ref.ts';
 import tick from './adamw.tick.wgsl';
@@ -25,7 +26,7 @@ export function adamwLogs(o: { beta1: number; beta2: number }): { lnBeta1: numbe
  */
 export const adamwUpdate = defineKernel({
   name: 'adamw.update',
-  variants: { simt: variant(update, { grid: ({ n, WG, PER }) => fold(ceilDiv(n, WG * PER)) }) },
+  variants: spread(update),
   inout: ['p', 'm', 'v'],
   shapes: ({ n, groupCount }) => ({
     p: [n],

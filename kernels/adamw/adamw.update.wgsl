@@ -1,7 +1,7 @@
 // AdamW over a flat slab of many tensors (Loshchilov & Hutter 2019; decoupled decay as in PyTorch):
 //   p *= 1 - lr wd;  m = b1 m + (1 - b1) g;  v = b2 v + (1 - b2) g^2;  p -= lr / bc1 * m / (sqrt(v) / sqrt(bc2) + eps).
 // hyper keeps 1 - b and not b: 1 - 0.999 taken in f32 would be off by 1e-5 of itself, while 1 - 0.001 is exact to rounding.
-const WG = 64u; // knob: threads
+const WG = 64u; // knob: threads, a divisor of 64
 const PER = 4u; // knob: elements a thread takes, WG apart
 struct Params { n: u32, groupCount: u32 }
 @group(0) @binding(0) var<uniform> u: Params;
@@ -19,18 +19,21 @@ fn main(
   @builtin(num_workgroups) grid: vec3<u32>,
   @builtin(local_invocation_index) t: u32,
 ) {
-  let first = (wg.x + wg.y * grid.x) * (WG * PER) + t;
+  let first = (wg.x + wg.y * grid.x) * (WG * PER);
+  let step = hyper[0] / hyper[4];
+  let correction = inverseSqrt(hyper[5]);
   for (var k = 0u; k < PER; k++) { // unroll
-    let i = first + k * WG;
+    let i = first + k * WG + t;
     if (i < u.n) {
-      let which = 2u * group[i / 64u];
-      let lr = hyper[0] * groups[which + 1u];
+      let which = 2u * group[(first + k * WG) / 64u]; // the same for all threads
+      let scale = groups[which + 1u];
       let gi = g[i] * hyper[6];
       let mi = m[i] + hyper[1] * (gi - m[i]);
-      let vi = (1.0 - hyper[2]) * v[i] + hyper[2] * gi * gi;
+      let vi = v[i] + hyper[2] * (gi * gi - v[i]);
       m[i] = mi;
       v[i] = vi;
-      p[i] = p[i] * (1.0 - lr * groups[which]) - lr / hyper[4] * mi / (sqrt(vi) / sqrt(hyper[5]) + hyper[3]);
+      let decay = 1.0 - hyper[0] * scale * groups[which];
+      p[i] = p[i] * decay - step * scale * mi / (sqrt(vi) * correction + hyper[3]);
     }
   }
 }

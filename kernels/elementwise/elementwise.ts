@@ -1,7 +1,8 @@
 // One number in, one number out: sums, scalings, GELU, dropout. What can be fused into a GEMM is (gemm's epilogues).
-import { ceilDiv, defineKernel, fold, type Grid, variant } from '../kernel.ts';
+import { ceilDiv, defineKernel, fold, variant } from '../kernel.ts';
 import erf from '../lib/erf.wgsl';
 import philox from '../lib/philox.wgsl';
+import { spread } from '../lib/spread.ts';
 import { anyWords } from '../random/uniform.ts';
 import add from './elementwise.add.wgsl';
 import axpy from './elementwise.axpy.wgsl';
@@ -13,13 +14,12 @@ import gelu from './elementwise.gelu.wgsl';
 import * as ref from './elementwise.ref.ts';
 import scale from './elementwise.scale.wgsl';
 
-const grid = ({ n, WG, PER }: { n: number; WG: number; PER: number }): Grid => fold(ceilDiv(n, WG * PER));
 const cases = [{ n: 1 }, { n: 5 }, { n: 1023 }, { n: 1025 }, { n: 4099 }];
 
 /** y = a + b, all (n). */
 export const elementwiseAdd = defineKernel({
   name: 'elementwise.add',
-  variants: { simt: variant(add, { grid }) },
+  variants: spread(add),
   shapes: ({ n }) => ({ a: [n], b: [n], y: [n] }),
   flops: ({ n }) => n,
   reference: ref.add,
@@ -29,7 +29,7 @@ export const elementwiseAdd = defineKernel({
 /** y (n) = x (n) * s (1), a factor that the GPU computed. */
 export const elementwiseScale = defineKernel({
   name: 'elementwise.scale',
-  variants: { simt: variant(scale, { grid }) },
+  variants: spread(scale),
   shapes: ({ n }) => ({ x: [n], s: [1], y: [n] }),
   flops: ({ n }) => n,
   reference: ref.scale,
@@ -39,7 +39,7 @@ export const elementwiseScale = defineKernel({
 /** y (n) += s * x (n), in place, for a factor known when planning. */
 export const elementwiseAxpy = defineKernel({
   name: 'elementwise.axpy',
-  variants: { simt: variant(axpy, { grid }) },
+  variants: spread(axpy),
   inout: ['y'],
   shapes: ({ n }) => ({ x: [n], y: [n] }),
   flops: ({ n }) => 2 * n,
@@ -50,7 +50,7 @@ export const elementwiseAxpy = defineKernel({
 /** y = gelu(x) = x Phi(x), both (n) (Hendrycks & Gimpel 2016, the exact form). */
 export const elementwiseGelu = defineKernel({
   name: 'elementwise.gelu',
-  variants: { simt: variant(gelu, { lib: [erf], grid }) },
+  variants: spread(gelu, [erf]),
   shapes: ({ n }) => ({ x: [n], y: [n] }),
   flops: ({ n }) => 26 * n,
   reference: ref.gelu,
@@ -60,7 +60,7 @@ export const elementwiseGelu = defineKernel({
 /** dx = dy * gelu'(x), all (n). */
 export const elementwiseDgelu = defineKernel({
   name: 'elementwise.dgelu',
-  variants: { simt: variant(dgelu, { lib: [erf], grid }) },
+  variants: spread(dgelu, [erf]),
   shapes: ({ n }) => ({ x: [n], dy: [n], dx: [n] }),
   flops: ({ n }) => 29 * n,
   reference: ref.dgelu,
@@ -70,7 +70,7 @@ export const elementwiseDgelu = defineKernel({
 /** y = x, both (n). (A dispatch stays inside the compute pass; copyBufferToBuffer would end it.) */
 export const elementwiseCopy = defineKernel({
   name: 'elementwise.copy',
-  variants: { simt: variant(copy, { grid }) },
+  variants: spread(copy),
   shapes: ({ n }) => ({ x: [n], y: [n] }),
   flops: () => 0,
   reference: ref.copy,
@@ -80,7 +80,7 @@ export const elementwiseCopy = defineKernel({
 /** y (n) = value. */
 export const elementwiseFill = defineKernel({
   name: 'elementwise.fill',
-  variants: { simt: variant(fill, { grid }) },
+  variants: spread(fill),
   shapes: ({ n }) => ({ y: [n] }),
   flops: () => 0,
   reference: ref.fill,

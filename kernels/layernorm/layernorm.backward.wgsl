@@ -1,5 +1,5 @@
 // dx = rstd * (g - mean(g) - xhat * mean(g * xhat)) with g = dy * w and xhat = (x - mean) * rstd, plus ds with ADD;
-// sums of dy * xhat (dw) and dy (db) over this workgroup's rows. x and dy are read once: a thread keeps its columns.
+// sums of dy * xhat (dw) and dy (db) over this workgroup's rows. x and dy are read once: a thread keeps its columns in registers.
 const ADD = false; // knob: the gradient ds of the skip path is added to dx
 const WG = 64u; // knob: threads, a power of two
 const PER = 4u; // knob: columns a thread owns, ceil(cols / WG)
@@ -27,6 +27,11 @@ fn main(
   var db: array<f32, PER>;
   var xhat: array<f32, PER>;
   var g: array<f32, PER>;
+  var weight: array<f32, PER>;
+  for (var k = 0u; k < PER; k++) { // unroll
+    let c = t + k * WG;
+    if (c < p.cols) { weight[k] = w[c]; }
+  }
   for (var row = group * chunk; row < end; row++) {
     let mean = stat[2u * row];
     let rstd = stat[2u * row + 1u];
@@ -36,7 +41,7 @@ fn main(
       if (c < p.cols) {
         let d = dy[row * p.cols + c];
         xhat[k] = (x[row * p.cols + c] - mean) * rstd;
-        g[k] = d * w[c];
+        g[k] = d * weight[k];
         dw[k] += d * xhat[k];
         db[k] += d;
         sums += vec2(g[k], g[k] * xhat[k]);

@@ -19,6 +19,8 @@ declare const wgsl: Wgsl<
   {
     ADD: boolean;
     WG: number;
+    PER: number;
+    R: number;
   }
 >;
 export default wgsl;

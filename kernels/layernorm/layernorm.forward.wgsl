@@ -1,7 +1,9 @@
 // s = x + r (ADD);  y = w * (s - mean) * rstd + b;  rstd = 1 / sqrt(var + eps), biased variance, two passes.
-// One workgroup per row; without ADD, s is x itself and is not written.
+// A row stays in registers, as do w and b while a workgroup takes its R rows; without ADD, s is x itself, not written.
 const ADD = false; // knob: a residual r is added first and the sum s is kept
 const WG = 64u; // knob: threads per row, a power of two
+const PER = 4u; // knob: columns a thread owns, ceil(cols / WG)
+const R = 1u; // knob: rows of a workgroup
 struct Params { rows: u32, cols: u32, eps: f32 }
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> x: array<f32>; // (rows, cols)
@@ -12,36 +14,51 @@ struct Params { rows: u32, cols: u32, eps: f32 }
 @group(0) @binding(6) var<storage, read_write> y: array<f32>; // (rows, cols)
 @group(0) @binding(7) var<storage, read_write> stat: array<f32>; // (rows, 2): mean, rstd
 
-fn value(i: u32) -> f32 {
-  if (ADD) { return x[i] + r[i]; }
-  return x[i];
-}
-
 @compute @workgroup_size(WG, 1, 1)
 fn main(
   @builtin(workgroup_id) wg: vec3<u32>,
-  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(num_workgroups) grid: vec3<u32>,
   @builtin(local_invocation_index) t: u32,
 ) {
-  let index = wg.x + wg.y * groups.x;
-  if (index >= p.rows) { return; }
-  let row = index * p.cols;
-  var sum = 0.0;
-  for (var c = t; c < p.cols; c += WG) { sum += value(row + c); }
-  let mean = rowSum(t, sum) / f32(p.cols);
-  var squares = 0.0;
-  for (var c = t; c < p.cols; c += WG) {
-    let d = value(row + c) - mean;
-    squares += d * d;
+  var weight: array<f32, PER>;
+  var bias: array<f32, PER>;
+  var v: array<f32, PER>;
+  for (var k = 0u; k < PER; k++) { // unroll
+    let c = t + k * WG;
+    if (c < p.cols) {
+      weight[k] = w[c];
+      bias[k] = b[c];
+    }
   }
-  let rstd = inverseSqrt(rowSum(t, squares) / f32(p.cols) + p.eps);
-  for (var c = t; c < p.cols; c += WG) {
-    let v = value(row + c);
-    if (ADD) { s[row + c] = v; }
-    y[row + c] = (v - mean) * rstd * w[c] + b[c];
-  }
-  if (t == 0u) {
-    stat[2u * index] = mean;
-    stat[2u * index + 1u] = rstd;
+  let first = (wg.x + wg.y * grid.x) * R;
+  for (var index = first; index < min(p.rows, first + R); index++) {
+    let row = index * p.cols;
+    var sum = 0.0;
+    for (var k = 0u; k < PER; k++) { // unroll
+      let c = t + k * WG;
+      if (c < p.cols) {
+        v[k] = x[row + c];
+        if (ADD) {
+          v[k] += r[row + c];
+          s[row + c] = v[k];
+        }
+        sum += v[k];
+      }
+    }
+    let mean = rowSum(t, sum) / f32(p.cols);
+    var squares = 0.0;
+    for (var k = 0u; k < PER; k++) { // unroll
+      v[k] -= mean;
+      if (t + k * WG < p.cols) { squares += v[k] * v[k]; }
+    }
+    let rstd = inverseSqrt(rowSum(t, squares) / f32(p.cols) + p.eps);
+    for (var k = 0u; k < PER; k++) { // unroll
+      let c = t + k * WG;
+      if (c < p.cols) { y[row + c] = v[k] * rstd * weight[k] + bias[k]; }
+    }
+    if (t == 0u) {
+      stat[2u * index] = mean;
+      stat[2u * index + 1u] = rstd;
+    }
   }
 }

@@ -1,24 +1,14 @@
 // Layer normalisation over the last dimension, optionally of a residual sum (Ba et al. 2016).
-import { ceilDiv, defineKernel, fold, type Profile, variant } from '../kernel.ts';
-import rowsum from '../lib/rowsum.wgsl';
-import rowsum2 from '../lib/rowsum2.wgsl';
+import { ceilDiv, defineKernel, fold, type Grid, type Profile, variant } from '../kernel.ts';
+import { byRows, oneSubgroup, rowLanes, rowsum, rowThreads, subgroupsum } from '../lib/rows.ts';
 import backward from './layernorm.backward.wgsl';
 import forward from './layernorm.forward.wgsl';
 import * as ref from './layernorm.ref.ts';
 
-/** Threads for one row: a power of two, about four columns each. */
-const threads = (cols: number): number => Math.min(256, Math.max(32, 2 ** Math.ceil(Math.log2(cols / 4))));
-
 /** y = layernorm(x), or with ADD s = x + r and y = layernorm(s). Keeps mean and rstd of every row for backward. */
 export const layernormForward = defineKernel({
   name: 'layernorm.forward',
-  variants: {
-    simt: variant(forward, {
-      lib: [rowsum],
-      grid: ({ rows }) => fold(rows),
-      tune: ({ cols }) => ({ WG: threads(cols) }),
-    }),
-  },
+  variants: byRows(forward, ({ rows, cols }) => ({ rows, cols })),
   options: { ADD: false },
   shapes: ({ rows, cols, ADD }) => ({
     x: [rows, cols],
@@ -36,10 +26,12 @@ export const layernormForward = defineKernel({
     { rows: 3, cols: 7, eps: 1e-6, ADD: true },
     { rows: 5, cols: 192, eps: 1e-6 },
     { rows: 17, cols: 260, eps: 1e-6, ADD: true },
-    { rows: 3, cols: 1283, eps: 1e-6 },
+    { rows: 3, cols: 515, eps: 1e-6 },
     { rows: 65537, cols: 5, eps: 1e-6 },
   ],
 });
+
+const chunks = ({ groups }: { groups: number }): Grid => fold(groups);
 
 /**
  * dx of layernorm (with ADD plus ds, the gradient of the skip path), and partial sums dwb (groups, 2, cols) of the
@@ -48,10 +40,12 @@ export const layernormForward = defineKernel({
 export const layernormBackward = defineKernel({
   name: 'layernorm.backward',
   variants: {
-    simt: variant(backward, {
-      lib: [rowsum2],
-      grid: ({ groups }) => fold(groups),
-      tune: ({ cols }) => ({ WG: threads(cols), PER: ceilDiv(cols, threads(cols)) }),
+    simt: variant(backward, { lib: [rowsum], grid: chunks, tune: ({ cols }) => rowThreads(cols) }),
+    cpu: variant(oneSubgroup(backward), {
+      lib: [subgroupsum],
+      needs: ['subgroups'],
+      grid: chunks,
+      tune: ({ cols }, adapter) => rowLanes(cols, adapter),
     }),
   },
   options: { ADD: false },
@@ -72,10 +66,10 @@ export const layernormBackward = defineKernel({
     { rows: 5, cols: 192, groups: 5 },
     { rows: 37, cols: 260, groups: 8, ADD: true },
     { rows: 9, cols: 64, groups: 7 },
-    { rows: 3, cols: 1283, groups: 2 },
+    { rows: 3, cols: 515, groups: 2 },
   ],
 });
 
-/** Into how many chunks layernorm.backward cuts the rows: enough to fill the GPU, few enough to add up cheaply. */
+/** Into how many chunks layernorm.backward cuts the rows: enough to fill the device, few enough to add up cheaply. */
 export const layernormGroups = (rows: number, profile: Profile = 'simt'): number =>
-  Math.min(rows, profile === 'cpu' ? 32 : 256);
+  profile === 'cpu' ? Math.min(64, ceilDiv(rows, 8)) : Math.min(512, ceilDiv(rows, 4));

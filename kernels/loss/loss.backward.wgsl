@@ -1,4 +1,4 @@
-// dpred = dloss * mask / sum(mask) * 2 / size * (pred - target); 0 where nothing is masked. One workgroup a patch.
+// dpred = dloss * mask / sum(mask) * 2 / size * (pred - target); 0 where nothing is masked.
 const NORM = true; // knob: the target is normalised per patch
 const WG = 64u; // knob: threads, a power of two
 const CHANS = 3u; // knob: chans
@@ -18,18 +18,24 @@ fn main(
   @builtin(num_workgroups) grid: vec3<u32>,
   @builtin(local_invocation_index) t: u32,
 ) {
-  let index = wg.x + wg.y * grid.x;
-  if (index >= p.batch * (p.height / PATCH) * (p.width / PATCH)) { return; }
-  let weight = mask[index];
-  if (weight == 0.0) {
-    for (var k = t; k < SIZE; k += WG) { dpred[index * SIZE + k] = 0.0; }
-    return;
-  }
+  let index = rowIndex(wg.x + wg.y * grid.x, t);
+  if (index >= patchCount()) { return; }
   let origin = patchOrigin(index);
-  let stat = patchStat(t, origin);
-  let scale = dloss[0] * weight / total[1] * (2.0 / f32(SIZE));
-  for (var k = t; k < SIZE; k += WG) {
-    let i = index * SIZE + k;
-    dpred[i] = scale * (pred[i] - (pixel(origin, k) - stat.x) * stat.y);
+  let plane = p.height * p.width;
+  let weight = mask[index];
+  var stat = vec2<f32>();
+  var scale = 0.0;
+  if (weight != 0.0) {
+    stat = patchStat(t, origin);
+    scale = dloss[0] * weight / total[1] * (2.0 / f32(SIZE));
+  }
+  for (var ij = rowFirst(t); ij < AREA; ij += STRIDE) {
+    let at = pixel(origin, ij);
+    for (var c = 0u; c < CHANS; c++) {
+      let e = index * SIZE + ij * CHANS + c;
+      var d = 0.0;
+      if (weight != 0.0) { d = scale * (pred[e] - (img[at + c * plane] - stat.x) * stat.y); }
+      dpred[e] = d;
+    }
   }
 }

@@ -1,4 +1,4 @@
-// rowloss = mask * mean over a patch of (pred - target)^2: the squared error of every removed patch. One workgroup a patch.
+// rowloss = mask * mean over a patch of (pred - target)^2: the squared error of every removed patch.
 const NORM = true; // knob: the target is normalised per patch
 const WG = 64u; // knob: threads, a power of two
 const CHANS = 3u; // knob: chans
@@ -16,20 +16,24 @@ fn main(
   @builtin(num_workgroups) grid: vec3<u32>,
   @builtin(local_invocation_index) t: u32,
 ) {
-  let index = wg.x + wg.y * grid.x;
-  if (index >= p.batch * (p.height / PATCH) * (p.width / PATCH)) { return; }
+  let index = rowIndex(wg.x + wg.y * grid.x, t);
+  if (index >= patchCount()) { return; }
   let weight = mask[index];
   if (weight == 0.0) {
-    if (t == 0u) { rowloss[index] = 0.0; }
+    if (rowFirst(t) == 0u) { rowloss[index] = 0.0; }
     return;
   }
   let origin = patchOrigin(index);
+  let plane = p.height * p.width;
   let stat = patchStat(t, origin);
   var sum = 0.0;
-  for (var k = t; k < SIZE; k += WG) {
-    let d = pred[index * SIZE + k] - (pixel(origin, k) - stat.x) * stat.y;
-    sum += d * d;
+  for (var ij = rowFirst(t); ij < AREA; ij += STRIDE) {
+    let at = pixel(origin, ij);
+    for (var c = 0u; c < CHANS; c++) {
+      let d = pred[index * SIZE + ij * CHANS + c] - (img[at + c * plane] - stat.x) * stat.y;
+      sum += d * d;
+    }
   }
-  let error = rowSum(t, sum) / f32(SIZE);
-  if (t == 0u) { rowloss[index] = weight * error; }
+  sum = rowSum(t, sum);
+  if (rowFirst(t) == 0u) { rowloss[index] = weight * sum / f32(SIZE); }
 }

@@ -1,4 +1,4 @@
-// target = the pixels of every patch in patchify order, normalised per patch with NORM. One workgroup a patch.
+// target = the pixels of every patch in patchify order, normalised per patch with NORM.
 const NORM = true; // knob: the target is normalised per patch
 const WG = 64u; // knob: threads, a power of two
 const CHANS = 3u; // knob: chans
@@ -14,9 +14,15 @@ fn main(
   @builtin(num_workgroups) grid: vec3<u32>,
   @builtin(local_invocation_index) t: u32,
 ) {
-  let index = wg.x + wg.y * grid.x;
-  if (index >= p.batch * (p.height / PATCH) * (p.width / PATCH)) { return; }
+  let index = rowIndex(wg.x + wg.y * grid.x, t);
+  if (index >= patchCount()) { return; }
   let origin = patchOrigin(index);
+  let plane = p.height * p.width;
   let stat = patchStat(t, origin);
-  for (var k = t; k < SIZE; k += WG) { targets[index * SIZE + k] = (pixel(origin, k) - stat.x) * stat.y; }
+  for (var ij = rowFirst(t); ij < AREA; ij += STRIDE) {
+    let at = pixel(origin, ij);
+    for (var c = 0u; c < CHANS; c++) {
+      targets[index * SIZE + ij * CHANS + c] = (img[at + c * plane] - stat.x) * stat.y;
+    }
+  }
 }

@@ -1,7 +1,8 @@
 // Masked mean squared error against the image itself (He et al. 2021, section 3, "Reconstruction target").
-import { defineKernel, fold, variant } from '../kernel.ts';
-import rowsum from '../lib/rowsum.wgsl';
-import rowsum2 from '../lib/rowsum2.wgsl';
+import { type BindingTypes, ceilDiv, defineKernel, fold, variant, type Wgsl } from '../kernel.ts';
+import bygroup from '../lib/bygroup.wgsl';
+import bylane from '../lib/bylane.wgsl';
+import { rowsum, rowThreads } from '../lib/rows.ts';
 import type { Random } from '../random/random.ts';
 import backward from './loss.backward.wgsl';
 import finish from './loss.finish.wgsl';
@@ -23,11 +24,25 @@ const rows = (s: Sizes): number => s.batch * patches(s);
 const size = ({ chans, patch_size }: Sizes): number => patch_size * patch_size * chans;
 const pixels = (s: Sizes): number => s.batch * s.chans * s.height * s.width;
 
-const how = {
-  lib: [rowsum, lib],
-  grid: (s: Sizes) => fold(rows(s)),
-  tune: (s: Sizes) => ({ CHANS: s.chans, PATCH: s.patch_size, WG: size(s) > 1024 ? 128 : size(s) > 64 ? 64 : 32 }),
-};
+type Knobs = { NORM: boolean; WG: number; CHANS: number; PATCH: number };
+type ParamsOf = { batch: 'u32'; chans: 'u32'; height: 'u32'; width: 'u32'; patch_size: 'u32' };
+
+/** A workgroup for a patch; on software adapters a thread, which saves the barriers. */
+function byPatch<B extends BindingTypes>(wgsl: Wgsl<B, ParamsOf, Knobs>) {
+  const constants = (s: Sizes) => ({ CHANS: s.chans, PATCH: s.patch_size });
+  const simt = variant(wgsl, {
+    lib: [lib, bygroup, rowsum],
+    grid: (s) => fold(rows(s)),
+    tune: (s) => ({ ...constants(s), WG: rowThreads(size(s)).WG }),
+  });
+  const cpu = variant(wgsl, {
+    lib: [lib, bylane],
+    needs: ['subgroups'],
+    grid: (s) => fold(ceilDiv(rows(s), s.WG)),
+    tune: (s, { subgroupMaxSize }) => ({ ...constants(s), WG: subgroupMaxSize }),
+  });
+  return { simt, cpu };
+}
 
 const bits = (n: number, rng: Random): number[] => Array.from({ length: n }, () => Number(rng.uniform() < 0.75));
 
@@ -37,7 +52,7 @@ const cases = [
   { batch: 3, chans: 1, height: 9, width: 6, patch_size: 3, NORM: false },
   { batch: 2, chans: 4, height: 35, width: 14, patch_size: 7 },
   { batch: 1, chans: 3, height: 32, width: 48, patch_size: 16 },
-  { batch: 1, chans: 5, height: 40, width: 20, patch_size: 20, NORM: false },
+  { batch: 1, chans: 5, height: 24, width: 12, patch_size: 12, NORM: false },
 ];
 
 /**
@@ -46,7 +61,7 @@ const cases = [
  */
 export const lossForward = defineKernel({
   name: 'loss.forward',
-  variants: { simt: variant(forward, how) },
+  variants: byPatch(forward),
   options: { NORM: true },
   shapes: (s) => ({
     img: [s.batch, s.chans, s.height, s.width],
@@ -63,7 +78,7 @@ export const lossForward = defineKernel({
 /** loss = sum(rowloss) / sum(mask), 0 where nothing is masked; total (2) keeps loss and sum(mask) for backward. */
 export const lossFinish = defineKernel({
   name: 'loss.finish',
-  variants: { simt: variant(finish, { lib: [rowsum2], grid: () => [1, 1, 1] }) },
+  variants: { simt: variant(finish, { lib: [rowsum], grid: () => [1, 1, 1] }) },
   shapes: ({ count }) => ({ rowloss: [count], mask: [count], loss: [1], total: [2] }),
   flops: ({ count }) => 2 * count,
   reference: ref.finish,
@@ -74,7 +89,7 @@ export const lossFinish = defineKernel({
 /** dpred of the loss for the gradient dloss (1); 0 where a patch was kept or nothing is masked. */
 export const lossBackward = defineKernel({
   name: 'loss.backward',
-  variants: { simt: variant(backward, how) },
+  variants: byPatch(backward),
   options: { NORM: true },
   shapes: (s) => ({
     img: [s.batch, s.chans, s.height, s.width],
@@ -96,7 +111,7 @@ export const lossBackward = defineKernel({
 /** The target alone, target (batch, patches, patch_size^2 * chans): for pictures and for comparing with others. */
 export const lossTarget = defineKernel({
   name: 'loss.target',
-  variants: { simt: variant(target, how) },
+  variants: byPatch(target),
   options: { NORM: true },
   shapes: (s) => ({ img: [s.batch, s.chans, s.height, s.width], targets: [s.batch, patches(s), size(s)] }),
   flops: (s) => (s.NORM ? 6 : 0) * pixels(s),

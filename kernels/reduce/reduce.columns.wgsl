@@ -19,7 +19,17 @@ fn main(
   let end = min(p.rows, (wg.y + 1u) * chunk);
   var sum = 0.0;
   if (c < p.cols) {
-    for (var r = wg.y * chunk + local.y; r < end; r += TY) { sum += x[r * p.stride + p.offset + c]; }
+    let step = TY * p.stride;
+    var r = wg.y * chunk + local.y;
+    var i = r * p.stride + p.offset + c;
+    for (; r + 3u * TY < end; r += 4u * TY) {
+      sum += (x[i] + x[i + step]) + (x[i + 2u * step] + x[i + 3u * step]);
+      i += 4u * step;
+    }
+    for (; r < end; r += TY) {
+      sum += x[i];
+      i += step;
+    }
   }
   if (TY > 1u) {
     scratch[t] = sum;

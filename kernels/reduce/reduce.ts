@@ -1,14 +1,27 @@
 // Sums in two deterministic stages: many chunks to partial sums, then the partial sums to one.
-import { ceilDiv, defineKernel, type Profile, variant } from '../kernel.ts';
+import { ceilDiv, defineKernel, type Grid, type Profile, variant } from '../kernel.ts';
 import rowsum from '../lib/rowsum.wgsl';
 import columns from './reduce.columns.wgsl';
 import * as ref from './reduce.ref.ts';
 import sum from './reduce.sum.wgsl';
 
-/** Sums of columns [offset, offset + cols) of x (rows, stride) over `groups` contiguous chunks of rows: y (groups, cols). groups 1 finishes. */
+const blocks = ({ cols, groups, TX }: { cols: number; groups: number; TX: number }): Grid => [
+  ceilDiv(cols, TX),
+  groups,
+  1,
+];
+
+/**
+ * Sums of columns [offset, offset + cols) of x (rows, stride) over `groups` contiguous chunks of rows: y (groups, cols).
+ * groups 1 finishes.
+ */
 export const reduceColumns = defineKernel({
   name: 'reduce.columns',
-  variants: { simt: variant(columns, { grid: ({ cols, groups, TX }) => [ceilDiv(cols, TX), groups, 1] }) },
+  variants: {
+    simt: variant(columns, { grid: blocks }),
+    // No barrier is left with TY = 1.
+    cpu: variant(columns, { grid: blocks, tune: () => ({ TX: 64, TY: 1 }) }),
+  },
   shapes: ({ rows, cols, groups, stride }) => ({ x: [rows, stride], y: [groups, cols] }),
   flops: ({ rows, cols }) => rows * cols,
   reference: ref.columns,
@@ -32,7 +45,15 @@ export function columnGroups(rows: number, cols: number, profile: Profile = 'sim
 /** Sums (SQUARE: sums of squares) of x (n) over `groups` contiguous chunks: y (groups). groups 1 finishes. */
 export const reduceSum = defineKernel({
   name: 'reduce.sum',
-  variants: { simt: variant(sum, { lib: [rowsum], grid: ({ groups }) => [groups, 1, 1] }) },
+  variants: {
+    simt: variant(sum, { lib: [rowsum], grid: ({ groups }) => [groups, 1, 1] }),
+    // One subgroup a workgroup: its barriers cost little.
+    cpu: variant(sum, {
+      lib: [rowsum],
+      grid: ({ groups }) => [groups, 1, 1],
+      tune: (_, { subgroupMaxSize }) => ({ WG: subgroupMaxSize }),
+    }),
+  },
   options: { SQUARE: false },
   shapes: ({ n, groups }) => ({ x: [n], y: [groups] }),
   flops: ({ n, SQUARE }) => (SQUARE ? 2 : 1) * n,

@@ -2,7 +2,7 @@
 import * as node from 'node:fs/promises';
 import type { Disk } from '../../engine/node/files.ts';
 
-/** A real disk that logs its calls, writes at most `most` bytes a call, and fails call number `failAt`, after half its work. */
+/** A real disk that logs its calls, writes at most `most` bytes a call, and fails call `failAt` after half its work. */
 export function brokenDisk(
   failAt = -1,
   code = 'EIO',

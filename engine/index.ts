@@ -1,0 +1,25 @@
+// The engine's public surface: everything that an application needs, on one screen.
+export { Device, type DeviceOptions, openDevice, useDevice } from './device.ts';
+export { Engine, type InputTypes, type Program } from './engine.ts';
+export { TesseraeError } from './errors.ts';
+export { defineOp, type Op, type OpSpec } from './op.ts';
+export { attention } from './ops/attention.ts';
+export { add, dropout, gelu } from './ops/elementwise.ts';
+export { embed } from './ops/embed.ts';
+export { layernorm } from './ops/layernorm.ts';
+export { linear } from './ops/linear.ts';
+export { maskedMse } from './ops/masked-mse.ts';
+export { type Masking, randomMasking, uniformNoise } from './ops/masking.ts';
+export { mlp } from './ops/mlp.ts';
+export { CONV_ORDER, PATCHIFY_ORDER, patchify } from './ops/patchify.ts';
+export { restore } from './ops/restore.ts';
+export { take } from './ops/take.ts';
+export { AdamW, type AdamWOptions } from './optim/adamw.ts';
+export { Parameters, type ParameterSpec } from './parameters.ts';
+export type { Plan } from './plan.ts';
+export { type ReferenceMemory, runReference } from './reference.ts';
+export type { Results } from './replay.ts';
+export { parseSafetensors, type Safetensors, writeSafetensors } from './safetensors.ts';
+export { type DType, type HostTensor, type Shape, Tensor, Variable } from './tensor.ts';
+export { Trace } from './trace.ts';
+export { type Batch, type StepResults, Trainer } from './trainer.ts';

@@ -1,0 +1,3 @@
+// What only Node has: Dawn and files.
+export { type DawnOptions, gently, openDawn } from './dawn.ts';
+export * from './files.ts';

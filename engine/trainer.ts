@@ -1,0 +1,73 @@
+// A training step of any model: loss, gradients (over one or several micro-batches) and update, as replayed programs.
+import type { Engine, InputTypes, Program } from './engine.ts';
+import { fail } from './errors.ts';
+import type { AdamW } from './optim/adamw.ts';
+import type { Plan } from './plan.ts';
+import type { Results } from './replay.ts';
+import type { HostTensor, Shape, Tensor } from './tensor.ts';
+import type { Trace } from './trace.ts';
+
+type Tensors<I> = { [N in keyof I]: Tensor };
+export type Batch<I> = { [N in keyof I]: HostTensor };
+/** A batch, or what is called for it when its turn comes (to put data that the loss reads from variables in place). */
+export type BatchSource<I> = Batch<I> | (() => Promise<Batch<I>>);
+
+export interface TrainerOptions<I extends InputTypes> {
+  /** Inputs of the loss with their dtypes. */
+  inputs: I;
+  optimizer: AdamW;
+  /** The mean loss of a micro-batch, one element. Called once for every combination of input shapes. */
+  loss: (inputs: Tensors<I>, trace: Trace) => Tensor;
+}
+
+/** Results of a step: one for every micro-batch, each with the loss and, on the last where clipping is on, the gradient norm. */
+export type StepResults = readonly Results<'loss' | 'norm'>[];
+
+export class Trainer<I extends InputTypes> {
+  readonly engine: Engine;
+  readonly optimizer: AdamW;
+  readonly #options: TrainerOptions<I>;
+  readonly #programs = new Map<string, Program<I, 'loss' | 'norm'>>();
+
+  constructor(engine: Engine, options: TrainerOptions<I>) {
+    this.engine = engine;
+    this.optimizer = options.optimizer;
+    this.#options = options;
+  }
+
+  /** One update from `batches`, whose gradients are averaged; submits and returns, results can be read later. */
+  async step(batches: readonly BatchSource<I>[] | BatchSource<I>, { lr }: { lr: number }): Promise<StepResults> {
+    const list = (Array.isArray(batches) ? batches : [batches]) as readonly BatchSource<I>[];
+    if (list.length === 0) fail('step: at least one micro-batch is needed');
+    this.optimizer.setLearningRate(this.engine, lr);
+    const results: Results<'loss' | 'norm'>[] = [];
+    for (const [i, source] of list.entries()) {
+      const batch = typeof source === 'function' ? await source() : source;
+      results.push(await this.#program(i, list.length).run(batch));
+    }
+    return results;
+  }
+
+  /** What a step over `parts` micro-batches of these shapes costs; allocates nothing. */
+  plan(shapes: { [N in keyof I]: Shape }, parts = 1): Plan {
+    return this.#program(parts - 1, parts).plan(shapes);
+  }
+
+  /** Gradients of the first micro-batch replace the kept ones, later ones are added, the last one updates. */
+  #program(index: number, parts: number): Program<I, 'loss' | 'norm'> {
+    const first = index === 0;
+    const last = index === parts - 1;
+    const key = `${first} ${last} ${parts}`;
+    let program = this.#programs.get(key);
+    if (!program) {
+      program = this.engine.compile(this.#options.inputs, (inputs, trace) => {
+        const loss = this.#options.loss(inputs, trace);
+        this.optimizer.accumulate(trace, trace.backward(loss, 1 / parts), first);
+        const norm = last ? this.optimizer.update(trace) : null;
+        return (norm ? { loss, norm } : { loss }) as Record<'loss' | 'norm', Tensor>;
+      });
+      this.#programs.set(key, program);
+    }
+    return program;
+  }
+}

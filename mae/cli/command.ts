@@ -1,0 +1,76 @@
+// What the commands share: their common flags, the device that these choose, and text for the help.
+import type { Command } from 'commander';
+import type { Engine } from '../../engine/engine.ts';
+import { PROFILES, type Profile } from '../../kernels/kernel.ts';
+import { misuse, suggestion } from '../usage.ts';
+
+/** What every file of a command exports: it adds arguments, flags, help and the action. */
+export interface CommandFile {
+  define(command: Command): void;
+}
+
+export interface Globals {
+  readonly profile?: Profile;
+  readonly adapter?: string;
+}
+
+/** The flags that hold for every command, wherever they stand. */
+export function globalsOf(command: Command): Globals {
+  const { profile, adapter } = command.optsWithGlobals() as { profile?: string; adapter?: string };
+  if (profile !== undefined && !PROFILES.includes(profile as Profile)) {
+    misuse(`--profile must be one of ${PROFILES.join(', ')}, got ${profile}${suggestion(profile, PROFILES)}`);
+  }
+  return { profile: profile as Profile | undefined, adapter };
+}
+
+const sayOnStderr = (line: string): void => void process.stderr.write(`${line}\n`);
+
+/** An engine on the device that the flags, or the launcher, chose. `note` is told what the user should know of the choice. */
+export async function openEngine(
+  { profile, adapter }: Globals,
+  { note = sayOnStderr, raiseLimits = true }: { note?: (line: string) => void; raiseLimits?: boolean } = {},
+): Promise<Engine> {
+  const [{ openDawn }, { Engine: Class }] = await Promise.all([
+    import('../../engine/node/dawn.ts'),
+    import('../../engine/engine.ts'),
+  ]);
+  // A launcher that started this process has already turned --adapter into an environment and a Dawn adapter.
+  const launched = process.env.TESSERAE_ADAPTER_KIND !== undefined;
+  const device = await openDawn({ profile, raiseLimits, ...(launched ? {} : { adapter }) }).catch((error: Error) => {
+    const names = [...error.message.matchAll(/name: '([^']*)'/g)].map(([, name]) => name);
+    if (adapter === undefined || launched) throw error;
+    return misuse(
+      `--adapter ${adapter}: no adapter has that in its name; there ${names.length === 1 ? 'is' : 'are'} ${names.join('; ') || 'none'}`,
+    );
+  });
+  if (profile === 'matrix')
+    note('profile matrix: there are no kernels for subgroup matrices yet, those of simt are used');
+  return new Class(device);
+}
+
+/** Examples for the end of a command's help. */
+export const examples = (...lines: readonly (readonly [command: string, what: string])[]): string =>
+  `\nExamples:\n${lines.map(([command, what]) => `  $ ${command}\n      ${what}`).join('\n')}\n`;
+
+/** Columns of text, padded; numbers are right-aligned where `right` says so. Widths count what is seen, not colour codes. */
+export function columns(rows: readonly (readonly string[])[], right: readonly number[] = []): string[] {
+  const seen = (cell: string): number => cell.replace(/\u001b\[[0-9;]*m/g, '').length;
+  const widths = rows[0].map((_, c) => Math.max(...rows.map((row) => seen(row[c]))));
+  const pad = (cell: string, c: number): string => {
+    const space = ' '.repeat(widths[c] - seen(cell));
+    return right.includes(c) ? space + cell : cell + space;
+  };
+  return rows.map((row) => row.map(pad).join('  ').trimEnd());
+}
+
+/** `12.3 MiB`. */
+export function bytesText(bytes: number): string {
+  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
+  let at = 0;
+  let n = bytes;
+  while (n >= 1024 && at < units.length - 1) {
+    n /= 1024;
+    at++;
+  }
+  return `${n < 10 && at ? n.toFixed(2) : n < 100 && at ? n.toFixed(1) : n.toFixed(0)} ${units[at]}`;
+}

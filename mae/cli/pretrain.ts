@@ -1,0 +1,61 @@
+// `tesserae pretrain`: facebookresearch/mae's main_pretrain.py by its flags, or by a YAML file of the same names.
+import { type Command, Option } from 'commander';
+import { OPTIONS, type OptionSpec, parsePretrainOptions, type PretrainFlags, UNUSED } from '../train/options.ts';
+import { examples, globalsOf, openEngine } from './command.ts';
+import { makeReporter } from './progress.ts';
+
+export function define(command: Command): void {
+  command.usage('--data_path PATH [flags]');
+  for (const [name, spec] of Object.entries(OPTIONS) as [string, OptionSpec<unknown>][]) {
+    command.addOption(new Option(flag(name, spec.kind.value), helpOf(spec)).helpGroup(`${spec.group}:`));
+  }
+  command.addOption(
+    new Option('--config <FILE>', 'YAML with any of these names as keys; flags beat the file').helpGroup('Output:'),
+  );
+  for (const [name, { value }] of Object.entries(UNUSED)) command.addOption(new Option(flag(name, value)).hideHelp());
+  command.addHelpText(
+    'after',
+    `\nNames, defaults and meanings are facebookresearch/mae's where it has them; its other flags (${Object.keys(UNUSED).join(', ')}) are accepted and not used.\n${examples(
+      [
+        'tesserae pretrain --data_path cifar10 --model mae_vit_nano_patch4_32 --epochs 20 --warmup_epochs 2 --batch_size 256',
+        'CIFAR-10, fetched when it is not there yet',
+      ],
+      [
+        'tesserae pretrain --data_path imagenet --model mae_vit_base_patch16 --norm_pix_loss --epochs 800 --blr 1.5e-4',
+        "the paper's recipe (it used an effective batch of 4096: --batch_size x --accum_iter)",
+      ],
+      ['tesserae pretrain --config run.yaml --resume auto', 'go on where the last run with this output_dir stopped'],
+    )}`,
+  );
+  command.action(run);
+}
+
+const flag = (name: string, value: string): string => (value ? `--${name} <${value}>` : `--${name}`);
+
+function helpOf({ help, standard, kind }: OptionSpec<unknown>): string {
+  const plain = standard === undefined || !kind.value || standard === '' || help.includes('(default');
+  return plain ? help : `${help} (default: ${standard})`;
+}
+
+async function run(flags: PretrainFlags & { config?: string }, command: Command): Promise<void> {
+  const { config, ...rest } = flags;
+  const reporter = makeReporter();
+  const options = parsePretrainOptions(rest, config, reporter.note);
+  const globals = globalsOf(command);
+  const [{ pretrain }, engine] = await Promise.all([
+    import('../train/pretrain.ts'),
+    openEngine(globals, { note: reporter.note }),
+  ]);
+  const interrupted = (): void => {
+    reporter.finish();
+    process.stderr.write('interrupted; the same command with --resume auto goes on from the last checkpoint\n');
+    process.exit(130);
+  };
+  process.once('SIGINT', interrupted);
+  try {
+    await pretrain(engine, options, reporter);
+  } finally {
+    reporter.finish();
+    process.removeListener('SIGINT', interrupted);
+  }
+}

@@ -1,0 +1,93 @@
+// Order of samples, crop boxes and flips, each a pure function of (seed, epoch, sample).
+import { draw, STREAM, unit } from './streams.ts';
+
+/** A permutation of [0, n) for one epoch: Fisher-Yates, with one Philox block for every two exchanges. */
+export function epochOrder(seed: number, epoch: number, n: number): Uint32Array {
+  const order = Uint32Array.from({ length: n }, (_, i) => i);
+  let words: Uint32Array = new Uint32Array(4);
+  for (let done = 0; done < n - 1; done++) {
+    const half = 2 * (done % 2);
+    if (half === 0) words = draw(seed, STREAM.order, epoch, 0, done / 2);
+    const left = n - done;
+    const j = done + Math.floor(unit(words[half], words[half + 1]) * left);
+    const kept = order[done];
+    order[done] = order[j];
+    order[j] = kept;
+  }
+  return order;
+}
+
+/** In pixels of the decoded image. */
+export interface Box {
+  readonly top: number;
+  readonly left: number;
+  readonly height: number;
+  readonly width: number;
+}
+
+export interface CropRange {
+  /** Share of the image's area, low and high. */
+  readonly scale: readonly [number, number];
+  /** Width over height, low and high. */
+  readonly ratio: readonly [number, number];
+}
+
+/** What facebookresearch/mae pretrains with. */
+export const PRETRAIN_CROP: CropRange = { scale: [0.2, 1], ratio: [3 / 4, 4 / 3] };
+
+/** torchvision's RandomResizedCrop.get_params: ten tries, then the largest centred box of an allowed ratio. */
+export function cropBox(
+  { seed, epoch, sample }: { seed: number; epoch: number; sample: number },
+  { height, width }: { height: number; width: number },
+  { scale, ratio }: CropRange = PRETRAIN_CROP,
+): Box {
+  const between = (word: number, low: number, high: number): number => low + unit(word) * (high - low);
+  for (let attempt = 0; attempt < 10; attempt++) {
+    const words = draw(seed, STREAM.crop, epoch, sample, attempt);
+    const area = height * width * between(words[0], scale[0], scale[1]);
+    const aspect = Math.exp(between(words[1], Math.log(ratio[0]), Math.log(ratio[1])));
+    const w = roundHalfEven(Math.sqrt(area * aspect));
+    const h = roundHalfEven(Math.sqrt(area / aspect));
+    if (w < 1 || h < 1 || w > width || h > height) continue;
+    const top = Math.floor(unit(words[2]) * (height - h + 1));
+    const left = Math.floor(unit(words[3]) * (width - w + 1));
+    return { top, left, height: h, width: w };
+  }
+  let [h, w] = [height, width];
+  if (width / height < ratio[0]) h = roundHalfEven(width / ratio[0]);
+  else if (width / height > ratio[1]) w = roundHalfEven(height * ratio[1]);
+  return { top: (height - h) >> 1, left: (width - w) >> 1, height: h, width: w };
+}
+
+/** The largest centred box with the output's ratio: what evaluation resizes. */
+export function centreBox(image: { height: number; width: number }, output: { height: number; width: number }): Box {
+  const scale = Math.min(image.height / output.height, image.width / output.width);
+  const height = Math.min(image.height, Math.max(1, Math.round(output.height * scale)));
+  const width = Math.min(image.width, Math.max(1, Math.round(output.width * scale)));
+  return { top: (image.height - height) >> 1, left: (image.width - width) >> 1, height, width };
+}
+
+/** True for half of the samples. */
+export function flipped(seed: number, epoch: number, sample: number): boolean {
+  return draw(seed, STREAM.flip, epoch, sample)[0] >= 2 ** 31;
+}
+
+/** Which part of a decoded image to take, and whether to mirror it. */
+export type Place = (sample: number, image: { height: number; width: number }) => { box: Box; flip: boolean };
+
+/** Training: a random box and a flip, anew in every epoch. */
+export const randomPlaces =
+  (seed: number, epoch: number, range: CropRange = PRETRAIN_CROP): Place =>
+  (sample, image) => ({ box: cropBox({ seed, epoch, sample }, image, range), flip: flipped(seed, epoch, sample) });
+
+/** Evaluation: the centre. */
+export const centrePlaces =
+  (output: { height: number; width: number }): Place =>
+  (_, image) => ({ box: centreBox(image, output), flip: false });
+
+/** As Python's round: ties to the even number. */
+function roundHalfEven(x: number): number {
+  const low = Math.floor(x);
+  if (x - low !== 0.5) return Math.round(x);
+  return low % 2 === 0 ? low : low + 1;
+}

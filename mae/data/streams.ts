@@ -1,0 +1,29 @@
+// Randomness of a run: pure functions of (seed, stream, epoch, sample), so that neither the batch split nor the number of
+// workers nor a resume changes a draw. Philox key (seed, stream), counter (block, sample, epoch, 0), as kernels/random does.
+import { philox4x32 } from '../../kernels/random/philox.ts';
+
+/** What a draw is for. Numbers are part of the checkpoint's promise: never reuse or renumber one. */
+export const STREAM = {
+  /** Initial weights. */
+  init: 1,
+  /** Order of the samples in an epoch. */
+  order: 2,
+  /** Box of the random resized crop. */
+  crop: 3,
+  /** Horizontal flip. */
+  flip: 4,
+  /** Noise of the random masking (kernels/random, on the GPU). */
+  mask: 5,
+  /** Masks of the held-out set, which stay the same from epoch to epoch. */
+  heldout: 6,
+  /** Dropout; every layer adds its own number. */
+  dropout: 1000,
+} as const;
+
+/** Four u32 words of one draw. */
+export function draw(seed: number, stream: number, epoch: number, sample: number, block = 0): Uint32Array {
+  return philox4x32([block, sample, epoch, 0], [seed >>> 0, stream]);
+}
+
+/** U[0, 1) from a word, or with 53 bits from two. */
+export const unit = (high: number, low = 0): number => (high * 2 ** 21 + (low >>> 11)) / 2 ** 53;

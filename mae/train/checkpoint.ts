@@ -1,0 +1,123 @@
+// Checkpoints: one safetensors file with weights under the reference's names, the optimizer's state, and what every later
+// command must know (sizes, target, normalisation, classes), so that nobody has to say it again.
+import { fail } from '../../engine/errors.ts';
+import { openSafetensorsFile, writeFileAtomic } from '../../engine/node/files.ts';
+import { type RawTensor, rawTensor, toFloat32, viewAs } from '../../engine/rawtensor.ts';
+import { readHeader, readTensor, writeSafetensors } from '../../engine/safetensors.ts';
+import { checked, type MaeConfig, parameterSpecs } from '../model/config.ts';
+
+/** Raised when a file of this version could not be read by the one before. */
+export const FORMAT = 1;
+
+/** What the model was trained on. */
+export interface DataInfo {
+  readonly name: string;
+  readonly mean: readonly number[];
+  readonly std: readonly number[];
+  readonly classes: readonly string[] | null;
+}
+
+/** Where a training run stands; everything that it needs to go on bit for bit. */
+export interface TrainingState {
+  /** Flags of the run that change its numbers; a resumed run must have the same. */
+  readonly recipe: Readonly<Record<string, unknown>>;
+  readonly epoch: number;
+  /** Optimizer steps done in this epoch. */
+  readonly step: number;
+  /** Of this epoch so far: sum over steps of the loss. */
+  readonly lossSum: number;
+  /** Bytes of each log that belong to this state. */
+  readonly logs: Readonly<Record<string, number>>;
+  /** What it ran on: other adapters go on too, but not bit for bit. */
+  readonly adapter: string;
+}
+
+export interface Moments {
+  readonly m: ReadonlyMap<string, Float32Array>;
+  readonly v: ReadonlyMap<string, Float32Array>;
+  /** Updates done. */
+  readonly step: number;
+}
+
+export interface Checkpoint {
+  readonly config: MaeConfig;
+  readonly weights: ReadonlyMap<string, Float32Array>;
+  readonly data: DataInfo;
+  /** mask_ratio of the training run: what later commands use unless told otherwise. */
+  readonly maskRatio: number;
+  readonly moments: Moments | null;
+  readonly training: TrainingState | null;
+}
+
+/** Writes the file whole or not at all. */
+export async function saveCheckpoint(path: string, c: Checkpoint): Promise<void> {
+  const tensors: [string, RawTensor][] = [];
+  for (const { name, shape } of parameterSpecs(c.config)) {
+    tensors.push([name, rawTensor('F32', shape, c.weights.get(name) ?? fail(`save: the weights lack ${name}`))]);
+    if (!c.moments) continue;
+    for (const moment of ['m', 'v'] as const) {
+      const data = c.moments[moment].get(name);
+      if (data) tensors.push([`adamw.${moment}.${name}`, rawTensor('F32', shape, data)]);
+    }
+  }
+  if (c.moments) tensors.push(['adamw.step', rawTensor('U32', [1], Uint32Array.of(c.moments.step))]);
+  const metadata: Record<string, string> = {
+    format: 'pt',
+    tesserae: String(FORMAT),
+    config: JSON.stringify(c.config),
+    data: JSON.stringify(c.data),
+    target: c.config.norm_pix_loss ? 'normalised pixels' : 'pixels',
+    mask_ratio: String(c.maskRatio),
+  };
+  if (c.training) metadata.training = JSON.stringify(c.training);
+  await writeFileAtomic(path, writeSafetensors(tensors, metadata));
+}
+
+/** Reads a checkpoint; without `training` the optimizer's state is left on the disk. */
+export async function loadCheckpoint(path: string, { training = false } = {}): Promise<Checkpoint> {
+  await using file = await openSafetensorsFile(path);
+  const header = await readHeader(file, { requireChecksums: true });
+  const meta = (key: string): string =>
+    header.metadata.get(key) ??
+    fail(`load: ${path} is a safetensors file but no Tesserae checkpoint (its metadata has no ${key})`);
+  const version = Number(meta('tesserae'));
+  if (!(version <= FORMAT))
+    fail(`load: ${path} has format ${meta('tesserae')}, this version reads up to ${FORMAT}; update Tesserae`);
+  const json = <T>(key: string): T => {
+    try {
+      return JSON.parse(meta(key)) as T;
+    } catch {
+      return fail(`load: ${path}: its metadata's ${key} is damaged`);
+    }
+  };
+  const config = checked(json<MaeConfig>('config'));
+  const read = async (name: string): Promise<RawTensor | null> => {
+    const info = header.tensors.get(name);
+    return info ? readTensor(file, info) : null;
+  };
+  const specs = parameterSpecs(config);
+  const floats = async (prefix: string): Promise<Map<string, Float32Array>> => {
+    const found = new Map<string, Float32Array>();
+    for (const { name, shape } of specs) {
+      const tensor = await read(prefix + name);
+      if (!tensor) continue;
+      if (String(tensor.shape) !== String(shape))
+        fail(`load: ${path}: ${prefix}${name} is (${tensor.shape}), the model needs (${shape})`);
+      found.set(name, toFloat32(tensor));
+    }
+    return found;
+  };
+  const weights = await floats('');
+  const absent = specs.filter(({ name }) => !weights.has(name));
+  if (absent.length) fail(`load: ${path} lacks ${absent.length} weights, first ${absent[0].name}`);
+  const step = training ? await read('adamw.step') : null;
+  const moments = step && { m: await floats('adamw.m.'), v: await floats('adamw.v.'), step: viewAs(step, 'U32')[0] };
+  return {
+    config,
+    weights,
+    data: json<DataInfo>('data'),
+    maskRatio: Number(meta('mask_ratio')),
+    moments,
+    training: header.metadata.has('training') ? json<TrainingState>('training') : null,
+  };
+}

@@ -1,0 +1,60 @@
+// Kinds of value that a flag, or a key of a config file, can have. A flag gives text; a file may give numbers and lists.
+import { z } from 'zod';
+
+export interface Kind<T> {
+  readonly schema: z.ZodType<T>;
+  /** Completes `must be ...` in errors. */
+  readonly rule: string;
+  /** Stands for the value in the help; '' for a switch. */
+  readonly value: string;
+}
+
+const fromText = (value: unknown): unknown => {
+  if (typeof value !== 'string') return value;
+  return /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(value.trim()) ? Number(value) : value;
+};
+
+/** A whole number from `low`. */
+export const whole = (low: number): Kind<number> => ({
+  schema: z.preprocess(fromText, z.int().min(low)),
+  rule: `a whole number of at least ${low}`,
+  value: 'N',
+});
+
+/** A number from `low` (`open`: above it), below `below`. */
+export function real({ low = 0, open = false, below = Number.POSITIVE_INFINITY } = {}): Kind<number> {
+  const bounded = open ? z.number().gt(low) : z.number().gte(low);
+  const bottom = open ? `above ${low}` : `of at least ${low}`;
+  return {
+    schema: z.preprocess(fromText, below < Number.POSITIVE_INFINITY ? bounded.lt(below) : bounded),
+    rule: `a number ${bottom}${below < Number.POSITIVE_INFINITY ? ` and below ${below}` : ''}`,
+    value: 'X',
+  };
+}
+
+/** A switch; a file says true or false. */
+export const onOff = (): Kind<boolean> => ({ schema: z.boolean(), rule: 'true or false', value: '' });
+
+export const text = (value: string): Kind<string> => ({ schema: z.string().min(1), rule: 'some text', value });
+
+/** Text that may be empty. */
+export const maybeText = (value: string): Kind<string> => ({ schema: z.string(), rule: 'text', value });
+
+export const oneOf = (names: readonly string[]): Kind<string> => ({
+  schema: z.string().refine((name) => names.includes(name)),
+  rule: `one of ${names.join(', ')}`,
+  value: 'NAME',
+});
+
+/** `N`, `HxW`, or in a file also [H, W]; becomes [height, width]. */
+export const imageSize = (): Kind<[number, number]> => ({
+  schema: z.preprocess(
+    (value) => {
+      const sides = typeof value === 'string' ? value.split(/[x×,]/i).map(fromText) : [value].flat();
+      return sides.length === 1 ? [sides[0], sides[0]] : sides;
+    },
+    z.tuple([z.int().min(1), z.int().min(1)]),
+  ),
+  rule: 'a side in pixels, as 224, or height x width, as 192x256',
+  value: 'N|HxW',
+});

@@ -1,0 +1,59 @@
+// Masked loss on images that training never sees, under masks that never change: the number that says whether it learns.
+import type { Engine, Program } from '../../engine/engine.ts';
+import { uniformNoise } from '../../engine/ops/masking.ts';
+import type { Dataset } from '../data/dataset.ts';
+import { loadBatches } from '../data/loader.ts';
+import { newCapacities, type PackTo } from '../data/pack.ts';
+import { centreBox } from '../data/sampler.ts';
+import { STREAM } from '../data/streams.ts';
+import { patchesOf } from '../model/config.ts';
+import type { MaskedAutoencoder } from '../model/model.ts';
+import type { Preparer } from './prepare.ts';
+
+export interface HeldoutOptions {
+  readonly batchSize: number;
+  readonly keep: number;
+  readonly seed: number;
+}
+
+/** The same masks for every call and every run of a seed: noise keyed by the sample's number alone. */
+export class Heldout {
+  readonly #dataset: Dataset;
+  readonly #options: HeldoutOptions;
+  readonly #preparer: Preparer;
+  readonly #output: PackTo;
+  readonly #capacities = newCapacities();
+  readonly #program: Program<{ ids: 'u32'; clock: 'u32' }, 'loss'>;
+
+  constructor(engine: Engine, model: MaskedAutoencoder, preparer: Preparer, dataset: Dataset, options: HeldoutOptions) {
+    this.#dataset = dataset;
+    this.#options = options;
+    this.#preparer = preparer;
+    const [height, width] = model.config.img_size;
+    this.#output = { chans: model.config.in_chans, height, width };
+    const patches = patchesOf(model.config);
+    this.#program = engine.compile({ ids: 'u32', clock: 'u32' }, ({ ids, clock }, t) => {
+      const img = t.use(preparer.images(ids.shape[0]));
+      const noise = uniformNoise(ids, clock, patches, options.seed, STREAM.heldout);
+      return { loss: model.forward(img, noise, options.keep).loss };
+    });
+  }
+
+  /** Mean over all held-out images; the last, shorter batch counts by its size. */
+  async loss(): Promise<number> {
+    const { batchSize } = this.#options;
+    const n = this.#dataset.length;
+    const order = Uint32Array.from({ length: n }, (_, i) => i);
+    const clock = { data: new Uint32Array(2), shape: [2] };
+    const losses: Promise<number>[] = [];
+    const output = this.#output;
+    const place = (_: number, image: { height: number; width: number }) => ({ box: centreBox(image, output), flip: false });
+    for await (const batch of loadBatches(this.#dataset, { order, batchSize, place, output, capacities: this.#capacities })) {
+      const size = batch.ids.length;
+      await this.#preparer.run(batch);
+      const results = await this.#program.run({ ids: { data: batch.ids, shape: [size] }, clock });
+      losses.push(results.read().then(({ loss }) => loss[0] * size));
+    }
+    return (await Promise.all(losses)).reduce((sum, loss) => sum + loss, 0) / n;
+  }
+}

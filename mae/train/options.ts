@@ -1,0 +1,246 @@
+// Options of pretraining: facebookresearch/mae's names, defaults and meanings, and a few of ours. The one source of the
+// flags, of the keys of a config file, of their errors and of the help.
+import { readFileSync } from 'node:fs';
+import { parse } from 'yaml';
+import type { z } from 'zod';
+import { TesseraeError } from '../../engine/errors.ts';
+import { configure, lenKeep, type MaeConfig, patchesOf, PRESETS } from '../model/config.ts';
+import { misuse, suggestion } from '../usage.ts';
+import { imageSize, type Kind, maybeText, oneOf, onOff, real, text, whole } from './flags.ts';
+import { scaledRate } from './schedule.ts';
+
+export interface OptionSpec<T, D extends T | undefined = T | undefined> {
+  readonly kind: Kind<T>;
+  /** undefined: optional. */
+  readonly standard: D;
+  readonly group: string;
+  readonly help: string;
+}
+
+type Entry = readonly [name: string, option: OptionSpec<unknown>];
+
+const MODEL = 'Model';
+const DATA = 'Data';
+const STEPS = 'Schedule and optimiser';
+const OUTPUT = 'Output';
+
+const required = <T>(kind: Kind<T>, standard: T, group: string, help: string): OptionSpec<T, T> => ({
+  kind,
+  standard,
+  group,
+  help,
+});
+const optional = <T>(kind: Kind<T>, group: string, help: string): OptionSpec<T, undefined> => ({
+  kind,
+  standard: undefined,
+  group,
+  help,
+});
+
+export const OPTIONS = {
+  data_path: optional(text('PATH'), DATA, 'a folder of images (train/CLASS/*.jpg, or one flat folder), or cifar10'),
+  input_size: optional(imageSize(), DATA, 'size of the images that the model sees (default: that of the preset)'),
+  heldout: optional(
+    whole(0),
+    DATA,
+    'images kept back for evaluation with fixed masks (default: 2000 of cifar10, else 0)',
+  ),
+  train_images: optional(whole(1), DATA, 'train on the first N images only (default: all)'),
+  num_workers: required(whole(1), 10, DATA, 'images decoded at the same time'),
+
+  model: required(
+    oneOf(Object.keys(PRESETS)),
+    'mae_vit_large_patch16',
+    MODEL,
+    'preset of sizes; those below change it',
+  ),
+  norm_pix_loss: required(onOff(), false, MODEL, 'score pixels normalised by the mean and variance of their patch'),
+  mask_ratio: required(real({ open: true, below: 1 }), 0.75, MODEL, 'part of the patches that is removed'),
+  patch_size: optional(whole(1), MODEL, 'side of a patch in pixels'),
+  in_chans: optional(whole(1), MODEL, 'channels of an image'),
+  embed_dim: optional(whole(4), MODEL, 'width of the encoder'),
+  depth: optional(whole(1), MODEL, 'blocks of the encoder'),
+  num_heads: optional(whole(1), MODEL, 'attention heads of the encoder'),
+  decoder_embed_dim: optional(whole(4), MODEL, 'width of the decoder'),
+  decoder_depth: optional(whole(1), MODEL, 'blocks of the decoder'),
+  decoder_num_heads: optional(whole(1), MODEL, 'attention heads of the decoder'),
+  dropout: required(real({ below: 1 }), 0, MODEL, 'dropout after attention and MLP (the paper has none)'),
+
+  batch_size: required(whole(1), 64, STEPS, 'images of one forward and backward pass'),
+  accum_iter: required(whole(1), 1, STEPS, 'passes whose gradients are averaged for one update'),
+  epochs: required(whole(1), 400, STEPS, 'times that every image is seen'),
+  warmup_epochs: required(real(), 40, STEPS, 'epochs over which the learning rate rises from 0'),
+  lr: optional(real({ open: true }), STEPS, 'absolute learning rate (default: from --blr)'),
+  blr: required(
+    real({ open: true }),
+    1e-3,
+    STEPS,
+    'learning rate of 256 images: lr = blr * batch_size * accum_iter / 256',
+  ),
+  min_lr: required(real(), 0, STEPS, 'where the cosine ends'),
+  weight_decay: required(real(), 0.05, STEPS, 'of AdamW, on all but biases and norms'),
+  clip_grad: optional(real({ open: true }), STEPS, 'largest norm of all gradients together (default: not clipped)'),
+  seed: required(whole(0), 0, STEPS, 'of weights, order, crops, masks and dropout'),
+  max_steps: optional(whole(1), STEPS, 'stop after this many updates, however long the schedule is'),
+
+  output_dir: required(text('PATH'), './output_dir', OUTPUT, 'folder of log, metrics, checkpoints and pictures'),
+  resume: required(
+    maybeText('auto|PATH'),
+    '',
+    OUTPUT,
+    'go on from a checkpoint; auto: from the newest in output_dir, if any',
+  ),
+  save_freq: required(whole(0), 20, OUTPUT, 'epochs between numbered checkpoints that are kept (0: none)'),
+  save_steps: required(whole(0), 0, OUTPUT, 'updates between checkpoints within an epoch (0: at epoch ends only)'),
+  eval_freq: required(whole(1), 1, OUTPUT, 'epochs between evaluations on the held-out images'),
+} as const satisfies Record<string, OptionSpec<unknown>>;
+
+type Table = typeof OPTIONS;
+type ValueOf<O> = O extends OptionSpec<infer T, infer D> ? (undefined extends D ? T | undefined : T) : never;
+
+/** Checked options; `data_path` is there and `heldout` filled in. */
+export type PretrainOptions = { readonly [N in keyof Table]: ValueOf<Table[N]> } & {
+  readonly data_path: string;
+  readonly heldout: number;
+};
+/** What `parsePretrainOptions` takes: values, or their text. */
+export type PretrainFlags = Readonly<Record<string, unknown>>;
+
+/** facebookresearch/mae's flags that mean nothing here, so that its commands can be pasted as they are. */
+export const UNUSED: Readonly<Record<string, { value: string; why: string }>> = {
+  device: { value: 'NAME', why: 'the adapter is chosen by --adapter' },
+  log_dir: { value: 'PATH', why: 'all logs go to --output_dir' },
+  start_epoch: { value: 'N', why: 'a checkpoint knows where it was saved' },
+  pin_mem: { value: '', why: 'there is no pinned memory' },
+  no_pin_mem: { value: '', why: 'there is no pinned memory' },
+  local_rank: { value: 'N', why: 'one process trains on one device' },
+  dist_on_itp: { value: '', why: 'one process trains on one device' },
+  dist_url: { value: 'URL', why: 'one process trains on one device' },
+  world_size: { value: 'N', why: 'one process trains on one device' },
+};
+
+const table = Object.entries(OPTIONS) as Entry[];
+const known = [...Object.keys(OPTIONS), ...Object.keys(UNUSED)];
+
+/**
+ * Options from flags (or a plain object) and a YAML file; flags beat the file, the file beats the defaults.
+ * @param note called with a line for every flag that is accepted but means nothing here
+ * @throws UsageError that names flag or key, value and rule
+ */
+export function parsePretrainOptions(
+  flags: PretrainFlags,
+  configFile?: string,
+  note: (line: string) => void = () => {},
+): PretrainOptions {
+  const file = configFile === undefined ? {} : readConfig(configFile);
+  const fromFile = checkKeys(file, (key) => `--config ${configFile}: ${key}`, note, configFile);
+  const fromFlags = checkKeys(flags, (key) => `--${key}`, note);
+  const options: Record<string, unknown> = {};
+  for (const [name, { standard }] of table) options[name] = fromFlags[name] ?? fromFile[name] ?? standard;
+  options.heldout ??= options.data_path === 'cifar10' ? 2000 : 0;
+  if (options.data_path === undefined) misuse('--data_path is missing: name a folder of images, or cifar10');
+  const checked = options as PretrainOptions;
+  checkTogether(checked, note);
+  return checked;
+}
+
+/** Names and values of one source. */
+function checkKeys(
+  given: PretrainFlags,
+  say: (key: string) => string,
+  note: (line: string) => void,
+  configFile?: string,
+): Record<string, unknown> {
+  const values: Record<string, unknown> = {};
+  for (const [written, value] of Object.entries(given)) {
+    const name = written.replaceAll('-', '_');
+    if (value === undefined || value === null) continue;
+    if (Object.hasOwn(UNUSED, name)) {
+      if (name === 'world_size' && Number(value) !== 1)
+        misuse(`${say(name)} must be 1: one process trains on one device, got ${value}`);
+      note(`${say(name)} is not used: ${UNUSED[name].why}`);
+      continue;
+    }
+    if (!Object.hasOwn(OPTIONS, name)) {
+      const where = configFile === undefined ? `--${written}` : `--config ${configFile}: the key ${written}`;
+      misuse(`${where} is not known${suggestion(name, known, configFile === undefined ? '--' : '')}`);
+    }
+    const { kind } = OPTIONS[name as keyof Table] as OptionSpec<unknown>;
+    if (name in values) misuse(`${say(name)} is given twice, with dashes and with underscores: keep one`);
+    const result = kind.schema.safeParse(value);
+    if (!result.success) misuse(`${say(name)} must be ${kind.rule}, got ${show(value)}`);
+    values[name] = (result as z.ZodSafeParseSuccess<unknown>).data;
+  }
+  return values;
+}
+
+function readConfig(path: string): PretrainFlags {
+  let source: string;
+  try {
+    source = readFileSync(path, 'utf8');
+  } catch (error) {
+    misuse(`--config ${path}: cannot be read (${(error as NodeJS.ErrnoException).code})`);
+  }
+  let value: unknown;
+  try {
+    value = parse(source);
+  } catch (error) {
+    misuse(`--config ${path}: ${(error as Error).message.split('\n')[0].replace(/:$/, '')}`);
+  }
+  if (value === null) return {};
+  if (typeof value !== 'object' || Array.isArray(value))
+    misuse(`--config ${path}: must hold lines of the form key: value`);
+  return value as PretrainFlags;
+}
+
+const show = (value: unknown): string =>
+  typeof value === 'string' ? value || "''" : (JSON.stringify(value) ?? String(value));
+
+/** Rules between several options; sizes that no model can have are told in the flags' words. */
+function checkTogether(options: PretrainOptions, note: (line: string) => void): void {
+  const { epochs, warmup_epochs, min_lr, lr } = options;
+  // The reference trains so without a word, and so must we; but who lowers --epochs alone should know.
+  if (warmup_epochs > epochs)
+    note(`--warmup_epochs ${warmup_epochs} passes --epochs ${epochs}: the learning rate will only rise`);
+  if (min_lr > peakRate(options)) {
+    misuse(
+      `--min_lr ${min_lr} must not pass the learning rate ${peakRate(options)} (${lr ? '--lr' : '--blr x batch / 256'}): lower it`,
+    );
+  }
+  const config = modelConfig(options);
+  const patches = patchesOf(config);
+  const keep = asUsage(() => lenKeep(patches, options.mask_ratio));
+  if (keep === patches)
+    misuse(`--mask_ratio ${options.mask_ratio} removes none of ${patches} patches: raise it above ${1 / patches}`);
+}
+
+/** The model that the options describe. */
+export function modelConfig(options: PretrainOptions): MaeConfig {
+  const { patch_size, in_chans, embed_dim, depth, num_heads, decoder_embed_dim, decoder_depth, decoder_num_heads } =
+    options;
+  const { model, input_size: img_size, norm_pix_loss, dropout } = options;
+  const sizes = {
+    patch_size,
+    in_chans,
+    embed_dim,
+    depth,
+    num_heads,
+    decoder_embed_dim,
+    decoder_depth,
+    decoder_num_heads,
+  };
+  return asUsage(() => configure(model, { img_size, norm_pix_loss, dropout, ...sizes }));
+}
+
+/** The peak learning rate: --lr, else what the effective batch gives. */
+export const peakRate = ({ lr, blr, batch_size, accum_iter }: PretrainOptions): number =>
+  lr ?? scaledRate(blr, batch_size * accum_iter);
+
+function asUsage<T>(fn: () => T): T {
+  try {
+    return fn();
+  } catch (error) {
+    if (error instanceof TesseraeError) misuse(error.message);
+    throw error;
+  }
+}

@@ -1,0 +1,24 @@
+// What a long job tells whoever watches it; the command line draws a bar, a page could draw a chart.
+
+export interface StepReport {
+  readonly epoch: number;
+  /** Optimizer steps since the beginning. */
+  readonly step: number;
+  readonly loss: number;
+  readonly lr: number;
+  readonly imagesPerSecond: number;
+}
+
+export interface Reporter {
+  /** Bytes arriving: a fraction of the whole, and of what. */
+  fetching(fraction: number, what: string): void;
+  /** `total` steps, of which `done` were done before. */
+  start(total: number, done: number): void;
+  step(report: StepReport): void;
+  /** A line worth reading. */
+  note(line: string): void;
+  finish(): void;
+}
+
+/** Tells nobody anything. */
+export const silent: Reporter = { fetching() {}, start() {}, step() {}, note() {}, finish() {} };

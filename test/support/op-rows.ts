@@ -1,0 +1,222 @@
+// One row an op: random ugly inputs and how it is called. The gradient tests (f64 on the host, f32 on Dawn) iterate it.
+import type { Random } from '../../kernels/random/random.ts';
+import { attention } from '../../engine/ops/attention.ts';
+import { add, dropout, gelu } from '../../engine/ops/elementwise.ts';
+import { embed } from '../../engine/ops/embed.ts';
+import { layernorm } from '../../engine/ops/layernorm.ts';
+import { linear } from '../../engine/ops/linear.ts';
+import { maskedMse } from '../../engine/ops/masked-mse.ts';
+import { randomMasking, uniformNoise } from '../../engine/ops/masking.ts';
+import { mlp } from '../../engine/ops/mlp.ts';
+import { patchify } from '../../engine/ops/patchify.ts';
+import { restore } from '../../engine/ops/restore.ts';
+import { take } from '../../engine/ops/take.ts';
+import { type DType, numel, type Shape, type Tensor } from '../../engine/tensor.ts';
+
+export interface Given {
+  readonly shape: Shape;
+  readonly dtype: DType;
+  /** Representable in f32, so that host and device start from the same numbers. */
+  readonly data: readonly number[];
+  /** Given as a trainable variable, whose gradient is checked. */
+  readonly grad: boolean;
+}
+
+export interface OpCase {
+  readonly inputs: Readonly<Record<string, Given>>;
+  readonly forward: (x: Record<string, Tensor>) => Record<string, Tensor>;
+}
+
+export interface OpRow {
+  /** The name under which engine/ops exports the op. */
+  readonly op: string;
+  readonly label: string;
+  readonly draw: (rng: Random) => OpCase;
+}
+
+const given = (shape: Shape, at: (i: number) => number, dtype: DType, grad: boolean): Given => ({
+  shape,
+  dtype,
+  data: Array.from({ length: numel(shape) }, (_, i) => (dtype === 'f32' ? Math.fround(at(i)) : at(i))),
+  grad,
+});
+
+/** A generator of inputs: N(0, 1) with a gradient, data without one, and whole numbers. */
+function kit(rng: Random) {
+  const permuted = (n: number): number[] => {
+    const order = Array.from({ length: n }, (_, i) => i);
+    for (let i = n - 1; i > 0; i--) {
+      const j = rng.below(i + 1);
+      [order[i], order[j]] = [order[j], order[i]];
+    }
+    return order;
+  };
+  return {
+    pick: <T>(...choices: readonly T[]): T => choices[rng.below(choices.length)],
+    upTo: (n: number): number => 1 + rng.below(n),
+    permuted,
+    normal: (...shape: number[]): Given => given(shape, () => rng.normal(), 'f32', true),
+    data: (...shape: number[]): Given => given(shape, () => rng.normal(), 'f32', false),
+    bits: (p: number, ...shape: number[]): Given => given(shape, () => Number(rng.uniform() < p), 'f32', false),
+    words: (...shape: number[]): Given => given(shape, () => rng.below(2 ** 32), 'u32', false),
+    ids: (shape: Shape, values: readonly number[]): Given => given(shape, (i) => values[i], 'u32', false),
+    /** A random order of the patches of every image, its inverse, and its first `keep`. */
+    masking: (batch: number, patches: number, keep: number) => {
+      const orders = Array.from({ length: batch }, () => permuted(patches));
+      const inverses = orders.map((order) => order.map((_, l) => order.indexOf(l)));
+      const whole = [batch, patches];
+      return {
+        ids_shuffle: given(whole, (i) => orders.flat()[i], 'u32', false),
+        ids_restore: given(whole, (i) => inverses.flat()[i], 'u32', false),
+        ids_keep: given([batch, keep], (i) => orders.flatMap((o) => o.slice(0, keep))[i], 'u32', false),
+      };
+    },
+  };
+}
+type Kit = ReturnType<typeof kit>;
+
+const SIDES = [1, 2, 3, 5, 7, 13, 15, 16, 17, 31, 33, 63, 64, 65, 67] as const;
+// biome-ignore lint/suspicious/noExplicitAny: rows call ops of every signature by the names in their inputs
+type Loose = any;
+
+const row = (op: string, label: string, draw: (k: Kit) => OpCase): OpRow => ({ op, label, draw: (rng) => draw(kit(rng)) });
+
+const linearRow = (residual: boolean, convolution: boolean): OpRow =>
+  row('linear', `${residual ? 'residual' : 'no residual'}${convolution ? ', 4-d weight' : ''}`, (k) => {
+    const lead = k.pick([k.pick(...SIDES)], [k.upTo(4), k.pick(...SIDES)]);
+    const [fanIn, out] = convolution ? [k.upTo(3) * 4, k.pick(...SIDES)] : [k.pick(...SIDES), k.pick(...SIDES)];
+    const inputs = {
+      x: k.normal(...lead, fanIn),
+      w: convolution ? k.normal(out, fanIn / 4, 2, 2) : k.normal(out, fanIn),
+      b: k.normal(out),
+      ...(residual ? { r: k.normal(...lead, out) } : {}),
+    };
+    return { inputs, forward: (x: Loose) => linear({ r: null, ...x }, {}) };
+  });
+
+const mlpRow = (residual: boolean): OpRow =>
+  row('mlp', residual ? 'residual' : 'no residual', (k) => {
+    const [rows, dim, hidden] = [k.pick(...SIDES), k.pick(1, 3, 7, 16, 17, 33), k.pick(1, 5, 16, 31, 65)];
+    const out = residual ? dim : k.pick(1, 13, 17);
+    const inputs = {
+      x: k.normal(rows, dim),
+      w1: k.normal(hidden, dim),
+      b1: k.normal(hidden),
+      w2: k.normal(out, hidden),
+      b2: k.normal(out),
+      ...(residual ? { r: k.normal(rows, out) } : {}),
+    };
+    return { inputs, forward: (x: Loose) => mlp({ r: null, ...x }, {}) };
+  });
+
+const layernormRow = (residual: boolean, use: 'y' | 's' | 'both'): OpRow =>
+  row('layernorm', `${residual ? 'residual' : 'no residual'}, ${use === 'both' ? 'y and s' : `${use} alone`}`, (k) => {
+    const [rows, cols] = [k.pick(...SIDES), k.pick(1, 3, 5, 17, 64, 131)];
+    const inputs = {
+      x: k.normal(rows, cols),
+      ...(residual ? { r: k.normal(rows, cols) } : {}),
+      w: k.normal(cols),
+      b: k.normal(cols),
+    };
+    const forward = (x: Loose): Record<string, Tensor> => {
+      const { y, s } = layernorm({ r: null, ...x }, { eps: 1e-6 });
+      return use === 'y' ? { y } : use === 's' ? { s } : { y, s };
+    };
+    return { inputs, forward };
+  });
+
+const image = (k: Kit) => ({ side: k.pick(1, 2, 3, 5), chans: k.pick(1, 3, 5), down: k.upTo(4), across: k.upTo(5), batch: k.upTo(3) });
+
+const mseRow = (normPix: boolean): OpRow =>
+  row('maskedMse', normPix ? 'normalised' : 'raw', (k) => {
+    const { side, chans, down, across, batch } = image(k);
+    const inputs = {
+      pred: k.normal(batch, down * across, side * side * chans),
+      img: k.data(batch, chans, down * side, across * side),
+      mask: k.bits(k.pick(0, 0.3, 0.75, 0.75, 1), batch, down * across),
+    };
+    return { inputs, forward: (x: Loose) => maskedMse(x, { patch_size: side, normPix }) };
+  });
+
+const patchifyRow = (order: number, chosen: boolean): OpRow =>
+  row('patchify', `order ${order}, ${chosen ? 'chosen' : 'all'} patches`, (k) => {
+    const { side, chans, down, across, batch } = image(k);
+    const shape = [batch, chans, down * side, across * side];
+    const count = k.upTo(down * across);
+    const ids = k.masking(batch, down * across, count).ids_keep;
+    // Pixels of chosen patches are data: they have no gradient.
+    const inputs: Record<string, Given> = chosen ? { img: k.data(...shape), ids } : { img: k.normal(...shape) };
+    return { inputs, forward: (x: Loose) => patchify({ ids: null, ...x }, { patch_size: side, order }) };
+  });
+
+export const ROWS: readonly OpRow[] = [
+  linearRow(false, false),
+  linearRow(false, true),
+  linearRow(true, false),
+  mlpRow(false),
+  mlpRow(true),
+  row('attention', '', (k) => {
+    const [batch, tokens, heads, dim] = [k.upTo(2), k.pick(1, 2, 7, 15, 16, 17, 33), k.pick(1, 3), k.pick(4, 12, 16)];
+    return { inputs: { qkv: k.normal(batch, tokens, 3 * heads * dim) }, forward: (x: Loose) => attention(x, { heads }) };
+  }),
+  layernormRow(false, 'y'),
+  layernormRow(false, 's'),
+  layernormRow(false, 'both'),
+  layernormRow(true, 'y'),
+  layernormRow(true, 's'),
+  layernormRow(true, 'both'),
+  row('embed', 'learned positions', (k) => {
+    const [batch, patches, dim] = [k.pick(1, 2, 17, 33), k.pick(1, 2, 9, 16), k.pick(1, 3, 31, 65)];
+    const keep = k.upTo(patches);
+    const { ids_keep, ids_restore } = k.masking(batch, patches, keep);
+    const learned = { emb: k.normal(batch, keep, dim), pos: k.normal(1, 1 + patches, dim), cls: k.normal(1, 1, dim) };
+    return { inputs: { ...learned, ids_keep, ids_restore }, forward: (x: Loose) => embed(x, {}) };
+  }),
+  row('restore', 'learned positions', (k) => {
+    const [batch, patches, dim] = [k.pick(1, 2, 5, 17), k.pick(1, 2, 9, 16), k.pick(1, 3, 31, 65)];
+    const keep = k.pick(0, patches, k.upTo(patches));
+    const { ids_shuffle, ids_restore } = k.masking(batch, patches, keep);
+    const learned = { y: k.normal(batch, 1 + keep, dim), mask_token: k.normal(1, 1, dim), pos: k.normal(1, 1 + patches, dim) };
+    return { inputs: { ...learned, ids_shuffle, ids_restore }, forward: (x: Loose) => restore(x, {}) };
+  }),
+  mseRow(true),
+  mseRow(false),
+  row('add', '', (k) => {
+    const shape = [k.upTo(5), k.pick(...SIDES)];
+    return { inputs: { a: k.normal(...shape), b: k.normal(...shape) }, forward: (x: Loose) => add(x, {}) };
+  }),
+  row('add', 'to itself', (k) => ({
+    inputs: { a: k.normal(k.pick(...SIDES)) },
+    forward: ({ a }) => add({ a, b: a }, {}),
+  })),
+  row('gelu', '', (k) => ({ inputs: { x: k.normal(k.upTo(5), k.pick(...SIDES)) }, forward: (x: Loose) => gelu(x, {}) })),
+  row('dropout', '', (k) => {
+    const samples = k.upTo(5);
+    const key = { rate: k.pick(0, 0.1, 0.5, 0.9), seed: k.upTo(2 ** 31), stream: k.upTo(99) };
+    const inputs = { x: k.normal(samples, k.pick(...SIDES), k.upTo(3)), ids: k.words(samples), clock: k.words(2) };
+    return { inputs, forward: (x: Loose) => dropout(x, key) };
+  }),
+  row('take', '', (k) => {
+    const [batch, rows, dim] = [k.upTo(4), k.pick(1, 2, 9, 17), k.pick(1, 5, 33)];
+    const chosen = k.permuted(rows).slice(0, k.upTo(rows));
+    return { inputs: { x: k.normal(batch, rows, dim) }, forward: (x: Loose) => take(x, { rows: chosen }) };
+  }),
+  patchifyRow(0, false),
+  patchifyRow(1, false),
+  patchifyRow(0, true),
+  row('randomMasking', 'no gradient', (k) => {
+    const [batch, patches] = [k.upTo(4), k.pick(1, 2, 16, 31, 65, 257)];
+    // Coarse noise, so that ties happen.
+    const noise = given([batch, patches], () => k.upTo(patches) / 1024, 'f32', false);
+    const keep = k.upTo(patches);
+    return { inputs: { noise }, forward: (x) => ({ ...randomMasking(x.noise, keep) }) };
+  }),
+  row('uniformNoise', 'no gradient', (k) => {
+    const [samples, n, seed, stream] = [k.upTo(5), k.pick(...SIDES), k.upTo(2 ** 31), k.upTo(99)];
+    const inputs = { ids: k.words(samples), clock: k.words(2) };
+    return { inputs, forward: (x) => ({ noise: uniformNoise(x.ids, x.clock, n, seed, stream) }) };
+  }),
+];
+
+/** What engine/ops exports besides ops: pieces that ops record with, and constants. */
+export const NOT_OPS: readonly string[] = ['product', 'columnSum', 'columnsOf', 'CONV_ORDER', 'PATCHIFY_ORDER'];
