@@ -11,6 +11,9 @@ export interface DeviceOptions {
   wait?: <T>(promise: Promise<T>) => Promise<T>;
 }
 
+/** GPUMapMode.READ: the global exists only after Dawn or a browser defined it. */
+const MAP_READ = 1;
+
 const WANTED = ['subgroups', 'shader-f16', 'timestamp-query', 'chromium-experimental-subgroup-matrix'];
 
 export interface AdapterSummary {
@@ -53,14 +56,26 @@ export class Device {
       const text = (event as GPUUncapturedErrorEvent).error.message;
       this.#failure ??= new TesseraeError(`GPU error: ${text}`);
     });
-    void gpu.lost.then((lost) => {
-      if (lost.reason !== 'destroyed') this.#failure ??= new TesseraeError(`GPU device lost: ${lost.message}`);
+    void gpu.lost.then(({ reason, message }) => {
+      const what = reason === 'destroyed' ? 'was destroyed' : 'was lost';
+      this.#failure ??= new TesseraeError(`GPU device ${what}: ${message}`);
     });
   }
 
   /** Throws the first error that the GPU reported, if any. */
   check(): void {
     if (this.#failure) throw this.#failure;
+  }
+
+  /** Maps a buffer for reading; a failure is told as the first error that the GPU reported. */
+  async map(buffer: GPUBuffer): Promise<void> {
+    try {
+      await this.wait(buffer.mapAsync(MAP_READ));
+    } catch (error) {
+      this.check();
+      fail(`GPU: ${buffer.label} cannot be read: ${(error as Error).message || (error as Error).name}`);
+    }
+    this.check();
   }
 
   dispose(): void {

@@ -5,7 +5,7 @@ import { Memory, USAGE } from './memory.ts';
 import { Pipelines } from './pipelines.ts';
 import { makePlan, type Plan } from './plan.ts';
 import { checkInput, type Dummies, Replay, type Results } from './replay.ts';
-import { type DType, type HostData, type HostTensor, numel, type Shape, Slab, type Tensor, Variable } from './tensor.ts';
+import { ARRAYS, type DType, type HostData, type HostTensor, numel, type Shape, Slab, type Tensor, Variable } from './tensor.ts';
 import { Trace } from './trace.ts';
 
 export type InputTypes = Record<string, DType>;
@@ -57,8 +57,7 @@ export class Engine {
 
   async read(variable: Variable): Promise<HostData> {
     const raw = await this.memory.read(this.memory.slab(variable.slab), variable.offset * 4, numel(variable.shape) * 4);
-    const View = variable.dtype === 'f32' ? Float32Array : variable.dtype === 'u32' ? Uint32Array : Int32Array;
-    return new View(raw);
+    return new ARRAYS[variable.dtype](raw);
   }
 
   /**
@@ -90,7 +89,7 @@ export class Engine {
     };
     const run = async (inputs: HostTensors<I>): Promise<Results<K>> => {
       const names = Object.keys(types);
-      const key = names.map((name) => shapeText(checkInput(name, inputs[name]).shape)).join();
+      const key = names.map((name) => shapeText(checkInput(name, types[name], inputs[name]).shape)).join();
       let replay = replays.get(key);
       if (!replay) {
         const shapes = Object.fromEntries(names.map((name) => [name, inputs[name].shape])) as Shapes<I>;

@@ -1,12 +1,10 @@
 // GPU buffers of one engine: transients shared between plans, slabs, and the count that shows a flat line.
 import type { Device } from './device.ts';
 import { fail } from './errors.ts';
-import type { HostData, Slab, Variable } from './tensor.ts';
-import { numel } from './tensor.ts';
+import { checkArray, type HostData, numel, type Slab, type Variable } from './tensor.ts';
 
 /** GPUBufferUsage and GPUMapMode by name (the globals exist only after Dawn or a browser defined them). */
 export const USAGE = { MAP_READ: 1, COPY_SRC: 4, COPY_DST: 8, UNIFORM: 64, STORAGE: 128 } as const;
-export const MAP_READ_MODE = 1;
 
 export class Memory {
   readonly #device: Device;
@@ -62,6 +60,7 @@ export class Memory {
     if (data.length !== numel(variable.shape)) {
       fail(`write: ${variable.name} has ${numel(variable.shape)} elements, got ${data.length}`);
     }
+    checkArray(`write: ${variable.name}`, variable.dtype, data);
     this.#device.gpu.queue.writeBuffer(this.slab(variable.slab), variable.offset * 4, data as Float32Array<ArrayBuffer>);
   }
 
@@ -72,8 +71,7 @@ export class Memory {
     const encoder = gpu.createCommandEncoder({ label: 'readback' });
     encoder.copyBufferToBuffer(buffer, offset, staging, 0, bytes);
     gpu.queue.submit([encoder.finish()]);
-    await this.#device.wait(staging.mapAsync(MAP_READ_MODE));
-    this.#device.check();
+    await this.#device.map(staging);
     const copy = staging.getMappedRange().slice(0);
     staging.destroy();
     return copy;
@@ -84,6 +82,7 @@ export class Memory {
     for (const buffer of this.#all) buffer.destroy();
     for (const slab of this.#slabs) slab.buffer = null;
     this.#all.clear();
+    this.#pool.length = 0;
     this.bytes = 0;
   }
 }

@@ -2,10 +2,10 @@
 import { packParams } from '../kernels/restate.ts';
 import type { Device } from './device.ts';
 import { fail, shapeText } from './errors.ts';
-import { MAP_READ_MODE, type Memory, USAGE } from './memory.ts';
+import { type Memory, USAGE } from './memory.ts';
 import type { Pipelines } from './pipelines.ts';
 import { type Plan, STAGING_SLOTS } from './plan.ts';
-import { type HostData, type HostTensor, numel, type Storage } from './tensor.ts';
+import { ARRAYS, checkArray, type DType, type HostData, type HostTensor, numel, type Storage } from './tensor.ts';
 
 /** Buffers for bindings that a problem does not use; two writable ones of a dispatch must differ. */
 export interface Dummies {
@@ -118,19 +118,23 @@ export class Replay<K extends string> {
 
   /** Uploads the inputs and submits the step. Waits only when every staging slot is still in use. */
   async run(inputs: Record<string, HostTensor>): Promise<Results<K>> {
+    const slot = this.#slots.length ? this.#slots[this.#next++ % this.#slots.length] : null;
+    // Only then are the inputs written: a run that nobody awaited must not overwrite those of one that still waits here.
+    while (slot?.pending) await slot.pending;
     this.#device.check();
     const { queue } = this.#device.gpu;
     for (const [name, buffer] of this.#inputs) {
       const { data } = inputs[name] ?? fail(`run: input ${name} is missing`);
       queue.writeBuffer(buffer, 0, data as Float32Array<ArrayBuffer>);
     }
-    const slot = this.#slots.length ? this.#slots[this.#next++ % this.#slots.length] : null;
-    if (slot?.pending) await slot.pending;
-    const commands = this.#encode(slot?.buffer ?? null);
-    queue.submit(commands);
+    // One by one: Dawn makes a single submission of what it is given together.
+    for (const commands of this.#encode(slot?.buffer ?? null)) queue.submit([commands]);
     if (!slot) return { read: async () => ({}) as never };
     const result = this.#readLater(slot.buffer);
-    slot.pending = result.catch(() => undefined);
+    const free = (): void => {
+      slot.pending = null;
+    };
+    slot.pending = result.then(free, free);
     return { read: () => result };
   }
 
@@ -166,24 +170,23 @@ export class Replay<K extends string> {
   }
 
   async #readLater(buffer: GPUBuffer): Promise<Record<K, HostData>> {
-    await this.#device.wait(buffer.mapAsync(MAP_READ_MODE));
-    this.#device.check();
+    await this.#device.map(buffer);
     const copy = buffer.getMappedRange().slice(0);
     buffer.unmap();
     let at = 0;
     const result: Record<string, HostData> = {};
     for (const [name, t] of Object.entries(this.plan.outputs)) {
       const n = numel(t.shape);
-      const View = t.dtype === 'f32' ? Float32Array : t.dtype === 'u32' ? Uint32Array : Int32Array;
-      result[name] = new View(copy, at, n);
+      result[name] = new ARRAYS[t.dtype](copy, at, n);
       at += n * 4;
     }
     return result as Record<K, HostData>;
   }
 }
 
-export const checkInput = (name: string, given: HostTensor | undefined): HostTensor => {
+export const checkInput = (name: string, dtype: DType, given: HostTensor | undefined): HostTensor => {
   if (!given) fail(`run: input ${name} is missing`);
+  checkArray(`run: input ${name}`, dtype, given.data);
   if (given.data.length !== numel(given.shape)) {
     fail(`run: input ${name} says ${shapeText(given.shape)} = ${numel(given.shape)} elements, its data has ${given.data.length}`);
   }

@@ -14,6 +14,18 @@ export interface HostTensor {
 
 export const numel = (shape: Shape): number => shape.reduce((a, b) => a * b, 1);
 
+export const sameShape = (a: Shape, b: Shape): boolean => a.length === b.length && a.every((n, i) => n === b[i]);
+
+/** The typed array that holds elements of a dtype on the host. */
+export const ARRAYS = { f32: Float32Array, u32: Uint32Array, i32: Int32Array } as const;
+
+/** Refuses an array of another kind: its bits would be taken for numbers of this dtype. */
+export function checkArray(what: string, dtype: DType, data: HostData): void {
+  if (!(data instanceof ARRAYS[dtype])) {
+    fail(`${what} is ${dtype} and takes a ${ARRAYS[dtype].name}, got a ${(data as object).constructor.name}`);
+  }
+}
+
 /** A persistent run of 4-byte elements on the device: parameters, moments, counters. Its buffer is made at first use. */
 export class Slab {
   readonly label: string;

@@ -34,6 +34,9 @@ export class Trace {
   }
 
   input(name: string, shape: Shape, dtype: DType): Tensor {
+    if (!shape.every((n) => Number.isInteger(n) && n > 0)) {
+      fail(`trace: sizes of input ${name} must be whole numbers above 0, got ${shapeText(shape)}`);
+    }
     return new Tensor(this, new Storage(dtype, numel(shape), { kind: 'input', name }), shape);
   }
 
@@ -143,7 +146,10 @@ export class Trace {
     return result;
   }
 
-  /** Writes `tensor` to a variable: in place of its own buffer where nothing forbids it, else by a copy. */
+  /**
+   * Writes `tensor` to a variable: in place of its own buffer where nothing forbids it, else by a copy. From then on read
+   * the variable: what is stored there next may change `tensor` too.
+   */
   store(variable: Variable, tensor: Tensor): void {
     if (numel(variable.shape) !== numel(tensor.shape)) {
       fail(`store: ${variable.name} is ${shapeText(variable.shape)}, got ${shapeText(tensor.shape)}`);
@@ -153,10 +159,13 @@ export class Trace {
       return;
     }
     const n = numel(tensor.shape);
+    // No dispatch may read and write one buffer: what lives in the variable's own slab goes by way of a transient.
+    const { home } = tensor.storage;
+    const x = home?.kind === 'slab' && home.slab === variable.slab ? this.run(elementwiseCopy, { x: tensor }, { n }).y : tensor;
     this.calls.push({
       kernel: elementwiseCopy as unknown as AnyKernel,
       problem: { n },
-      bindings: { x: tensor, y: this.use(variable) },
+      bindings: { x, y: this.use(variable) },
       writes: ['y'],
     });
   }
@@ -165,6 +174,10 @@ export class Trace {
   #canLiveIn(variable: Variable, storage: Storage): boolean {
     if (storage.home !== null || storage.length !== numel(variable.shape)) return false;
     const inSlab = (t: Tensor | null) => t?.storage.home?.kind === 'slab' && t.storage.home.slab === variable.slab;
+    const overlaps = (t: Tensor | null): boolean => {
+      const at = t?.storage.home?.kind === 'slab' ? t.storage.home.offset : Infinity;
+      return at < variable.offset + storage.length && variable.offset < at + (t as Tensor).storage.length;
+    };
     let written = false;
     for (const call of this.calls) {
       const touching = Object.entries(call.bindings).filter(([, t]) => t?.storage === storage);
@@ -172,8 +185,7 @@ export class Trace {
       const writesIt = touching.some(([k]) => call.writes.includes(k));
       if (touching.length && others.some(([k]) => call.writes.includes(k) !== writesIt)) return false;
       written ||= writesIt;
-      const same = others.some(([, t]) => t?.storage.home?.kind === 'slab' && t.storage.home.offset === variable.offset);
-      if (written && same) return false;
+      if (written && others.some(([, t]) => overlaps(t))) return false;
     }
     return written;
   }

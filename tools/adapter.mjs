@@ -77,6 +77,7 @@ export function driverReason(stderr) {
     line
       ?.replace(/^\s*(Warning|Error|Info):\s*/, '')
       .replace(/\s+/g, ' ')
+      .replace(/\.$/, '')
       .slice(0, 160) ?? null
   );
 }

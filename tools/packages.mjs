@@ -84,7 +84,7 @@ async function install(locked) {
   const options = ['--include=dev', '--no-audit', '--no-fund', '--loglevel=error', ...patience];
   const npm = (...args) => run(command, [...leading, ...args, ...options], { cwd: root });
   if (!locked) return npm('install');
-  const done = await npm('ci');
+  const done = await npm('ci', '--prefer-offline');
   return done.code !== 0 && /EUSAGE/.test(done.all) ? npm('install', '--no-save') : done;
 }
 

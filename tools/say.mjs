@@ -26,25 +26,31 @@ export async function main(run) {
 export const seconds = (since) => `${((performance.now() - since) / 1000).toFixed(1)} s`;
 
 /**
- * One line of progress on stderr (stdout is kept for results). On a terminal it is rewritten in place; elsewhere only its
- * first and its last text are printed.
+ * One line of progress on stderr (stdout is kept for results). On a terminal it is rewritten in place, with the seconds so
+ * far; elsewhere only its first and its last text are printed.
  */
 export function progress(title, { quiet = false, stream = process.stderr } = {}) {
   const began = performance.now();
   const live = stream.isTTY && !quiet;
-  let said = false;
-  const show = (text, end) => stream.write(live ? `\r\x1b[K${title}  ${text}${end}` : `${title}  ${text}\n`);
+  let last = '';
+  const wipe = '\r\x1b[K';
+  const show = () => stream.write(`${wipe}${title}  ${last}  ${Math.round((performance.now() - began) / 1000)} s`);
+  const ticks = live ? setInterval(() => last && show(), 1000).unref() : null;
   return {
     update(text) {
-      if (quiet || (!live && said)) return;
-      said = true;
-      show(text, '');
+      const first = !last;
+      last = text;
+      if (live) show();
+      else if (first && !quiet) stream.write(`${title}  ${text}\n`);
     },
     done(text) {
-      if (!quiet) show(`${text} (${seconds(began)})`, '\n');
+      clearInterval(ticks);
+      if (!quiet) stream.write(`${live ? wipe : ''}${title}  ${text} (${seconds(began)})\n`);
     },
+    /** Ends the line without a word; `update` may begin it again. */
     clear() {
-      if (live && said) stream.write('\r\x1b[K');
+      if (live && last) stream.write(wipe);
+      last = '';
     },
   };
 }

@@ -16,6 +16,10 @@ function bicubic(at: number): number {
   return 0;
 }
 
+/** Words of a record. */
+export const tapStride = (from: number, to: number): number =>
+  from === to ? 3 : 3 + 2 * Math.ceil(2 * Math.max(1, from / to));
+
 /** Resamples an axis of `from` pixels to `to`; with equal sizes the copy that PIL makes when it skips the pass. */
 export function bicubicTaps(from: number, to: number): Taps {
   if (!(Number.isInteger(from) && Number.isInteger(to) && from > 0 && to > 0)) {
@@ -30,7 +34,7 @@ export function bicubicTaps(from: number, to: number): Taps {
   const scale = from / to;
   const widen = Math.max(scale, 1);
   const support = 2 * widen;
-  const stride = 2 + 2 * Math.ceil(support) + 1;
+  const stride = tapStride(from, to);
   const records = new Int32Array(stride * to);
   const weights = new Float64Array(stride);
   for (let i = 0; i < to; i++) {

@@ -33,6 +33,8 @@ export function layoutCrops(
   { chans, height, width }: { chans: number; height: number; width: number },
   cache: Map<string, Taps> = new Map(),
 ): Layout {
+  // One for every size of box that occurs: kept few, for sets of large photographs.
+  if (cache.size > 1000) cache.clear();
   const used = new Map<Taps, number>();
   let words = 0;
   const place = (from: number, to: number): [offset: number, stride: number] => {

@@ -1,6 +1,8 @@
 // Layer normalisation over the last dimension, optionally of a residual sum (Ba et al. 2016).
 import { ceilDiv, defineKernel, fold, type Grid, type Profile, variant } from '../kernel.ts';
-import { byRows, oneSubgroup, rowLanes, rowsum, rowThreads, subgroupsum } from '../lib/rows.ts';
+import { oneSubgroup, rowLanes, rowThreads } from '../lib/rows.ts';
+import rowsum from '../lib/rowsum.wgsl';
+import subgroupsum from '../lib/subgroupsum.wgsl';
 import backward from './layernorm.backward.wgsl';
 import forward from './layernorm.forward.wgsl';
 import * as ref from './layernorm.ref.ts';
@@ -8,7 +10,22 @@ import * as ref from './layernorm.ref.ts';
 /** y = layernorm(x), or with ADD s = x + r and y = layernorm(s). Keeps mean and rstd of every row for backward. */
 export const layernormForward = defineKernel({
   name: 'layernorm.forward',
-  variants: byRows(forward, ({ rows, cols }) => ({ rows, cols })),
+  variants: {
+    simt: variant(forward, {
+      lib: [rowsum],
+      grid: ({ rows }) => fold(rows),
+      tune: ({ cols }) => ({ ...rowThreads(cols), R: 1 }),
+    }),
+    cpu: variant(oneSubgroup(forward), {
+      lib: [subgroupsum],
+      needs: ['subgroups'],
+      grid: ({ rows, R }) => fold(ceilDiv(rows, R)),
+      tune: ({ rows, cols }, adapter) => {
+        const lanes = rowLanes(cols, adapter);
+        return lanes && { ...lanes, R: ceilDiv(rows, 128) };
+      },
+    }),
+  },
   options: { ADD: false },
   shapes: ({ rows, cols, ADD }) => ({
     x: [rows, cols],

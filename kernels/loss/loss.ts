@@ -2,7 +2,9 @@
 import { type BindingTypes, ceilDiv, defineKernel, fold, variant, type Wgsl } from '../kernel.ts';
 import bygroup from '../lib/bygroup.wgsl';
 import bylane from '../lib/bylane.wgsl';
-import { rowsum, rowThreads } from '../lib/rows.ts';
+import { oneSubgroup, rowThreads } from '../lib/rows.ts';
+import rowsum from '../lib/rowsum.wgsl';
+import subgroupsum from '../lib/subgroupsum.wgsl';
 import type { Random } from '../random/random.ts';
 import backward from './loss.backward.wgsl';
 import finish from './loss.finish.wgsl';
@@ -33,7 +35,7 @@ function byPatch<B extends BindingTypes>(wgsl: Wgsl<B, ParamsOf, Knobs>) {
   const simt = variant(wgsl, {
     lib: [lib, bygroup, rowsum],
     grid: (s) => fold(rows(s)),
-    tune: (s) => ({ ...constants(s), WG: rowThreads(size(s)).WG }),
+    tune: (s) => ({ ...constants(s), WG: rowThreads(s.patch_size ** 2).WG }),
   });
   const cpu = variant(wgsl, {
     lib: [lib, bylane],
@@ -78,7 +80,15 @@ export const lossForward = defineKernel({
 /** loss = sum(rowloss) / sum(mask), 0 where nothing is masked; total (2) keeps loss and sum(mask) for backward. */
 export const lossFinish = defineKernel({
   name: 'loss.finish',
-  variants: { simt: variant(finish, { lib: [rowsum], grid: () => [1, 1, 1] }) },
+  variants: {
+    simt: variant(finish, { lib: [rowsum], grid: () => [1, 1, 1] }),
+    cpu: variant(oneSubgroup(finish), {
+      lib: [subgroupsum],
+      needs: ['subgroups'],
+      grid: () => [1, 1, 1],
+      tune: (_, { subgroupMaxSize }) => ({ WG: subgroupMaxSize }),
+    }),
+  },
   shapes: ({ count }) => ({ rowloss: [count], mask: [count], loss: [1], total: [2] }),
   flops: ({ count }) => 2 * count,
   reference: ref.finish,

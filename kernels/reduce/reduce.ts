@@ -1,6 +1,8 @@
 // Sums in two deterministic stages: many chunks to partial sums, then the partial sums to one.
 import { ceilDiv, defineKernel, type Grid, type Profile, variant } from '../kernel.ts';
+import { oneSubgroup } from '../lib/rows.ts';
 import rowsum from '../lib/rowsum.wgsl';
+import subgroupsum from '../lib/subgroupsum.wgsl';
 import columns from './reduce.columns.wgsl';
 import * as ref from './reduce.ref.ts';
 import sum from './reduce.sum.wgsl';
@@ -47,9 +49,9 @@ export const reduceSum = defineKernel({
   name: 'reduce.sum',
   variants: {
     simt: variant(sum, { lib: [rowsum], grid: ({ groups }) => [groups, 1, 1] }),
-    // One subgroup a workgroup: its barriers cost little.
-    cpu: variant(sum, {
-      lib: [rowsum],
+    cpu: variant(oneSubgroup(sum), {
+      lib: [subgroupsum],
+      needs: ['subgroups'],
       grid: ({ groups }) => [groups, 1, 1],
       tune: (_, { subgroupMaxSize }) => ({ WG: subgroupMaxSize }),
     }),

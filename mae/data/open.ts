@@ -12,9 +12,10 @@ export interface Data {
   readonly test: Dataset | null;
 }
 
-export async function openData(path: string, progress?: FetchProgress): Promise<Data> {
+/** `heldout`: how many of CIFAR-10's last training images are kept back (2,000 unless said). */
+export async function openData(path: string, progress?: FetchProgress, heldout?: number): Promise<Data> {
   const folder = path === 'cifar10' ? await fetchCifar10(progress) : await findCifar10(path);
-  if (folder) return cifar10(folder);
+  if (folder) return cifar10(folder, heldout);
   const optional = async (split: string) => ((await hasSplit(path, split)) ? imageFolder(path, split) : null);
   return { train: await imageFolder(path), heldout: await optional('val'), test: await optional('test') };
 }

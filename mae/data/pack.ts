@@ -1,6 +1,6 @@
 // Packs the boxes of a batch into one buffer of bytes, with the tables that the augment kernels read.
 import { BLOCK, type Crop, layoutCrops } from '../../kernels/augment/layout.ts';
-import type { Taps } from '../../kernels/augment/coefficients.ts';
+import { type Taps, tapStride } from '../../kernels/augment/coefficients.ts';
 import { fail } from '../../engine/errors.ts';
 import type { Sample } from './dataset.ts';
 import { resizeBytes } from './resize.ts';
@@ -26,7 +26,10 @@ export interface PackTo {
   readonly maxBytes?: number;
 }
 
-/** Capacities of a run so far and tables used in it: keep one for a run, so that its buffers settle on one size. */
+/**
+ * Buffer sizes of a run so far and tables used in it: keep one for a run and batch size, so that its buffers settle at
+ * once. A size that must grow grows to what this batch's whole images would need, which later boxes hardly ever pass.
+ */
 export interface Capacities {
   words: number;
   taps: number;
@@ -53,6 +56,8 @@ export function packer(count: number, to: PackTo, capacities: Capacities) {
   let waiting = count;
   let bytes = 0;
   let mid = 0;
+  /** What the same images would need uncropped. */
+  const whole = { bytes: 0, mid: 0, taps: 0 };
   return {
     add(slot: number, { data, height, width, channels }: Sample, box: Box, flip: boolean): void {
       if (channels !== to.chans) fail(`loader: images have ${channels} channels, the model takes ${to.chans}`);
@@ -67,6 +72,9 @@ export function packer(count: number, to: PackTo, capacities: Capacities) {
         kept = { data: resizeBytes({ ...kept, channels }, to), height: to.height, width: to.width, flip };
       }
       boxes[slot] = kept;
+      whole.bytes += data.length;
+      whole.mid += midBytes(height, to);
+      whole.taps += tapWords({ height, width }, to);
       bytes += kept.data.length;
       mid += midBytes(kept.height, to);
     },
@@ -77,9 +85,14 @@ export function packer(count: number, to: PackTo, capacities: Capacities) {
         return { offset: offset - data.length, pitch: width * to.chans, height, width, flip };
       });
       const layout = layoutCrops(crops, to, capacities.cache);
-      capacities.words = grown(capacities.words, Math.ceil(offset / 4), limit);
-      capacities.taps = grown(capacities.taps, layout.taps.length, limit);
-      capacities.mid = grown(capacities.mid, layout.mid, limit);
+      capacities.words = grown(
+        capacities.words,
+        Math.ceil(offset / 4),
+        Math.ceil(whole.bytes / 4),
+        Math.floor(limit / 4),
+      );
+      capacities.taps = grown(capacities.taps, layout.taps.length, whole.taps);
+      capacities.mid = grown(capacities.mid, layout.mid, whole.mid / 4, Math.floor(limit / 4));
       const pixels = new Uint32Array(capacities.words);
       const target = new Uint8Array(pixels.buffer);
       for (const [i, { data }] of boxes.entries()) target.set(data, crops[i].offset);
@@ -94,10 +107,16 @@ export function packer(count: number, to: PackTo, capacities: Capacities) {
 const midBytes = (lines: number, { width, chans }: PackTo): number =>
   Math.ceil((lines * width * chans) / (4 * BLOCK)) * 4 * BLOCK;
 
-/** The capacity itself while it suffices, else the next power of two (at most what a buffer holds). */
-function grown(capacity: number, need: number, limit: number): number {
+/** Words of one image's tables, by itself. */
+const tapWords = (image: { height: number; width: number }, to: PackTo): number =>
+  tapStride(image.height, to.height) * to.height + tapStride(image.width, to.width) * to.width;
+
+/** The capacity itself while it suffices, else the larger of both needs, rounded up to an eighth of its power of two. */
+function grown(capacity: number, need: number, generous: number, limit = Number.POSITIVE_INFINITY): number {
   if (need <= capacity) return capacity;
-  return Math.min(Math.floor(limit / 4), 2 ** Math.ceil(Math.log2(Math.max(need, 64))));
+  const most = Math.max(need, generous);
+  const step = 2 ** Math.max(6, Math.floor(Math.log2(most)) - 3);
+  return Math.min(limit, Math.ceil(most / step) * step);
 }
 
 /** A copy of the box's pixels. */

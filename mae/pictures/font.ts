@@ -57,7 +57,9 @@ const ART: readonly (readonly [glyphs: string, ...rows: string[]])[] = [
 
 const GLYPHS = new Map(
   ART.flatMap(([glyphs, ...rows]) =>
-    [...glyphs].map((glyph, i) => [glyph, rows.map((row) => row.slice(i * (COLS + 1), i * (COLS + 1) + COLS))] as const),
+    [...glyphs].map(
+      (glyph, i) => [glyph, rows.map((row) => row.slice(i * (COLS + 1), i * (COLS + 1) + COLS))] as const,
+    ),
   ),
 );
 

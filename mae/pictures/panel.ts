@@ -75,7 +75,14 @@ export function panel(rows: readonly Rebuilt[], options: PanelOptions): Picture 
     WHITE,
   );
   for (const [c, name] of COLUMNS.entries()) {
-    write(picture, name, MARGIN + c * column + Math.floor((column - GAP - text * textWidth(name)) / 2), MARGIN, text, INK);
+    write(
+      picture,
+      name,
+      MARGIN + c * column + Math.floor((column - GAP - text * textWidth(name)) / 2),
+      MARGIN,
+      text,
+      INK,
+    );
   }
   for (const [r, rebuilt] of rows.entries()) {
     const top = MARGIN + line + r * row;

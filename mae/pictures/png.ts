@@ -5,7 +5,9 @@ import type { Picture } from './picture.ts';
 
 export async function encodePng({ width, height, data }: Picture): Promise<Uint8Array> {
   const sharp = await loadSharp();
-  return sharp(data, { raw: { width, height, channels: 3 } }).png({ compressionLevel: 9 }).toBuffer();
+  return sharp(data, { raw: { width, height, channels: 3 } })
+    .png({ compressionLevel: 9 })
+    .toBuffer();
 }
 
 /** Writes the file whole or not at all. */

@@ -12,7 +12,7 @@ export interface TrainingData {
 
 /** Opens the data; CIFAR-10 is fetched where it is asked for by name and not in the cache. */
 export async function trainingData(options: PretrainOptions, report: Reporter): Promise<TrainingData> {
-  const data = await openData(options.data_path, (fraction, what) => report.fetching(fraction, what));
+  const data = await openData(options.data_path, (fraction, what) => report.fetching(fraction, what), options.heldout);
   let { train, heldout } = data;
   if (!options.heldout) heldout = null;
   else if (!heldout) {

@@ -201,7 +201,7 @@ test('what was not tried is called untested', () => {
   assert.match(advice('linux', distribution('ID=mint\nID_LIKE="ubuntu debian"\n')), /apt-get.*\(untested\)/);
   assert.not.match(advice('linux', distribution('ID=debian\nVERSION_CODENAME=bookworm\n')), 'untested');
   assert.match(driverReason("a\nWarning: Couldn't load Vulkan: libvulkan.so.1: no\n"), 'libvulkan.so.1');
-  assert.is(driverReason('a\nWarning:  x required.\n'), 'x required.');
+  assert.is(driverReason('a\nWarning:  x required.\n'), 'x required');
 });
 
 test('imports are found in every form and judged by layer', () => {

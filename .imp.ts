@@ -1,0 +1,10 @@
+import { lossCurve } from './mae/pictures/loss-curve.ts';
+import { writeFileSync } from 'node:fs';
+import sharp from 'sharp';
+const n=Number(process.argv[2]??700);
+const f=(s:number)=>0.25+0.75*Math.exp(-s/(n/12))+0.08*Math.exp(-s/(n/2));
+const train=Array.from({length:n},(_,i)=>({step:i+1,loss:f(i)*(1+0.06*(Math.random()-.5)*2)}));
+const heldout=Array.from({length:11},(_,i)=>({step:i*n/10,loss:f(i*n/10)+.01}));
+console.time('svg');const svg=await lossCurve({train,heldout,title:'mae_vit_nano_patch4_32 on cifar10'});console.timeEnd('svg');
+writeFileSync('/tmp/loss.svg',svg); await sharp(Buffer.from(svg),{density:96}).png().toFile('/tmp/loss.png');
+console.log(svg.length);process.exit(0);

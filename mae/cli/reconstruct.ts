@@ -1,0 +1,74 @@
+// `tesserae reconstruct CHECKPOINT IMAGE…`: what a trained model makes of images of which it sees a part.
+import type { Command } from 'commander';
+import type { Dataset } from '../data/dataset.ts';
+import { lenKeep, patchesOf } from '../model/config.ts';
+import { real, text, whole } from '../train/flags.ts';
+import type { Checkpoint } from '../train/checkpoint.ts';
+import { misuse } from '../usage.ts';
+import { columns, examples, type Flags, globalsOf, openEngine, value } from './command.ts';
+
+export function define(command: Command): void {
+  command
+    .argument('<checkpoint>', 'a checkpoint.safetensors of pretrain')
+    .argument('<images...>', 'JPEG, PNG or WebP files; their centres are resized to the size that the model sees')
+    .option('--mask_ratio <X>', 'part of the patches that is removed (default: as in training)')
+    .option('--seed <N>', 'another seed removes other patches (default: 0)')
+    .option('--output <FILE>', 'where the picture goes (default: reconstruction.png)')
+    .addHelpText(
+      'after',
+      examples(
+        ['tesserae reconstruct runs/quickstart/checkpoint.safetensors cat.jpg dog.png', 'a picture: original | masked | reconstruction | pasted'],
+        ['tesserae reconstruct runs/photos/checkpoint.safetensors *.jpg --mask_ratio 0.5 --output half.png', 'an easier task than the one that it was trained for'],
+      ),
+    )
+    .action(run);
+}
+
+async function run(path: string, files: string[], flags: Flags, command: Command): Promise<void> {
+  const output = value(flags, 'output', text('FILE')) ?? 'reconstruction.png';
+  if (!/\.png$/i.test(output)) misuse(`--output must end in .png, got ${output}`);
+  const seed = value(flags, 'seed', whole(0)) ?? 0;
+  const asked = value(flags, 'mask_ratio', real({ open: true, below: 1 }));
+  const [{ loadCheckpoint }, { readImage }] = await Promise.all([import('../train/checkpoint.ts'), import('../data/image.ts')]);
+  const checkpoint = await loadCheckpoint(path);
+  const { config, data } = checkpoint;
+  const maskRatio = asked ?? checkpoint.maskRatio;
+  const patches = patchesOf(config);
+  const keep = lenKeep(patches, maskRatio);
+  if (keep === patches) misuse(`--mask_ratio ${maskRatio} removes none of ${patches} patches: raise it above ${1 / patches}`);
+  // All are decoded before the model is: a wrong file is told at once.
+  const samples = await Promise.all(files.map((file) => readImage(file)));
+  const images: Dataset = {
+    name: 'images',
+    length: files.length,
+    classes: null,
+    channels: 3,
+    mean: data.mean,
+    std: data.std,
+    read: async (index) => samples[index],
+  };
+  using engine = await openEngine(globalsOf(command));
+  await draw(engine, checkpoint, images, files, { maskRatio, seed, output });
+  process.stdout.write(`${keep} of ${patches} patches were seen; the picture is ${output}\n`);
+}
+
+async function draw(
+  engine: Awaited<ReturnType<typeof openEngine>>,
+  { config, weights, data }: Checkpoint,
+  images: Dataset,
+  files: readonly string[],
+  { maskRatio, seed, output }: { maskRatio: number; seed: number; output: string },
+): Promise<void> {
+  const [{ MaskedAutoencoder }, { reconstruct }, { panel }, { writePng }] = await Promise.all([
+    import('../model/model.ts'),
+    import('../reconstruct.ts'),
+    import('../pictures/panel.ts'),
+    import('../pictures/png.ts'),
+  ]);
+  const model = new MaskedAutoencoder(engine, config, weights);
+  const results = await reconstruct(engine, model, images, { maskRatio, seed });
+  const rows = results.map((r) => ({ ...r, caption: `masked loss ${r.loss.toFixed(4)}` }));
+  await writePng(output, panel(rows, { config, mean: data.mean, std: data.std }));
+  const table = columns([['image', 'masked loss'], ...results.map((r) => [files[r.id], r.loss.toFixed(4)])], [1]);
+  process.stdout.write(`${table.join('\n')}\n`);
+}

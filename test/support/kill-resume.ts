@@ -1,0 +1,121 @@
+// Kills a small training run without warning, resumes it, and compares what it leaves with an uninterrupted run.
+import { type ChildProcess, spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, watch, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseSafetensors } from '../../engine/safetensors.ts';
+import { random } from '../../kernels/random/random.ts';
+
+const root = fileURLToPath(new URL('../../', import.meta.url));
+const IMAGES_PER_FILE = 32;
+const EPOCHS = 2;
+/** Wide enough that writing a checkpoint takes a while, short enough in everything else. */
+const FLAGS = [
+  '--model', 'mae_vit_nano_patch4_32', '--embed_dim', '96', '--depth', '1', '--decoder_depth', '1', '--batch_size', '8', '--accum_iter', '2',
+  '--epochs', String(EPOCHS), '--warmup_epochs', '0.5', '--heldout', '8', '--save_steps', '1', '--save_freq', '1000', '--dropout', '0.1',
+];
+
+/** A folder in the form of CIFAR-10's binary files, filled with noise. */
+export function fakeCifar(folder: string, seed: number): void {
+  const rng = random(seed);
+  mkdirSync(folder, { recursive: true });
+  for (const name of [...[1, 2, 3, 4, 5].map((i) => `data_batch_${i}.bin`), 'test_batch.bin']) {
+    const bytes = Uint8Array.from({ length: IMAGES_PER_FILE * 3073 }, (_, i) => (i % 3073 === 0 ? rng.below(10) : rng.below(256)));
+    writeFileSync(join(folder, name), bytes);
+  }
+}
+
+export interface Left {
+  /** Of every tensor: weights, moments, step counter. */
+  readonly tensors: string;
+  readonly log: string;
+}
+
+export function whatIsLeft(folder: string): Left {
+  const { tensors } = parseSafetensors(readFileSync(join(folder, 'checkpoint.safetensors')), { requireChecksums: true });
+  const hash = createHash('sha256');
+  for (const [name, { data }] of tensors) hash.update(name).update(data);
+  return { tensors: hash.digest('hex'), log: readFileSync(join(folder, 'log.txt'), 'utf8') };
+}
+
+function start(data: string, output: string): ChildProcess {
+  const node = process.env.TESSERAE_NODE ?? process.execPath;
+  const args = ['--import', './tools/register.mjs', 'mae/cli/main.ts', 'pretrain', '--data_path', data, '--output_dir', output, '--resume', 'auto', ...FLAGS];
+  return spawn(node, args, { cwd: root, stdio: ['ignore', 'ignore', 'pipe'] });
+}
+
+const ended = (child: ChildProcess): Promise<{ code: number | null; stderr: string }> => {
+  let stderr = '';
+  child.stderr?.on('data', (chunk) => (stderr += chunk));
+  return new Promise((resolve) => child.on('close', (code) => resolve({ code, stderr })));
+};
+
+async function complete(data: string, output: string): Promise<Left> {
+  const { code, stderr } = await ended(start(data, output));
+  if (code !== 0) throw new Error(`training ended with ${code}:\n${stderr}`);
+  return whatIsLeft(output);
+}
+
+/** Kills the run in its n-th save: while the temporary file is there, so that the save is half done. */
+async function killInSave(data: string, output: string, save: number): Promise<boolean> {
+  mkdirSync(output, { recursive: true });
+  const child = start(data, output);
+  let seen = 0;
+  const names = new Set<string>();
+  const watcher = watch(output, (_, name) => {
+    if (!name?.endsWith('.tmp') || names.has(name)) return;
+    names.add(name);
+    if (++seen === save) child.kill('SIGKILL');
+  });
+  await ended(child);
+  watcher.close();
+  return readdirSync(output).some((name) => name.endsWith('.tmp'));
+}
+
+async function killAfter(data: string, output: string, ms: number): Promise<void> {
+  mkdirSync(output, { recursive: true });
+  const child = start(data, output);
+  const timer = setTimeout(() => child.kill('SIGKILL'), ms);
+  await ended(child);
+  clearTimeout(timer);
+}
+
+export interface KillReport {
+  readonly kills: number;
+  readonly insideSave: number;
+  readonly identical: number;
+}
+
+/** `rounds` kills at random points, the even ones aimed inside a save; each followed by a resume to the end. */
+export async function killAndResume(rounds: number, seed: number, say: (line: string) => void): Promise<KillReport> {
+  const home = mkdtempSync(join(tmpdir(), 'tesserae-kill-'));
+  const rng = random(seed);
+  try {
+    const data = join(home, 'data');
+    fakeCifar(data, seed);
+    const began = performance.now();
+    const want = await complete(data, join(home, 'whole'));
+    const duration = performance.now() - began;
+    say(`uninterrupted: ${(duration / 1000).toFixed(1)} s, tensors ${want.tensors.slice(0, 12)}`);
+    const steps = Math.floor((5 * IMAGES_PER_FILE - 8) / 16) * EPOCHS;
+    let [insideSave, identical] = [0, 0];
+    for (let round = 0; round < rounds; round++) {
+      const output = join(home, `round${round}`);
+      let inside = false;
+      if (round % 2 === 0) inside = await killInSave(data, output, 1 + rng.below(steps));
+      else await killAfter(data, output, duration * (0.3 + 0.65 * rng.uniform()));
+      const got = await complete(data, output);
+      const same = got.tensors === want.tensors && got.log === want.log;
+      const stray = readdirSync(output).filter((name) => name.endsWith('.tmp'));
+      if (inside) insideSave++;
+      if (same && stray.length === 0) identical++;
+      say(`kill ${round + 1}: ${inside ? 'inside a save' : 'anywhere'}, after resume ${same ? 'bit-identical' : 'DIFFERENT'}${stray.length ? `, left ${stray}` : ''}`);
+      rmSync(output, { recursive: true });
+    }
+    return { kills: rounds, insideSave, identical };
+  } finally {
+    rmSync(home, { recursive: true, force: true });
+  }
+}
