@@ -1,10 +1,7 @@
-import { lossCurve } from './mae/pictures/loss-curve.ts';
-import { writeFileSync } from 'node:fs';
-import sharp from 'sharp';
-const n=Number(process.argv[2]??700);
-const f=(s:number)=>0.25+0.75*Math.exp(-s/(n/12))+0.08*Math.exp(-s/(n/2));
-const train=Array.from({length:n},(_,i)=>({step:i+1,loss:f(i)*(1+0.06*(Math.random()-.5)*2)}));
-const heldout=Array.from({length:11},(_,i)=>({step:i*n/10,loss:f(i*n/10)+.01}));
-console.time('svg');const svg=await lossCurve({train,heldout,title:'mae_vit_nano_patch4_32 on cifar10'});console.timeEnd('svg');
-writeFileSync('/tmp/loss.svg',svg); await sharp(Buffer.from(svg),{density:96}).png().toFile('/tmp/loss.png');
-console.log(svg.length);process.exit(0);
+import { saveCheckpoint } from './mae/train/checkpoint.ts';
+import { initialWeights } from './mae/model/init.ts';
+import { configure } from './mae/model/config.ts';
+for (const [f,norm] of [['a',false],['b',true]] as const) {
+const config = configure('mae_vit_small_patch16', { norm_pix_loss: norm, depth:1, decoder_depth:1, img_size:[192,256] });
+await saveCheckpoint(`/tmp/${f}.safetensors`, { config, weights: initialWeights(config, 1), data: {name:'x',mean:[.485,.456,.406],std:[.229,.224,.225],classes:null}, maskRatio:.75, moments:null, training:null }); }
+process.exit(0);

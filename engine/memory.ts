@@ -22,9 +22,10 @@ export class Memory {
   }
 
   create(label: string, bytes: number, usage: number): GPUBuffer {
-    const { maxBufferSize } = this.#device.gpu.limits;
-    if (bytes > maxBufferSize) {
-      fail(`memory: ${label} needs ${bytes} bytes, this device allows ${maxBufferSize} a buffer; use a smaller batch`);
+    const { maxBufferSize, maxStorageBufferBindingSize } = this.#device.gpu.limits;
+    const most = usage & USAGE.STORAGE ? Math.min(maxBufferSize, maxStorageBufferBindingSize) : maxBufferSize;
+    if (bytes > most) {
+      fail(`memory: ${label} needs ${bytes} bytes, this device allows ${most} a buffer; use a smaller batch`);
     }
     const buffer = this.#device.gpu.createBuffer({ label, size: Math.ceil(Math.max(16, bytes) / 16) * 16, usage });
     this.#all.add(buffer);

@@ -12,9 +12,6 @@ export interface ParameterSpec {
 /** Elements between which a parameter may start: bindings start at multiples of 256 bytes. */
 export const CHUNK = 64;
 
-/** A slab holds at most this many elements, below the 128 MiB that a binding may always have. */
-const SLAB_ELEMENTS = (128 * 2 ** 20) / 4;
-
 export class Parameters {
   readonly engine: Engine;
   /** In the order of their specs. */
@@ -23,11 +20,13 @@ export class Parameters {
 
   constructor(engine: Engine, label: string, specs: readonly ParameterSpec[]) {
     this.engine = engine;
-    const limit = Math.floor(Math.min(engine.device.gpu.limits.maxStorageBufferBindingSize / 4, 2 ** 28));
+    // A slab is bound as a whole, and is 1 GiB at most.
+    const { maxStorageBufferBindingSize, maxBufferSize } = engine.device.gpu.limits;
+    const limit = Math.min(Math.floor(Math.min(maxStorageBufferBindingSize, maxBufferSize) / 4), 2 ** 28);
     const variables = new Map<string, Variable>();
     const slabs: Slab[] = [];
     for (const trainable of [true, false]) {
-      for (const group of pack(specs.filter((s) => s.trainable === trainable), Math.max(limit, SLAB_ELEMENTS))) {
+      for (const group of pack(specs.filter((s) => s.trainable === trainable), limit)) {
         const slab = new Slab(`${label} ${slabs.length}`, 'f32', group.length);
         slabs.push(slab);
         for (const { spec, offset } of group.members) {

@@ -2,6 +2,7 @@
 import type { AdapterTraits } from '../kernels/kernel.ts';
 import { type Program, resolve } from '../kernels/restate.ts';
 import type { Call, Trace } from './trace.ts';
+import { fail } from './errors.ts';
 import { numel, type Slab, type Storage, type Tensor } from './tensor.ts';
 
 export interface Step {
@@ -51,7 +52,9 @@ export function makePlan(trace: Trace, outputs: Record<string, Tensor>, traits: 
     else if (home?.kind === 'input') inputs.set(home.name, { storage: t.storage, shape: t.shape });
     else if (home?.kind === 'constant') constants.add(t.storage);
   };
-  for (const { kernel, problem, bindings } of trace.calls) {
+  for (const call of trace.calls) {
+    const { kernel, problem, bindings } = call;
+    refuseConflict(call);
     flops += kernel.flops(problem as never);
     for (const t of Object.values(bindings)) {
       if (!t) continue;
@@ -72,6 +75,18 @@ export function makePlan(trace: Trace, outputs: Record<string, Tensor>, traits: 
     steps, rooms, inputs, constants: [...constants], outputs, slabs: [...slabs],
     peakBytes, transientBytes, flops, traffic, dispatches: steps.length,
   };
+}
+
+/** WebGPU refuses a dispatch that reads a buffer and writes it, even in separate ranges. */
+function refuseConflict({ kernel, bindings, writes }: Call): void {
+  const bufferOf = (name: string): object | undefined => {
+    const storage = bindings[name]?.storage;
+    return storage?.home?.kind === 'slab' ? storage.home.slab : storage;
+  };
+  for (const read of Object.keys(bindings).filter((name) => bindings[name] && !writes.includes(name))) {
+    const write = writes.find((name) => bufferOf(name) === bufferOf(read));
+    if (write) fail(`${kernel.name}: ${read} must not lie in the buffer that ${write} is written to; copy it first`);
+  }
 }
 
 interface Span {

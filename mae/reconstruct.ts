@@ -53,7 +53,7 @@ export async function reconstruct(
     await preparer.run(batch);
     const { pred, mask, loss } = await (await program.run({ ids: { data: batch.ids, shape: [1] }, clock })).read();
     const img = await engine.read(preparer.images(1));
-    results.push({ id: batch.ids[0], img, pred, mask, loss: loss[0] });
+    results.push({ id: batch.ids[0], img: Float32Array.from(img), pred: Float32Array.from(pred), mask, loss: loss[0] });
   }
   return results;
 }

@@ -9,7 +9,7 @@ import { random } from '../kernels/random/random.ts';
 import { Engine } from '../engine/engine.ts';
 import { openDawn } from '../engine/node/dawn.ts';
 import { Parameters } from '../engine/parameters.ts';
-import type { HostTensor } from '../engine/tensor.ts';
+import type { HostData, HostTensor } from '../engine/tensor.ts';
 import { onHost, record, withGradients } from './support/gradient.ts';
 import { type Given, type OpCase, ROWS } from './support/op-rows.ts';
 import { type Spy, spyOn } from './support/spy.ts';
@@ -46,7 +46,7 @@ async function onDawn(engine: Engine, spy: Spy, c: OpCase, seed: number): Promis
   return outputs;
 }
 
-const bits = (outputs: Record<string, Float32Array>): Record<string, Uint32Array> =>
+const bits = (outputs: Record<string, HostData>): Record<string, Uint32Array> =>
   Object.fromEntries(Object.entries(outputs).map(([k, v]) => [k, new Uint32Array(v.slice().buffer)]));
 
 /** Integers exactly; floats to 1e-4 in relative norm and each to 2e-3 of itself or of the tensor's typical size. */

@@ -66,7 +66,7 @@ function swiftshader(match) {
   const env = { VK_ICD_FILENAMES: icd, VK_DRIVER_FILES: icd };
   const inPrefix = prefixes()
     .slice(0, 1)
-    .map(({ command }) => ({ kind: 'swiftshader', command, env, match }));
+    .map(({ command, wrapper }) => ({ kind: 'swiftshader', command, env, wrapper, match }));
   return [{ kind: 'swiftshader', ...host(env), match }, ...inPrefix];
 }
 

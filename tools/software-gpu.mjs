@@ -175,11 +175,14 @@ function finish(suite, part, packages) {
 function wrapperScript(prefix, loader, libraries) {
   const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
   return `#!/bin/sh
-# Runs Node on the software adapter.
-VK_ICD_FILENAMES=${quoted(`${prefix}/lvp_icd.json`)}
-VK_DRIVER_FILES=$VK_ICD_FILENAMES
-export VK_ICD_FILENAMES VK_DRIVER_FILES
-exec ${quoted(loader)} --library-path ${quoted(libraries)} "\${TESSERAE_HOST_NODE:-$(command -v node)}" "$@"
+# Runs Node with the libraries unpacked here, and (unless a launch has chosen a driver already) on the software adapter.
+if [ -z "$TESSERAE_HOST_NODE" ]; then
+  TESSERAE_HOST_NODE=$(command -v node)
+  VK_ICD_FILENAMES=${quoted(`${prefix}/lvp_icd.json`)}
+  VK_DRIVER_FILES=$VK_ICD_FILENAMES
+  export VK_ICD_FILENAMES VK_DRIVER_FILES
+fi
+exec ${quoted(loader)} --library-path ${quoted(libraries)} "$TESSERAE_HOST_NODE" "$@"
 `;
 }
 

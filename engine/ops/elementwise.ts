@@ -2,12 +2,12 @@
 import { elementwiseAdd, elementwiseDgelu, elementwiseDropout, elementwiseGelu } from '../../kernels/elementwise/elementwise.ts';
 import { fail, shapeText } from '../errors.ts';
 import { defineOp } from '../op.ts';
-import { numel, type Tensor } from '../tensor.ts';
+import { numel, sameShape, type Tensor } from '../tensor.ts';
 
 /** y = a + b, of equal shapes. */
 export const add = defineOp('add', {
   forward(t, { a, b }: { a: Tensor; b: Tensor }, _: Record<never, never>) {
-    if (numel(a.shape) !== numel(b.shape)) fail(`add: shapes must match, got ${shapeText(a.shape)} and ${shapeText(b.shape)}`);
+    if (!sameShape(a.shape, b.shape)) fail(`add: shapes must match, got ${shapeText(a.shape)} and ${shapeText(b.shape)}`);
     return { out: { y: t.run(elementwiseAdd, { a, b }, { n: numel(a.shape) }).y.reshape(...a.shape) }, saved: null };
   },
   backward: (_t, { y: dy }) => ({ a: dy, b: dy }),
@@ -34,6 +34,7 @@ interface Dropped extends Record<string, Tensor | null> {
 /** Zeroes elements with probability `rate` and scales the others by 1 / (1 - rate), keyed by sample and epoch. */
 export const dropout = defineOp('dropout', {
   forward(t, { x, ids, clock }: Dropped, { rate, seed, stream }: { rate: number; seed: number; stream: number }) {
+    if (!(rate >= 0 && rate < 1)) fail(`dropout: rate must be in [0, 1), got ${rate}`);
     const samples = x.shape[0];
     const key = { samples, n: numel(x.shape) / samples, rate, seed, stream };
     return { out: { y: t.run(elementwiseDropout, { x, ids, clock }, key).y.reshape(...x.shape) }, saved: { ids, clock, key } };

@@ -1,7 +1,8 @@
 // The encoder's tokens: cls token in front of the kept patches, positions added (MAE, section 3, "MAE encoder").
 import { gatherDcls, gatherDembed, gatherDpos, gatherEmbed } from '../../kernels/gather/gather.ts';
+import { fail, shapeText } from '../errors.ts';
 import { defineOp } from '../op.ts';
-import { numel, type Tensor } from '../tensor.ts';
+import { numel, sameShape, type Tensor } from '../tensor.ts';
 import { columnSum } from './reduce.ts';
 
 interface Inputs extends Record<string, Tensor | null> {
@@ -20,7 +21,12 @@ interface Inputs extends Record<string, Tensor | null> {
 export const embed = defineOp('embed', {
   forward(t, { emb, pos, cls, ids_keep, ids_restore }: Inputs, _: Record<never, never>) {
     const [batch, keep, dim] = emb.shape;
-    const sizes = { batch, keep, dim, patches: numel(pos.shape) / dim - 1 };
+    const patches = numel(pos.shape) / dim - 1;
+    if (!Number.isInteger(patches) || keep > patches || !sameShape(ids_restore.shape, [batch, patches])) {
+      const got = [emb, pos, ids_restore].map((x) => shapeText(x.shape)).join(', ');
+      fail(`embed: emb (batch, keep, dim), pos (1 + patches, dim) and ids_restore (batch, patches) must fit, got ${got}`);
+    }
+    const sizes = { batch, keep, dim, patches };
     const { x } = t.run(gatherEmbed, { emb, pos, cls, ids_keep }, sizes);
     return { out: { x }, saved: { sizes, ids_restore, emb, pos, cls } };
   },

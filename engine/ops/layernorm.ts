@@ -3,7 +3,7 @@
 import { layernormBackward, layernormForward, layernormGroups } from '../../kernels/layernorm/layernorm.ts';
 import { fail, shapeText } from '../errors.ts';
 import { defineOp } from '../op.ts';
-import { numel, type Tensor } from '../tensor.ts';
+import { numel, sameShape, type Tensor } from '../tensor.ts';
 import { columnsOf } from './reduce.ts';
 
 interface Inputs extends Record<string, Tensor | null> {
@@ -21,6 +21,7 @@ export const layernorm = defineOp('layernorm', {
   forward(t, { x, r, w, b }: Inputs, { eps }: { eps: number }) {
     const { rows, cols } = x.rows();
     if (numel(w.shape) !== cols) fail(`layernorm: w must be (${cols}), got ${shapeText(w.shape)}`);
+    if (r && !sameShape(r.shape, x.shape)) fail(`layernorm: r must be as x, ${shapeText(x.shape)}, got ${shapeText(r.shape)}`);
     const ran = t.run(layernormForward, { x, r, w, b }, { rows, cols, eps, ADD: r !== null });
     const s = r ? ran.s.reshape(...x.shape) : x.alias();
     return { out: { y: ran.y.reshape(...x.shape), s }, saved: { s, w, stat: ran.stat, rows, cols } };

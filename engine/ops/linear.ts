@@ -2,7 +2,7 @@
 import { EPILOGUES, NN, NT, TN } from '../../kernels/gemm/gemm.ts';
 import { fail, shapeText } from '../errors.ts';
 import { defineOp } from '../op.ts';
-import type { Tensor } from '../tensor.ts';
+import { sameShape, type Tensor } from '../tensor.ts';
 import { columnSum } from './reduce.ts';
 import { product } from './product.ts';
 
@@ -23,10 +23,12 @@ export const linear = defineOp('linear', {
     const [out, ...rest] = w.shape;
     const k = rest.reduce((p, n) => p * n, 1);
     if (k !== cols) fail(`linear: the last dimension of x must match w: x is ${shapeText(x.shape)}, w is ${shapeText(w.shape)}`);
+    const result = [...x.shape.slice(0, -1), out];
+    if (r && !sameShape(r.shape, result)) fail(`linear: r must be as the result, ${shapeText(result)}, got ${shapeText(r.shape)}`);
     const size = { rows, out, k };
     const EPILOGUE = r ? EPILOGUES.biasResidual : EPILOGUES.bias;
     const { c } = product(t, { a: x, b: w, m: rows, n: out, k, LAYOUT: NT, EPILOGUE, bias: b, r });
-    return { out: { y: c.reshape(...x.shape.slice(0, -1), out) }, saved: { x, w, size } };
+    return { out: { y: c.reshape(...result) }, saved: { x, w, size } };
   },
   backward(t, { y: dy }, { x, w, size }, needs) {
     const { rows, out, k } = size;

@@ -17,7 +17,8 @@ export const maskedMse = defineOp('maskedMse', {
   forward(t, { pred, img, mask }: Inputs, { patch_size, normPix }: { patch_size: number; normPix: boolean }) {
     const [batch, chans, height, width] = img.shape;
     const values = (chans * height * width * batch) / numel(mask.shape);
-    if (numel(pred.shape) !== numel(img.shape) || values !== patch_size ** 2 * chans) {
+    const divides = height % patch_size === 0 && width % patch_size === 0;
+    if (!divides || numel(pred.shape) !== numel(img.shape) || values !== patch_size ** 2 * chans) {
       fail(`maskedMse: pred ${shapeText(pred.shape)} and mask ${shapeText(mask.shape)} must fit img ${shapeText(img.shape)} with patches of ${patch_size}`);
     }
     const sizes = { batch, chans, height, width, patch_size, NORM: normPix };

@@ -1,6 +1,7 @@
 // Random masking: which patches stay, from noise (MAE, section 3, "Masking"; `random_masking` of the reference).
 import { argsortMask } from '../../kernels/argsort/argsort.ts';
 import { randomUniform } from '../../kernels/random/uniform.ts';
+import { fail, shapeText } from '../errors.ts';
 import type { Tensor } from '../tensor.ts';
 
 export interface Masking {
@@ -17,6 +18,9 @@ export interface Masking {
 /** Sorts noise (batch, patches); the `keep` smallest of each image stay, ties by index. */
 export function randomMasking(noise: Tensor, keep: number): Masking {
   const [batch, patches] = noise.shape;
+  if (noise.shape.length !== 2 || !Number.isInteger(keep) || keep < 0 || keep > patches) {
+    fail(`randomMasking: keep must be a whole number in 0..patches of noise (batch, patches), got ${keep} and ${shapeText(noise.shape)}`);
+  }
   return noise.trace.run(argsortMask, { noise }, { batch, patches, keep });
 }
 

@@ -3,7 +3,7 @@
 import { EPILOGUES, NN, NT, TN } from '../../kernels/gemm/gemm.ts';
 import { fail, shapeText } from '../errors.ts';
 import { defineOp } from '../op.ts';
-import type { Tensor } from '../tensor.ts';
+import { sameShape, type Tensor } from '../tensor.ts';
 import { columnSum } from './reduce.ts';
 import { product } from './product.ts';
 
@@ -30,11 +30,13 @@ export const mlp = defineOp('mlp', {
     if (k !== cols || w2.shape[1] !== hidden) {
       fail(`mlp: x is ${shapeText(x.shape)}, w1 must be (hidden, ${cols}) and w2 (out, hidden), got ${shapeText(w1.shape)} and ${shapeText(w2.shape)}`);
     }
+    const result = [...x.shape.slice(0, -1), out];
+    if (r && !sameShape(r.shape, result)) fail(`mlp: r must be as the result, ${shapeText(result)}, got ${shapeText(r.shape)}`);
     const first = product(t, { a: x, b: w1, m: rows, n: hidden, k, LAYOUT: NT, EPILOGUE: EPILOGUES.biasGelu, bias: b1 });
     const EPILOGUE = r ? EPILOGUES.biasResidual : EPILOGUES.bias;
     const { c } = product(t, { a: first.c, b: w2, m: rows, n: out, k: hidden, LAYOUT: NT, EPILOGUE, bias: b2, r });
     const saved = { x, w1, w2, u: first.u, g: first.c, rows, cols, hidden, out };
-    return { out: { y: c.reshape(...x.shape.slice(0, -1), out) }, saved };
+    return { out: { y: c.reshape(...result) }, saved };
   },
   backward(t, { y: dy }, { x, w1, w2, u, g, rows, cols, hidden, out }, needs) {
     const dw2 = needs.w2 ? product(t, { a: dy, b: g, m: out, n: hidden, k: rows, LAYOUT: TN }).c.reshape(...w2.shape) : null;

@@ -1,5 +1,6 @@
 // Rows of pixels of chosen patches, in the order of a convolution's weight: the patch embedding is a linear layer on them.
 import { patchBackward, patchForward } from '../../kernels/patch/patch.ts';
+import { fail, shapeText } from '../errors.ts';
 import { defineOp } from '../op.ts';
 import type { Tensor } from '../tensor.ts';
 
@@ -17,6 +18,9 @@ export const PATCHIFY_ORDER = 1;
 export const patchify = defineOp('patchify', {
   forward(t, { img, ids }: Inputs, { patch_size, order }: { patch_size: number; order: number }) {
     const [batch, chans, height, width] = img.shape;
+    if (img.shape.length !== 4 || height % patch_size || width % patch_size) {
+      fail(`patchify: img must be (batch, C, height, width) with sides that are multiples of ${patch_size}, got ${shapeText(img.shape)}`);
+    }
     const count = ids ? ids.shape[1] : (height / patch_size) * (width / patch_size);
     const sizes = { batch, chans, height, width, patch_size };
     const { rows } = t.run(patchForward, { img, ids }, { ...sizes, count, ORDER: order, ALL: ids === null });

@@ -1,7 +1,8 @@
 // The decoder's tokens: encoded ones back in their places, the mask token elsewhere, positions added.
 import { gatherDmask, gatherDrestore, gatherRestore } from '../../kernels/gather/gather.ts';
+import { fail, shapeText } from '../errors.ts';
 import { defineOp } from '../op.ts';
-import { numel, type Tensor } from '../tensor.ts';
+import { numel, sameShape, type Tensor } from '../tensor.ts';
 import { columnSum } from './reduce.ts';
 
 interface Inputs extends Record<string, Tensor | null> {
@@ -20,7 +21,12 @@ interface Inputs extends Record<string, Tensor | null> {
 export const restore = defineOp('restore', {
   forward(t, { y, mask_token, pos, ids_shuffle, ids_restore }: Inputs, _: Record<never, never>) {
     const [batch, tokens, dim] = y.shape;
-    const sizes = { batch, keep: tokens - 1, dim, patches: numel(pos.shape) / dim - 1 };
+    const patches = numel(pos.shape) / dim - 1;
+    if (!Number.isInteger(patches) || tokens > 1 + patches || !sameShape(ids_shuffle.shape, [batch, patches])) {
+      const got = [y, pos, ids_shuffle].map((x) => shapeText(x.shape)).join(', ');
+      fail(`restore: y (batch, 1 + keep, dim), pos (1 + patches, dim) and ids_shuffle (batch, patches) must fit, got ${got}`);
+    }
+    const sizes = { batch, keep: tokens - 1, dim, patches };
     const { x } = t.run(gatherRestore, { y, mask_token, pos, ids_restore }, sizes);
     return { out: { x }, saved: { sizes, ids_shuffle, mask_token, pos } };
   },

@@ -1,6 +1,6 @@
 // Chosen rows of every sample: y[b, j] = x[b, rows[j]], rows distinct. Backward puts them back, zeros elsewhere.
 import { gatherDrows, gatherRows } from '../../kernels/gather/gather.ts';
-import { fail } from '../errors.ts';
+import { fail, shapeText } from '../errors.ts';
 import { defineOp } from '../op.ts';
 import type { Tensor } from '../tensor.ts';
 import type { Trace } from '../trace.ts';
@@ -12,6 +12,7 @@ const repeated = (t: Trace, batch: number, indices: readonly number[]): Tensor =
 export const take = defineOp('take', {
   forward(t, { x }: { x: Tensor }, { rows: chosen }: { rows: readonly number[] }) {
     const [batch, rows, dim] = x.shape;
+    if (x.shape.length !== 3) fail(`take: x must be (batch, rows, dim), got ${shapeText(x.shape)}`);
     const wrong = chosen.find((r) => !Number.isInteger(r) || r < 0 || r >= rows);
     if (wrong !== undefined || new Set(chosen).size !== chosen.length) {
       fail(`take: rows must be distinct and within 0..${rows - 1}, got ${wrong ?? 'a repeated one'}`);

@@ -1,10 +1,10 @@
 // AdamW (Loshchilov & Hutter 2019) over all parameters at once; what changes from step to step lives on the GPU.
 import { adamwClip, adamwHyper, adamwLogs, adamwTick, adamwUpdate } from '../../kernels/adamw/adamw.ts';
-import { elementwiseAxpy } from '../../kernels/elementwise/elementwise.ts';
+import { elementwiseAxpy, elementwiseFill } from '../../kernels/elementwise/elementwise.ts';
 import { reduceSum, sumGroups } from '../../kernels/reduce/reduce.ts';
 import type { Engine } from '../engine.ts';
 import { fail } from '../errors.ts';
-import { CHUNK, type Parameters } from '../parameters.ts';
+import { CHUNK, Parameters } from '../parameters.ts';
 import { numel, type Slab, Storage, Tensor, Variable } from '../tensor.ts';
 import type { Trace } from '../trace.ts';
 
@@ -28,6 +28,8 @@ export class AdamW {
   readonly #hyper: Variable;
   readonly #lr: Variable;
   readonly #norm: Variable;
+  /** Partial sums of squares of every slab's gradients, in one slab, so that one clip sees them all; 0 between them. */
+  readonly #squares: Parameters;
   readonly #tables = new Map<Slab, { group: Variable; groups: Variable; count: number }>();
   readonly #options: Required<Omit<AdamWOptions, 'clipNorm'>> & { clipNorm: number | null };
 
@@ -45,6 +47,8 @@ export class AdamW {
     this.#hyper = engine.variable('adamw.hyper', [8], { data: adamwHyper({ lr: 0, beta1, beta2, eps }) });
     this.#lr = new Variable('adamw.lr', [1], this.#hyper.slab, 0, false);
     this.#norm = engine.variable('adamw.norm', [1]);
+    const partial = (slab: Slab) => ({ name: slab.label, shape: [sumGroups(slab.length)], trainable: false });
+    this.#squares = new Parameters(engine, 'adamw.squares', this.#slabs().map(partial));
     for (const slab of this.#slabs()) this.#tables.set(slab, this.#table(engine, slab));
   }
 
@@ -53,8 +57,11 @@ export class AdamW {
     engine.write(this.#lr, Float32Array.of(lr));
   }
 
-  /** Adds these gradients to those kept, or replaces them (`first`). */
+  /** Adds these gradients to those kept, or replaces them (`first`), by 0 where there is none. */
   accumulate(t: Trace, grads: ReadonlyMap<Variable, Tensor>, first: boolean): void {
+    for (const [variable, kept] of this.gradients) {
+      if (first && !grads.has(variable)) t.store(kept, t.run(elementwiseFill, {}, { n: numel(kept.shape), value: 0 }).y);
+    }
     for (const [variable, grad] of grads) {
       const kept = this.gradients.get(variable) ?? fail(`adamw: ${variable.name} is not among its parameters`);
       if (first) t.store(kept, grad);
@@ -79,12 +86,12 @@ export class AdamW {
 
   /** Sum of squares of all gradients in two stages, then the multiplier that clips them. */
   #clip(t: Trace, hyper: Tensor, maxNorm: number): Tensor {
-    const slabs = this.#slabs().map((slab) => this.#slabOf(this.gradients, slab));
-    const counts = slabs.map((s) => sumGroups(s.length));
-    const groups = counts.reduce((a, b) => a + b, 0);
-    if (slabs.length > 1) fail('adamw: clipping needs all trainable parameters in one slab on this device; use fewer or larger bindings');
-    const squares = t.run(reduceSum, { x: flat(t, slabs[0]) }, { n: slabs[0].length, groups, SQUARE: true }).y;
-    const { norm } = t.run(adamwClip, { squares, hyper }, { groups, maxNorm });
+    for (const slab of this.#slabs()) {
+      const sizes = { n: slab.length, groups: sumGroups(slab.length), SQUARE: true };
+      t.store(this.#squares.get(slab.label), t.run(reduceSum, { x: flat(t, this.#slabOf(this.gradients, slab)) }, sizes).y);
+    }
+    const [squares] = this.#squares.slabs;
+    const { norm } = t.run(adamwClip, { squares: flat(t, squares), hyper }, { groups: squares.length, maxNorm });
     t.store(this.#norm, norm);
     return t.use(this.#norm);
   }

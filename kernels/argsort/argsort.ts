@@ -14,7 +14,7 @@ export const argsortMask = defineKernel({
     }),
     cpu: variant(maskCpu, {
       grid: ({ batch, patches, SG }) => fold(batch * ceilDiv(patches, SG)),
-      tune: (_, adapter) => ({ SG: adapter.subgroupMaxSize }),
+      tune: (_, adapter) => ({ SG: adapter.subgroupMaxSize || 16 }),
     }),
   },
   shapes: ({ batch, patches, keep }) => ({

@@ -18,6 +18,7 @@ declare const wgsl: Wgsl<
   },
   {
     C: number;
+    WG: number;
   }
 >;
 export default wgsl;

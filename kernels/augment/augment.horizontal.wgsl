@@ -1,8 +1,8 @@
 // The horizontal pass of PIL's resize on many crops at once: u8 in, u8 out, i32 in between, clipped to 8 bits.
 // Bytes are packed four to a word and one thread owns a whole output word. An image's intermediate is (its height, width,
-// chans) bytes and starts at a multiple of BLOCK words, so that a workgroup serves one image; the rest of the last block is 0.
-const BLOCK: u32 = 64u; // as layout.ts
+// chans) bytes and starts at a multiple of 64 words, so that a workgroup serves one image; the rest of the last block is 0.
 const C = 3u; // knob: channels, restated from the parameter chans
+const WG = 64u; // knob: threads, each with a word; divides the 64 of layout.ts's BLOCK
 struct Params { batch: u32, chans: u32, width: u32, words: u32, tap_words: u32, mid_words: u32 }
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> pixels: array<u32>; // (words): bytes of all images, channels interleaved
@@ -21,13 +21,13 @@ fn owner(word: u32) -> u32 {
   return low;
 }
 
-@compute @workgroup_size(BLOCK, 1, 1)
+@compute @workgroup_size(WG, 1, 1)
 fn main(
   @builtin(workgroup_id) wg: vec3<u32>,
   @builtin(num_workgroups) groups: vec3<u32>,
   @builtin(local_invocation_index) t: u32,
 ) {
-  let first = (wg.x + wg.y * groups.x) * BLOCK;
+  let first = (wg.x + wg.y * groups.x) * WG;
   if (first >= p.mid_words) { return; }
   let image = owner(first) * 10u;
   let offset = images[image];

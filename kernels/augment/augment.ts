@@ -1,10 +1,11 @@
 // Crop, bicubic resize, flip and normalise from packed bytes, bit for bit as PIL and torchvision: two integer passes.
 import { ceilDiv, defineKernel, fold, variant } from '../kernel.ts';
+import { streamThreads } from '../lib/lanes.ts';
 import type { Random } from '../random/random.ts';
 import horizontal from './augment.horizontal.wgsl';
 import * as ref from './augment.ref.ts';
 import vertical from './augment.vertical.wgsl';
-import { BLOCK, type Crop, IMAGE_WORDS, layoutCrops, normalizeTable } from './layout.ts';
+import { type Crop, IMAGE_WORDS, layoutCrops, normalizeTable } from './layout.ts';
 
 export { bicubicTaps, type Taps } from './coefficients.ts';
 export { type Crop, layoutCrops, type Layout, normalizeTable } from './layout.ts';
@@ -44,8 +45,8 @@ export const augmentHorizontal = defineKernel({
   name: 'augment.horizontal',
   variants: {
     simt: variant(horizontal, {
-      grid: ({ mid_words }) => fold(ceilDiv(mid_words, BLOCK)),
-      tune: ({ chans }) => ({ C: chans }),
+      grid: ({ mid_words, WG }) => fold(ceilDiv(mid_words, WG)),
+      tune: ({ chans }, adapter) => ({ C: chans, ...streamThreads(adapter) }),
     }),
   },
   shapes: ({ batch, words, tap_words, mid_words }) => ({
@@ -75,7 +76,7 @@ export const augmentVertical = defineKernel({
   variants: {
     simt: variant(vertical, {
       grid: ({ batch, height }) => fold(batch * height),
-      tune: ({ chans }) => ({ C: chans }),
+      tune: ({ chans }, adapter) => ({ C: chans, ...streamThreads(adapter) }),
     }),
   },
   shapes: ({ batch, chans, height, width, tap_words, mid_words }) => ({

@@ -1,7 +1,8 @@
 // Token handling of MAE: the encoder's tokens, the decoder's tokens with mask tokens filled in, and rows by index.
 // Backward passes gather by the inverse order, so that every element has one owner (no atomics).
-import { ceilDiv, defineKernel, fold, variant } from '../kernel.ts';
+import { type AdapterTraits, ceilDiv, defineKernel, fold, variant } from '../kernel.ts';
 import type { Random } from '../random/random.ts';
+import { streamThreads } from '../lib/lanes.ts';
 import * as ref from './gather.ref.ts';
 import dcls from './gather.dcls.wgsl';
 import dembed from './gather.dembed.wgsl';
@@ -12,6 +13,8 @@ import drows from './gather.drows.wgsl';
 import embed from './gather.embed.wgsl';
 import restore from './gather.restore.wgsl';
 import rows from './gather.rows.wgsl';
+
+const tune = (_: unknown, adapter: AdapterTraits) => streamThreads(adapter);
 
 /** A random order of [0, n) for every image, cut to its first `count`. */
 function orders(batch: number, n: number, count: number, random: Random): number[] {
@@ -47,7 +50,7 @@ const rowCases = [
 /** The encoder's input: cls token and kept patches, positions added. */
 export const gatherEmbed = defineKernel({
   name: 'gather.embed',
-  variants: { simt: variant(embed, { grid: ({ batch, keep }) => fold(batch * (1 + keep)) }) },
+  variants: { simt: variant(embed, { grid: ({ batch, keep }) => fold(batch * (1 + keep)), tune }) },
   shapes: ({ batch, patches, keep, dim }) => ({
     emb: [batch, keep, dim],
     pos: [1 + patches, dim],
@@ -64,7 +67,7 @@ export const gatherEmbed = defineKernel({
 /** Gradient of gather.embed's patches. */
 export const gatherDembed = defineKernel({
   name: 'gather.dembed',
-  variants: { simt: variant(dembed, { grid: ({ batch, keep }) => fold(Math.max(1, batch * keep)) }) },
+  variants: { simt: variant(dembed, { grid: ({ batch, keep }) => fold(Math.max(1, batch * keep)), tune }) },
   shapes: ({ batch, keep, dim }) => ({ dx: [batch, 1 + keep, dim], demb: [batch, keep, dim] }),
   flops: () => 0,
   reference: ref.dembed,
@@ -74,7 +77,7 @@ export const gatherDembed = defineKernel({
 /** Partial sums (groups, dim) of the cls token's gradient over the batch; with one group it is the gradient itself. */
 export const gatherDcls = defineKernel({
   name: 'gather.dcls',
-  variants: { simt: variant(dcls, { grid: ({ groups, dim, WG }) => fold(groups * ceilDiv(dim, WG)) }) },
+  variants: { simt: variant(dcls, { grid: ({ groups, dim, WG }) => fold(groups * ceilDiv(dim, WG)), tune }) },
   shapes: ({ batch, keep, dim, groups }) => ({ dx: [batch, 1 + keep, dim], dcls: [groups, dim] }),
   flops: ({ batch, dim }) => batch * dim,
   reference: ref.dcls,
@@ -84,7 +87,7 @@ export const gatherDcls = defineKernel({
 /** Gradient of gather.embed's position embeddings, where they are learned. */
 export const gatherDpos = defineKernel({
   name: 'gather.dpos',
-  variants: { simt: variant(dpos, { grid: ({ patches }) => fold(1 + patches) }) },
+  variants: { simt: variant(dpos, { grid: ({ patches }) => fold(1 + patches), tune }) },
   shapes: ({ batch, patches, keep, dim }) => ({
     dx: [batch, 1 + keep, dim],
     ids_restore: [batch, patches],
@@ -99,7 +102,7 @@ export const gatherDpos = defineKernel({
 /** The decoder's input: tokens back in their places, the mask token where a patch was removed, positions added. */
 export const gatherRestore = defineKernel({
   name: 'gather.restore',
-  variants: { simt: variant(restore, { grid: ({ batch, patches }) => fold(batch * (1 + patches)) }) },
+  variants: { simt: variant(restore, { grid: ({ batch, patches }) => fold(batch * (1 + patches)), tune }) },
   shapes: ({ batch, patches, keep, dim }) => ({
     y: [batch, 1 + keep, dim],
     mask_token: [dim],
@@ -116,7 +119,7 @@ export const gatherRestore = defineKernel({
 /** Gradient of gather.restore's tokens. */
 export const gatherDrestore = defineKernel({
   name: 'gather.drestore',
-  variants: { simt: variant(drestore, { grid: ({ batch, keep }) => fold(batch * (1 + keep)) }) },
+  variants: { simt: variant(drestore, { grid: ({ batch, keep }) => fold(batch * (1 + keep)), tune }) },
   shapes: ({ batch, patches, keep, dim }) => ({
     dx: [batch, 1 + patches, dim],
     ids_shuffle: [batch, patches],
@@ -131,7 +134,7 @@ export const gatherDrestore = defineKernel({
 /** Partial sums (groups, dim) of the mask token's gradient over the removed patches of the batch. */
 export const gatherDmask = defineKernel({
   name: 'gather.dmask',
-  variants: { simt: variant(dmask, { grid: ({ groups, dim, WG }) => fold(groups * ceilDiv(dim, WG)) }) },
+  variants: { simt: variant(dmask, { grid: ({ groups, dim, WG }) => fold(groups * ceilDiv(dim, WG)), tune }) },
   shapes: ({ batch, patches, dim, groups }) => ({
     dx: [batch, 1 + patches, dim],
     ids_shuffle: [batch, patches],
@@ -146,7 +149,7 @@ export const gatherDmask = defineKernel({
 /** y[b, j] = x[b, ids[b, j]]. */
 export const gatherRows = defineKernel({
   name: 'gather.rows',
-  variants: { simt: variant(rows, { grid: ({ batch, count }) => fold(batch * count) }) },
+  variants: { simt: variant(rows, { grid: ({ batch, count }) => fold(batch * count), tune }) },
   shapes: ({ batch, rows, count, dim }) => ({ x: [batch, rows, dim], ids: [batch, count], y: [batch, count, dim] }),
   flops: () => 0,
   reference: ref.rows,
@@ -159,7 +162,7 @@ export const gatherRows = defineKernel({
 /** Gradient of gather.rows for ids distinct within an image; `inverse` says which output took row i, or >= count. */
 export const gatherDrows = defineKernel({
   name: 'gather.drows',
-  variants: { simt: variant(drows, { grid: ({ batch, rows }) => fold(batch * rows) }) },
+  variants: { simt: variant(drows, { grid: ({ batch, rows }) => fold(batch * rows), tune }) },
   shapes: ({ batch, rows, count, dim }) => ({
     dy: [batch, count, dim],
     inverse: [batch, rows],

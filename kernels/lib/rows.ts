@@ -13,9 +13,15 @@ export function rowThreads(cols: number): RowKnobs {
   return { WG, PER: ceilDiv(cols, WG) };
 }
 
-/** One subgroup for a row; null where its unrolled loops would take seconds to compile. */
-export function rowLanes(cols: number, { subgroupMaxSize: WG }: AdapterTraits): RowKnobs | null {
-  return cols <= 96 * WG ? { WG, PER: ceilDiv(cols, WG) } : null;
+/** Workgroups of one subgroup; null where the adapter may choose another size than it says (asking for `cpu` on a GPU). */
+export function subgroupThreads({ subgroupMinSize, subgroupMaxSize }: AdapterTraits): { WG: number } | null {
+  return subgroupMinSize === subgroupMaxSize ? { WG: subgroupMaxSize } : null;
+}
+
+/** One subgroup for a row; null, too, where its unrolled loops would take seconds to compile. */
+export function rowLanes(cols: number, adapter: AdapterTraits): RowKnobs | null {
+  const WG = subgroupThreads(adapter)?.WG;
+  return WG && cols <= 96 * WG ? { WG, PER: ceilDiv(cols, WG) } : null;
 }
 
 /** A kernel's text for workgroups of one subgroup; lib/subgroupsum.wgsl goes with it. */

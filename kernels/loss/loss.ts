@@ -2,7 +2,7 @@
 import { type BindingTypes, ceilDiv, defineKernel, fold, variant, type Wgsl } from '../kernel.ts';
 import bygroup from '../lib/bygroup.wgsl';
 import bylane from '../lib/bylane.wgsl';
-import { oneSubgroup, rowThreads } from '../lib/rows.ts';
+import { oneSubgroup, rowThreads, subgroupThreads } from '../lib/rows.ts';
 import rowsum from '../lib/rowsum.wgsl';
 import subgroupsum from '../lib/subgroupsum.wgsl';
 import type { Random } from '../random/random.ts';
@@ -54,6 +54,7 @@ const cases = [
   { batch: 3, chans: 1, height: 9, width: 6, patch_size: 3, NORM: false },
   { batch: 2, chans: 4, height: 35, width: 14, patch_size: 7 },
   { batch: 1, chans: 3, height: 32, width: 48, patch_size: 16 },
+  { batch: 1, chans: 1, height: 257, width: 257, patch_size: 1, NORM: false },
   { batch: 1, chans: 5, height: 24, width: 12, patch_size: 12, NORM: false },
 ];
 
@@ -86,7 +87,7 @@ export const lossFinish = defineKernel({
       lib: [subgroupsum],
       needs: ['subgroups'],
       grid: () => [1, 1, 1],
-      tune: (_, { subgroupMaxSize }) => ({ WG: subgroupMaxSize }),
+      tune: (_, adapter) => subgroupThreads(adapter),
     }),
   },
   shapes: ({ count }) => ({ rowloss: [count], mask: [count], loss: [1], total: [2] }),

@@ -1,5 +1,6 @@
 // Patchify and unpatchify: images to rows of patch pixels and back, any height x width, channels and patch that divides.
 import { defineKernel, fold, variant } from '../kernel.ts';
+import { streamThreads } from '../lib/lanes.ts';
 import backward from './patch.backward.wgsl';
 import forward from './patch.forward.wgsl';
 import * as ref from './patch.ref.ts';
@@ -13,7 +14,7 @@ export const patchForward = defineKernel({
   variants: {
     simt: variant(forward, {
       grid: ({ batch, count }) => fold(batch * count),
-      tune: ({ patch_size, chans }) => ({ P: patch_size, C: chans }),
+      tune: ({ patch_size, chans }, adapter) => ({ P: patch_size, C: chans, ...streamThreads(adapter) }),
     }),
   },
   options: { ALL: false, ORDER: 0 },
@@ -43,7 +44,7 @@ export const patchBackward = defineKernel({
   variants: {
     simt: variant(backward, {
       grid: ({ batch, chans, height }) => fold(batch * chans * height),
-      tune: ({ patch_size, chans }) => ({ P: patch_size, C: chans }),
+      tune: ({ patch_size, chans }, adapter) => ({ P: patch_size, C: chans, ...streamThreads(adapter) }),
     }),
   },
   options: { ORDER: 0 },

@@ -1,6 +1,6 @@
 // Sums in two deterministic stages: many chunks to partial sums, then the partial sums to one.
 import { ceilDiv, defineKernel, type Grid, type Profile, variant } from '../kernel.ts';
-import { oneSubgroup } from '../lib/rows.ts';
+import { oneSubgroup, subgroupThreads } from '../lib/rows.ts';
 import rowsum from '../lib/rowsum.wgsl';
 import subgroupsum from '../lib/subgroupsum.wgsl';
 import columns from './reduce.columns.wgsl';
@@ -53,7 +53,7 @@ export const reduceSum = defineKernel({
       lib: [subgroupsum],
       needs: ['subgroups'],
       grid: ({ groups }) => [groups, 1, 1],
-      tune: (_, { subgroupMaxSize }) => ({ WG: subgroupMaxSize }),
+      tune: (_, adapter) => subgroupThreads(adapter),
     }),
   },
   options: { SQUARE: false },

@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import type { Engine } from '../../engine/engine.ts';
 import { PROFILES, type Profile } from '../../kernels/kernel.ts';
+import type { Kind } from '../train/flags.ts';
 import { misuse, suggestion } from '../usage.ts';
 
 /** What every file of a command exports: it adds arguments, flags, help and the action. */
@@ -21,6 +22,17 @@ export function globalsOf(command: Command): Globals {
     misuse(`--profile must be one of ${PROFILES.join(', ')}, got ${profile}${suggestion(profile, PROFILES)}`);
   }
   return { profile: profile as Profile | undefined, adapter };
+}
+
+/** Flags of a command as commander gives them: text, or true for a switch. */
+export type Flags = Readonly<Record<string, string | boolean | undefined>>;
+
+/** The checked value of a flag; undefined where it was not given. */
+export function value<T>(flags: Flags, name: string, kind: Kind<T>): T | undefined {
+  const given = flags[name];
+  if (given === undefined) return undefined;
+  const result = kind.schema.safeParse(given);
+  return result.success ? result.data : misuse(`--${name} must be ${kind.rule}, got ${given}`);
 }
 
 const sayOnStderr = (line: string): void => void process.stderr.write(`${line}\n`);

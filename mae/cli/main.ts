@@ -75,7 +75,8 @@ function makeProgram(): Command {
     .configureHelp({
       showGlobalOptions: true,
       styleTitle: (title) => (title === 'Global Options:' ? 'Flags of every command:' : title),
-      visibleGlobalOptions: (command) => (command.parent ? rootOf(command).options.filter((o) => o.long !== '--version') : []),
+      visibleGlobalOptions: (command) =>
+        command.parent ? rootOf(command).options.filter((o) => o.long !== '--version') : [],
     })
     .configureOutput({ writeErr: () => {} })
     .exitOverride();

@@ -17,8 +17,14 @@ export function define(command: Command): void {
     .addHelpText(
       'after',
       examples(
-        ['tesserae reconstruct runs/quickstart/checkpoint.safetensors cat.jpg dog.png', 'a picture: original | masked | reconstruction | pasted'],
-        ['tesserae reconstruct runs/photos/checkpoint.safetensors *.jpg --mask_ratio 0.5 --output half.png', 'an easier task than the one that it was trained for'],
+        [
+          'tesserae reconstruct runs/quickstart/checkpoint.safetensors cat.jpg dog.png',
+          'a picture: original | masked | reconstruction | pasted',
+        ],
+        [
+          'tesserae reconstruct runs/photos/checkpoint.safetensors *.jpg --mask_ratio 0.5 --output half.png',
+          'an easier task than the one that it was trained for',
+        ],
       ),
     )
     .action(run);
@@ -29,13 +35,17 @@ async function run(path: string, files: string[], flags: Flags, command: Command
   if (!/\.png$/i.test(output)) misuse(`--output must end in .png, got ${output}`);
   const seed = value(flags, 'seed', whole(0)) ?? 0;
   const asked = value(flags, 'mask_ratio', real({ open: true, below: 1 }));
-  const [{ loadCheckpoint }, { readImage }] = await Promise.all([import('../train/checkpoint.ts'), import('../data/image.ts')]);
+  const [{ loadCheckpoint }, { readImage }] = await Promise.all([
+    import('../train/checkpoint.ts'),
+    import('../data/image.ts'),
+  ]);
   const checkpoint = await loadCheckpoint(path);
   const { config, data } = checkpoint;
   const maskRatio = asked ?? checkpoint.maskRatio;
   const patches = patchesOf(config);
   const keep = lenKeep(patches, maskRatio);
-  if (keep === patches) misuse(`--mask_ratio ${maskRatio} removes none of ${patches} patches: raise it above ${1 / patches}`);
+  if (keep === patches)
+    misuse(`--mask_ratio ${maskRatio} removes none of ${patches} patches: raise it above ${1 / patches}`);
   // All are decoded before the model is: a wrong file is told at once.
   const samples = await Promise.all(files.map((file) => readImage(file)));
   const images: Dataset = {

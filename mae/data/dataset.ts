@@ -25,3 +25,8 @@ export interface Dataset {
 
 export const IMAGENET_MEAN = [0.485, 0.456, 0.406] as const;
 export const IMAGENET_STD = [0.229, 0.224, 0.225] as const;
+
+/** `count` images of a set from `first` on. */
+export function part(set: Dataset, first: number, count: number): Dataset {
+  return { ...set, length: count, read: (index) => set.read(first + index) };
+}

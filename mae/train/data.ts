@@ -1,6 +1,6 @@
 // Which images a run trains on and which it keeps back: --data_path, --heldout and --train_images.
 import { fail } from '../../engine/errors.ts';
-import type { Dataset } from '../data/dataset.ts';
+import { type Dataset, part } from '../data/dataset.ts';
 import { openData } from '../data/open.ts';
 import type { Reporter } from './reporter.ts';
 import type { PretrainOptions } from './options.ts';
@@ -25,9 +25,4 @@ export async function trainingData(options: PretrainOptions, report: Reporter): 
     train = part(train, 0, options.train_images);
   }
   return { train, heldout };
-}
-
-/** `count` images of a set from `first` on. */
-function part(set: Dataset, first: number, count: number): Dataset {
-  return { ...set, length: count, read: (index) => set.read(first + index) };
 }

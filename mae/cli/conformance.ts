@@ -1,0 +1,88 @@
+// `tesserae conformance CASE`: recomputes what an independent implementation computed, and says how far apart they are.
+import type { Command } from 'commander';
+import picocolors from 'picocolors';
+import type { RawTensor } from '../../engine/rawtensor.ts';
+import type { Safetensors } from '../../engine/safetensors.ts';
+import type { ConformanceResult } from '../conformance.ts';
+import { text } from '../train/flags.ts';
+import { columns, examples, type Flags, globalsOf, openEngine, value } from './command.ts';
+
+const { green, red, yellow, dim } = picocolors;
+
+export function define(command: Command): void {
+  command
+    .argument('<case>', 'a .safetensors file with weights, images, noise and what should come of them')
+    .option('--dump <FILE>', 'write every computed tensor to a .safetensors file, under the names of the case')
+    .addHelpText(
+      'after',
+      `\nThe error of a group is the worst of its tensors: norm of the difference over norm of the reference.\nExit code 1 where one is over its bound.\n${examples(
+        ['tesserae conformance golden/tiny.safetensors', 'on the kernels that fit the adapter'],
+        [
+          'tesserae conformance golden/tiny.safetensors --profile simt --dump tiny-simt.safetensors',
+          'on the kernels for any GPU',
+        ],
+      )}`,
+    )
+    .action(run);
+}
+
+async function run(path: string, flags: Flags, command: Command): Promise<void> {
+  const dump = value(flags, 'dump', text('FILE'));
+  const file = await readCase(path);
+  const { caseConfig, runConformance } = await import('../conformance.ts');
+  caseConfig(file); // told before a device is opened
+  using engine = await openEngine(globalsOf(command));
+  const result = await runConformance(engine, file);
+  process.stdout.write(`${table(result).join('\n')}\n`);
+  if (dump !== undefined) {
+    await writeDump(dump, result.computed);
+    process.stdout.write(`${result.computed.size} tensors are in ${dump}\n`);
+  }
+  const failed = result.groups.filter((g) => !(g.error <= g.bound)).length;
+  const { adapter, traits } = engine.device;
+  const where = dim(`(profile ${traits.profile}, ${adapter.description})`);
+  const verdict = result.passed
+    ? green(`all ${result.groups.length} groups are within their bounds`)
+    : red(`${failed} of ${result.groups.length} groups are over their bounds`);
+  process.stdout.write(`${verdict} ${where}\n`);
+  if (!result.passed) process.exitCode = 1;
+}
+
+/** All tensors of a file, each verified; errors name the file. */
+async function readCase(path: string): Promise<Safetensors> {
+  const [{ openSafetensorsFile }, { readHeader, readTensor }] = await Promise.all([
+    import('../../engine/node/files.ts'),
+    import('../../engine/safetensors.ts'),
+  ]);
+  await using source = await openSafetensorsFile(path);
+  const header = await readHeader(source);
+  const tensors = new Map<string, RawTensor>();
+  for (const info of header.tensors.values()) tensors.set(info.name, await readTensor(source, info));
+  return { tensors, metadata: header.metadata };
+}
+
+async function writeDump(path: string, computed: ReadonlyMap<string, RawTensor>): Promise<void> {
+  const [{ writeFileAtomic }, { writeSafetensors }] = await Promise.all([
+    import('../../engine/node/files.ts'),
+    import('../../engine/safetensors.ts'),
+  ]);
+  await writeFileAtomic(path, writeSafetensors(computed, { format: 'pt' }));
+}
+
+/** A row a group: `group tensors error bound verdict`, the worst tensor where it is over. */
+export function table({ groups, missing }: ConformanceResult): string[] {
+  const number = (n: number): string => (n === 0 ? '0' : n.toExponential(1));
+  const rows = groups.map(({ group, tensors, error, bound, worst }) => {
+    const ok = error <= bound;
+    const verdict = ok ? green('ok') : red(`over, worst: ${worst}`);
+    return [group, String(tensors), number(error), bound === 0 ? 'exact' : number(bound), verdict];
+  });
+  const known = new Set(groups.map((g) => g.group));
+  for (const group of missing) {
+    const what = known.has(group)
+      ? 'some of its tensors are not computed by this version'
+      : 'not computed by this version yet';
+    rows.push([group, '', '', '', yellow(what)]);
+  }
+  return columns([['group', 'tensors', 'error', 'bound', ''].map((head) => dim(head)), ...rows], [1, 2, 3]);
+}

@@ -1,0 +1,116 @@
+// `tesserae quickstart` (npm start): CIFAR-10 from nothing to a trained MAE, its pictures and its curve.
+import { readFile } from 'node:fs/promises';
+import { join, relative } from 'node:path';
+import type { Command } from 'commander';
+import picocolors from 'picocolors';
+import type { Engine } from '../../engine/engine.ts';
+import { writeFileAtomic } from '../../engine/node/files.ts';
+import type { PretrainFlags, PretrainOptions } from '../train/options.ts';
+import type { PretrainSummary } from '../train/pretrain.ts';
+import { columns, examples, type Flags, globalsOf, openEngine } from './command.ts';
+import { makeReporter } from './progress.ts';
+
+/** What both recipes share: raw pixels, as the reconstruction is meant to be looked at. */
+const RECIPE = { data_path: 'cifar10', model: 'mae_vit_nano_patch4_32', output_dir: join('runs', 'quickstart'), save_freq: 0 };
+/** About three minutes on two cores without a GPU; a GPU has time for the whole set, several times. */
+const SOFTWARE = { ...RECIPE, batch_size: 64, train_images: 8192, epochs: 4, warmup_epochs: 0.4, blr: 6e-3 };
+const HARDWARE = { ...RECIPE, batch_size: 256, epochs: 20, warmup_epochs: 2, blr: 1.5e-3 };
+const PICTURES = 10;
+
+export function define(command: Command): void {
+  command
+    .option('--data_path <PATH>', "a folder with CIFAR-10's original binary files (default: fetched, kept in a cache)")
+    .option('--output_dir <PATH>', `where everything goes (default: ${RECIPE.output_dir})`)
+    .option('--epochs <N>', 'train longer or shorter (default: chosen by the adapter)')
+    .option('--train_images <N>', 'of the training set; the default leaves out most of it where there is no GPU')
+    .option('--resume <auto>', 'go on with an interrupted run')
+    .addHelpText(
+      'after',
+      examples(['npm start', 'set-up and this'], ['npm start -- --epochs 20', 'longer: better pictures']),
+    )
+    .action(run);
+}
+
+async function run(flags: Flags, command: Command): Promise<void> {
+  const [{ parsePretrainOptions }, { pretrain }] = await Promise.all([
+    import('../train/options.ts'),
+    import('../train/pretrain.ts'),
+  ]);
+  const reporter = makeReporter();
+  const engine = await openEngine(globalsOf(command), { note: reporter.note });
+  const { adapter, traits } = engine.device;
+  const recipe: PretrainFlags = { ...(adapter.software ? SOFTWARE : HARDWARE), ...flags };
+  const options = parsePretrainOptions(recipe, undefined, reporter.note);
+  reporter.note(
+    `adapter: ${adapter.description || adapter.vendor}, profile ${traits.profile}${adapter.software ? ' (no GPU: a small run)' : ''}`,
+  );
+  try {
+    const summary = await pretrain(engine, options, reporter);
+    await showReconstructions(engine, options, summary);
+    await showCurve(options);
+    process.stdout.write(await closing(options, summary));
+  } finally {
+    reporter.finish();
+  }
+}
+
+const file = (options: PretrainOptions, name: string): string => join(options.output_dir, name);
+
+/** Images of the test set, which nothing here has trained or chosen on. */
+async function showReconstructions(
+  engine: Engine,
+  options: PretrainOptions,
+  { model, data }: PretrainSummary,
+): Promise<void> {
+  const [{ openData }, { part }, { reconstruct }, { panel }, { writePng }] = await Promise.all([
+    import('../data/open.ts'),
+    import('../data/dataset.ts'),
+    import('../reconstruct.ts'),
+    import('../pictures/panel.ts'),
+    import('../pictures/png.ts'),
+  ]);
+  const { test } = await openData(options.data_path);
+  if (!test) return;
+  const images = part(test, 0, PICTURES);
+  const rows = await reconstruct(engine, model, images, { maskRatio: options.mask_ratio, seed: options.seed });
+  await writePng(
+    file(options, 'reconstruction.png'),
+    panel(rows, { config: model.config, mean: data.mean, std: data.std }),
+  );
+}
+
+async function showCurve(options: PretrainOptions): Promise<void> {
+  const { lossCurve, parseMetrics } = await import('../pictures/loss-curve.ts');
+  const metrics = parseMetrics(await readFile(file(options, 'metrics.jsonl'), 'utf8'));
+  await writeFileAtomic(
+    file(options, 'loss.svg'),
+    await lossCurve({ ...metrics, title: 'MAE on CIFAR-10: masked loss' }),
+  );
+}
+
+async function closing(options: PretrainOptions, { imagesPerSecond, checkpoint }: PretrainSummary): Promise<string> {
+  const { parseMetrics } = await import('../pictures/loss-curve.ts');
+  const { heldout } = parseMetrics(await readFile(file(options, 'metrics.jsonl'), 'utf8'));
+  const { bold, cyan, dim } = picocolors;
+  const at = (name: string): string => cyan(relative('', file(options, name)));
+  const files = columns([
+    [at('reconstruction.png'), 'test images: original | masked | reconstruction | pasted'],
+    [at('loss.svg'), 'the loss, step by step'],
+    [at('log.txt'), 'one JSON line an epoch'],
+    [at('metrics.jsonl'), 'one JSON line a step'],
+    [cyan(relative('', checkpoint)), 'weights, optimizer state, and everything to go on from'],
+  ]);
+  const first = heldout[0]?.loss ?? Number.NaN;
+  const last = heldout.at(-1)?.loss ?? Number.NaN;
+  return [
+    '',
+    `${bold('Masked loss on 2,000 held-out images:')} ${first.toFixed(3)} before, ${bold(last.toFixed(3))} after training ${dim(`(${imagesPerSecond.toFixed(0)} images/s)`)}`,
+    ...files.map((line) => `  ${line}`),
+    'Next:',
+    `  npx tesserae reconstruct ${relative('', checkpoint)} YOUR_IMAGE.jpg`,
+    '  npm start -- --epochs 20                    train longer',
+    '  npx tesserae pretrain --data_path FOLDER …   your own images (--help tells the flags)',
+    '  npx tesserae doctor                          what this machine can do',
+    '',
+  ].join('\n');
+}
