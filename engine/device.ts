@@ -89,7 +89,9 @@ export class Device {
 
 function isSoftware(info: GPUAdapterInfo): boolean {
   if ((info as { isFallbackAdapter?: boolean }).isFallbackAdapter) return true;
-  return /llvmpipe|lavapipe|swiftshader|software|basic render/i.test(`${info.architecture} ${info.description} ${info.device}`);
+  return /llvmpipe|lavapipe|swiftshader|software|basic render/i.test(
+    `${info.architecture} ${info.description} ${info.device}`,
+  );
 }
 
 /** Opens a device on `gpu` (navigator.gpu, or Dawn's through the Node entry). */

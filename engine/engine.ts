@@ -5,7 +5,17 @@ import { Memory, USAGE } from './memory.ts';
 import { Pipelines } from './pipelines.ts';
 import { makePlan, type Plan } from './plan.ts';
 import { checkInput, type Dummies, Replay, type Results } from './replay.ts';
-import { ARRAYS, type DType, type HostData, type HostTensor, numel, type Shape, Slab, type Tensor, Variable } from './tensor.ts';
+import {
+  ARRAYS,
+  type DType,
+  type HostData,
+  type HostTensor,
+  numel,
+  type Shape,
+  Slab,
+  type Tensor,
+  Variable,
+} from './tensor.ts';
 import { Trace } from './trace.ts';
 
 export type InputTypes = Record<string, DType>;
@@ -44,7 +54,11 @@ export class Engine {
   }
 
   /** A variable in a slab of its own; `data` is written at once. */
-  variable(name: string, shape: Shape, options: { dtype?: DType; data?: HostData; trainable?: boolean } = {}): Variable {
+  variable(
+    name: string,
+    shape: Shape,
+    options: { dtype?: DType; data?: HostData; trainable?: boolean } = {},
+  ): Variable {
     const { dtype = 'f32', data, trainable = false } = options;
     const variable = new Variable(name, shape, new Slab(name, dtype, numel(shape)), 0, trainable);
     if (data) this.memory.write(variable, data);
@@ -79,7 +93,9 @@ export class Engine {
       return { trace: recorded, outputs: fn(Object.fromEntries(entries) as Tensors<I>, recorded) };
     };
     const plan = (shapes: Shapes<I>): Plan => {
-      const key = Object.keys(types).map((name) => shapeText(shapes[name] ?? [])).join();
+      const key = Object.keys(types)
+        .map((name) => shapeText(shapes[name] ?? []))
+        .join();
       let made = plans.get(key);
       if (!made) {
         const { trace: recorded, outputs } = trace(shapes);

@@ -62,7 +62,11 @@ export class Memory {
       fail(`write: ${variable.name} has ${numel(variable.shape)} elements, got ${data.length}`);
     }
     checkArray(`write: ${variable.name}`, variable.dtype, data);
-    this.#device.gpu.queue.writeBuffer(this.slab(variable.slab), variable.offset * 4, data as Float32Array<ArrayBuffer>);
+    this.#device.gpu.queue.writeBuffer(
+      this.slab(variable.slab),
+      variable.offset * 4,
+      data as Float32Array<ArrayBuffer>,
+    );
   }
 
   /** Copies a buffer's range back to the host. */

@@ -26,7 +26,10 @@ export class Parameters {
     const variables = new Map<string, Variable>();
     const slabs: Slab[] = [];
     for (const trainable of [true, false]) {
-      for (const group of pack(specs.filter((s) => s.trainable === trainable), limit)) {
+      for (const group of pack(
+        specs.filter((s) => s.trainable === trainable),
+        limit,
+      )) {
         const slab = new Slab(`${label} ${slabs.length}`, 'f32', group.length);
         slabs.push(slab);
         for (const { spec, offset } of group.members) {
@@ -50,7 +53,10 @@ export class Parameters {
   mirror(label: string): Map<Variable, Variable> {
     const slabs = new Map(this.slabs.map((s) => [s, new Slab(`${label} of ${s.label}`, 'f32', s.length)]));
     return new Map(
-      this.trainable.map((v) => [v, new Variable(`${label}.${v.name}`, v.shape, slabs.get(v.slab) as Slab, v.offset, false)]),
+      this.trainable.map((v) => [
+        v,
+        new Variable(`${label}.${v.name}`, v.shape, slabs.get(v.slab) as Slab, v.offset, false),
+      ]),
     );
   }
 
@@ -69,7 +75,10 @@ export class Parameters {
 }
 
 /** Reads variables that share slabs with one copy a slab. */
-export async function readVariables(engine: Engine, variables: ReadonlyMap<string, Variable>): Promise<Map<string, Float32Array>> {
+export async function readVariables(
+  engine: Engine,
+  variables: ReadonlyMap<string, Variable>,
+): Promise<Map<string, Float32Array>> {
   const slabs = new Map<Slab, Float32Array>();
   const result = new Map<string, Float32Array>();
   for (const [name, v] of variables) {
@@ -83,11 +92,15 @@ export async function readVariables(engine: Engine, variables: ReadonlyMap<strin
   return result;
 }
 
-function pack(specs: readonly ParameterSpec[], limit: number): { length: number; members: { spec: ParameterSpec; offset: number }[] }[] {
+function pack(
+  specs: readonly ParameterSpec[],
+  limit: number,
+): { length: number; members: { spec: ParameterSpec; offset: number }[] }[] {
   const groups: ReturnType<typeof pack> = [];
   for (const spec of specs) {
     const size = Math.ceil(numel(spec.shape) / CHUNK) * CHUNK;
-    if (size > limit) fail(`parameters: ${spec.name} has ${numel(spec.shape)} elements, this device binds ${limit} at most`);
+    if (size > limit)
+      fail(`parameters: ${spec.name} has ${numel(spec.shape)} elements, this device binds ${limit} at most`);
     let group = groups.at(-1);
     if (!group || group.length + size > limit) groups.push((group = { length: 0, members: [] }));
     group.members.push({ spec, offset: group.length });

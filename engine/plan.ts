@@ -72,8 +72,17 @@ export function makePlan(trace: Trace, outputs: Record<string, Tensor>, traits: 
     sum([...slabs].map((s) => 4 * s.length)) +
     STAGING_SLOTS * sum(Object.values(outputs).map((t) => 4 * numel(t.shape)));
   return {
-    steps, rooms, inputs, constants: [...constants], outputs, slabs: [...slabs],
-    peakBytes, transientBytes, flops, traffic, dispatches: steps.length,
+    steps,
+    rooms,
+    inputs,
+    constants: [...constants],
+    outputs,
+    slabs: [...slabs],
+    peakBytes,
+    transientBytes,
+    flops,
+    traffic,
+    dispatches: steps.length,
   };
 }
 
@@ -119,7 +128,8 @@ function share(spans: Span[]): Room[] {
   const rooms: (Room & { spans: Span[] })[] = [];
   const bySize = [...spans].sort((a, b) => b.storage.length - a.storage.length || a.first - b.first);
   for (const span of bySize) {
-    const free = (room: { spans: Span[] }): boolean => room.spans.every((s) => s.last < span.first || s.first > span.last);
+    const free = (room: { spans: Span[] }): boolean =>
+      room.spans.every((s) => s.last < span.first || s.first > span.last);
     let room = rooms.filter(free).at(-1);
     if (!room) {
       room = { bytes: bytesOf(span.storage), tenants: [], spans: [] };

@@ -32,7 +32,8 @@ export function runReference<K extends string>(
       if (home?.kind === 'constant') data.set(home.data);
       if (home?.kind === 'input') {
         const given = inputs[home.name] ?? fail(`reference: input ${home.name} is missing`);
-        if (given.length !== storage.length) fail(`reference: input ${home.name} must have ${storage.length} numbers, got ${given.length}`);
+        if (given.length !== storage.length)
+          fail(`reference: input ${home.name} must have ${storage.length} numbers, got ${given.length}`);
         data.set(Array.from(given));
       }
       transients.set(storage, data);

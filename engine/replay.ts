@@ -57,7 +57,13 @@ export class Replay<K extends string> {
     this.#slots = slots.map((buffer) => ({ buffer, pending: null }));
   }
 
-  static async build<K extends string>(plan: Plan, device: Device, memory: Memory, pipelines: Pipelines, dummies: Dummies): Promise<Replay<K>> {
+  static async build<K extends string>(
+    plan: Plan,
+    device: Device,
+    memory: Memory,
+    pipelines: Pipelines,
+    dummies: Dummies,
+  ): Promise<Replay<K>> {
     const compiled = await Promise.all(plan.steps.map((step) => pipelines.get(step)));
     const rooms = memory.borrow(plan.rooms.map((r) => r.bytes));
     const transient = new Map<Storage, GPUBuffer>();
@@ -66,7 +72,8 @@ export class Replay<K extends string> {
     });
     const usage = USAGE.STORAGE | USAGE.COPY_DST | USAGE.COPY_SRC;
     const inputs = new Map<string, GPUBuffer>();
-    for (const [name, { storage }] of plan.inputs) inputs.set(name, memory.create(`input ${name}`, storage.length * 4, usage));
+    for (const [name, { storage }] of plan.inputs)
+      inputs.set(name, memory.create(`input ${name}`, storage.length * 4, usage));
     const constants = new Map<Storage, GPUBuffer>();
     for (const storage of plan.constants) {
       if (storage.home?.kind !== 'constant') continue;
@@ -77,7 +84,8 @@ export class Replay<K extends string> {
     const place: Place = (storage) => {
       const { home } = storage;
       if (home?.kind === 'slab') return { buffer: memory.slab(home.slab), offset: home.offset * 4 };
-      const buffer = home?.kind === 'input' ? inputs.get(home.name) : (transient.get(storage) ?? constants.get(storage));
+      const buffer =
+        home?.kind === 'input' ? inputs.get(home.name) : (transient.get(storage) ?? constants.get(storage));
       return { buffer: buffer ?? fail('plan: a tensor that no call writes is used'), offset: 0 };
     };
 
@@ -91,7 +99,8 @@ export class Replay<K extends string> {
     };
     for (const bytes of packed) if (bytes.byteLength) slotOf(bytes);
     const arena = new Uint8Array(Math.max(1, slots.size) * UNIFORM_ALIGNMENT);
-    for (const bytes of packed) if (bytes.byteLength) arena.set(new Uint8Array(bytes), slotOf(bytes) * UNIFORM_ALIGNMENT);
+    for (const bytes of packed)
+      if (bytes.byteLength) arena.set(new Uint8Array(bytes), slotOf(bytes) * UNIFORM_ALIGNMENT);
     const uniform = memory.create('params', arena.byteLength, USAGE.UNIFORM | USAGE.COPY_DST);
     device.gpu.queue.writeBuffer(uniform, 0, arena);
 
@@ -99,12 +108,20 @@ export class Replay<K extends string> {
       let unused = 0;
       const entries: GPUBindGroupEntry[] = Object.entries(program.wgsl.bindings).map(([name, b]) => {
         const tensor = call.bindings[name];
-        if (!tensor) return { binding: b.binding, resource: { buffer: b.access === 'read' ? dummies.read : dummies.write[unused++] } };
+        if (!tensor)
+          return {
+            binding: b.binding,
+            resource: { buffer: b.access === 'read' ? dummies.read : dummies.write[unused++] },
+          };
         const size = Math.max(4, numel(tensor.shape) * 4);
         return { binding: b.binding, resource: { ...place(tensor.storage), size } };
       });
       const size = program.wgsl.paramsBytes;
-      if (size) entries.push({ binding: 0, resource: { buffer: uniform, offset: slotOf(packed[i]) * UNIFORM_ALIGNMENT, size } });
+      if (size)
+        entries.push({
+          binding: 0,
+          resource: { buffer: uniform, offset: slotOf(packed[i]) * UNIFORM_ALIGNMENT, size },
+        });
       const { pipeline, layout } = compiled[i];
       const group = device.gpu.createBindGroup({ label: call.kernel.name, layout, entries });
       return { pipeline, group, grid: program.grid, flops: call.kernel.flops(call.problem as never) };
@@ -188,7 +205,9 @@ export const checkInput = (name: string, dtype: DType, given: HostTensor | undef
   if (!given) fail(`run: input ${name} is missing`);
   checkArray(`run: input ${name}`, dtype, given.data);
   if (given.data.length !== numel(given.shape)) {
-    fail(`run: input ${name} says ${shapeText(given.shape)} = ${numel(given.shape)} elements, its data has ${given.data.length}`);
+    fail(
+      `run: input ${name} says ${shapeText(given.shape)} = ${numel(given.shape)} elements, its data has ${given.data.length}`,
+    );
   }
   return given;
 };

@@ -102,7 +102,9 @@ export class Tensor {
   /** The same elements under another shape. */
   reshape(...shape: number[]): Tensor {
     if (numel(shape) !== numel(this.shape)) {
-      fail(`reshape: ${shapeText(this.shape)} has ${numel(this.shape)} elements, ${shapeText(shape)} has ${numel(shape)}`);
+      fail(
+        `reshape: ${shapeText(this.shape)} has ${numel(this.shape)} elements, ${shapeText(shape)} has ${numel(shape)}`,
+      );
     }
     return new Tensor(this.trace, this.storage, shape, this.value);
   }

@@ -1,5 +1,17 @@
 // A recorded step: kernel calls in order, and the nodes that differentiate them. No GPU here.
-import type { AdapterTraits, AnyKernel, BindingTypes, InputName, Kernel, KnobValues, OutputName, ParamTypes, Problem, Settings, Shape } from '../kernels/kernel.ts';
+import type {
+  AdapterTraits,
+  AnyKernel,
+  BindingTypes,
+  InputName,
+  Kernel,
+  KnobValues,
+  OutputName,
+  ParamTypes,
+  Problem,
+  Settings,
+  Shape,
+} from '../kernels/kernel.ts';
 import { elementwiseAdd, elementwiseCopy } from '../kernels/elementwise/elementwise.ts';
 import { fail, shapeText } from './errors.ts';
 import { type DType, type HostData, numel, Storage, Tensor, type TensorLike, Variable } from './tensor.ts';
@@ -17,7 +29,10 @@ export interface Node {
   readonly name: string;
   readonly inputs: Readonly<Record<string, Tensor | null>>;
   readonly outputs: Readonly<Record<string, Tensor>>;
-  readonly pullback: (grads: Record<string, Tensor | null>, needs: Record<string, boolean>) => Record<string, Tensor | null>;
+  readonly pullback: (
+    grads: Record<string, Tensor | null>,
+    needs: Record<string, boolean>,
+  ) => Record<string, Tensor | null>;
 }
 
 export class Trace {
@@ -88,9 +103,11 @@ export class Trace {
         continue;
       }
       const tensor = given[name] ?? null;
-      if (!shape !== !tensor) fail(`${kernel.name}: ${name} must ${shape ? `be ${shapeText(shape)}, none was given` : 'be null here'}`);
+      if (!shape !== !tensor)
+        fail(`${kernel.name}: ${name} must ${shape ? `be ${shapeText(shape)}, none was given` : 'be null here'}`);
       if (tensor && shape) {
-        if (numel(tensor.shape) !== numel(shape)) fail(`${kernel.name}: ${name} must be ${shapeText(shape)}, got ${shapeText(tensor.shape)}`);
+        if (numel(tensor.shape) !== numel(shape))
+          fail(`${kernel.name}: ${name} must be ${shapeText(shape)}, got ${shapeText(tensor.shape)}`);
         if (tensor.dtype !== type) fail(`${kernel.name}: ${name} must be ${type}, got ${tensor.dtype}`);
         this.use(tensor);
       }
@@ -161,7 +178,8 @@ export class Trace {
     const n = numel(tensor.shape);
     // No dispatch may read and write one buffer: what lives in the variable's own slab goes by way of a transient.
     const { home } = tensor.storage;
-    const x = home?.kind === 'slab' && home.slab === variable.slab ? this.run(elementwiseCopy, { x: tensor }, { n }).y : tensor;
+    const x =
+      home?.kind === 'slab' && home.slab === variable.slab ? this.run(elementwiseCopy, { x: tensor }, { n }).y : tensor;
     this.calls.push({
       kernel: elementwiseCopy as unknown as AnyKernel,
       problem: { n },

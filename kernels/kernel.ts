@@ -74,7 +74,10 @@ export type Arrays<B extends BindingTypes> = { [N in keyof B]: TypedArray<B[N][1
 type Read<B extends BindingTypes> = { [N in keyof B as B[N][0] extends 'read' ? N : never]: B[N] };
 type Written<B extends BindingTypes> = { [N in keyof B as B[N][0] extends 'read_write' ? N : never]: B[N] };
 export type InputName<B extends BindingTypes, I extends string> = Exclude<keyof Read<B>, symbol | number> | I;
-export type OutputName<B extends BindingTypes, I extends string> = Exclude<Exclude<keyof Written<B>, symbol | number>, I>;
+export type OutputName<B extends BindingTypes, I extends string> = Exclude<
+  Exclude<keyof Written<B>, symbol | number>,
+  I
+>;
 
 export interface KernelSpec<B extends BindingTypes, P extends ParamTypes, O extends KnobValues, I extends string> {
   /** room.direction, as in `layernorm.forward`. */

@@ -28,15 +28,19 @@ export function resolve(kernel: AnyKernel, problem: Settings, adapter: AdapterTr
 
 /** Rewrites the lines marked `// knob` and nothing else. */
 export function restate(wgsl: Wgsl, knobs: KnobValues): string {
-  return wgsl.text.replace(/^(const (\w+)(?:\s*:\s*\w+)? = )([^;]+)(;.*\/\/ knob.*)$/gm, (line, head, name, old, tail) => {
-    const value = knobs[name];
-    if (value === undefined || typeof value === 'boolean') return value === undefined ? line : `${head}${value}${tail}`;
-    const suffix = /[uif]$/.exec(old.trim())?.[0] ?? '';
-    if (suffix === 'u' && (!Number.isInteger(value) || value < 0)) {
-      throw new Error(`${name}: a knob of type u32 needs a whole number >= 0, got ${value}`);
-    }
-    return `${head}${value}${suffix}${tail}`;
-  });
+  return wgsl.text.replace(
+    /^(const (\w+)(?:\s*:\s*\w+)? = )([^;]+)(;.*\/\/ knob.*)$/gm,
+    (line, head, name, old, tail) => {
+      const value = knobs[name];
+      if (value === undefined || typeof value === 'boolean')
+        return value === undefined ? line : `${head}${value}${tail}`;
+      const suffix = /[uif]$/.exec(old.trim())?.[0] ?? '';
+      if (suffix === 'u' && (!Number.isInteger(value) || value < 0)) {
+        throw new Error(`${name}: a knob of type u32 needs a whole number >= 0, got ${value}`);
+      }
+      return `${head}${value}${suffix}${tail}`;
+    },
+  );
 }
 
 const LOOP = /^[ \t]*for \(var (\w+) = (\d+)u; \1 < (\w+); \1\+\+\) \{ \/\/ unroll[^\n]*\n/m;

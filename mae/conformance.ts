@@ -40,7 +40,17 @@ interface CaseAdamW {
 
 /** Largest relative error allowed in each group of tensors; 0 is exact. */
 export const BOUNDS: Readonly<Record<string, number>> = {
-  mask: 0, ids_keep: 0, ids_restore: 0, target: 1e-4, act: 1e-4, latent: 1e-4, pred: 1e-4, loss: 1e-5, grad: 1e-4, 'train.loss': 1e-5, final: 1e-4,
+  mask: 0,
+  ids_keep: 0,
+  ids_restore: 0,
+  target: 1e-4,
+  act: 1e-4,
+  latent: 1e-4,
+  pred: 1e-4,
+  loss: 1e-5,
+  grad: 1e-4,
+  'train.loss': 1e-5,
+  final: 1e-4,
 };
 
 export interface GroupResult {
@@ -62,7 +72,8 @@ export interface ConformanceResult {
 }
 
 function parse<T>(file: Safetensors, key: string): T {
-  const text = file.metadata.get(key) ?? fail(`conformance: the file's metadata has no ${key}; is it a conformance case?`);
+  const text =
+    file.metadata.get(key) ?? fail(`conformance: the file's metadata has no ${key}; is it a conformance case?`);
   try {
     return JSON.parse(text) as T;
   } catch {
@@ -74,10 +85,19 @@ export function caseConfig(file: Safetensors): MaeConfig & { len_keep: number } 
   const c = parse<CaseConfig>(file, 'config');
   return {
     ...checked({
-      img_size: Array.isArray(c.img) ? c.img : [c.img, c.img], patch_size: c.patch, in_chans: c.chans ?? 3,
-      embed_dim: c.dim, depth: c.depth, num_heads: c.heads,
-      decoder_embed_dim: c.dec_dim, decoder_depth: c.dec_depth, decoder_num_heads: c.dec_heads,
-      mlp_ratio: c.mlp_ratio, norm_pix_loss: c.norm_pix ?? false, ln_eps: c.ln_eps, dropout: 0,
+      img_size: Array.isArray(c.img) ? c.img : [c.img, c.img],
+      patch_size: c.patch,
+      in_chans: c.chans ?? 3,
+      embed_dim: c.dim,
+      depth: c.depth,
+      num_heads: c.heads,
+      decoder_embed_dim: c.dec_dim,
+      decoder_depth: c.dec_depth,
+      decoder_num_heads: c.dec_heads,
+      mlp_ratio: c.mlp_ratio,
+      norm_pix_loss: c.norm_pix ?? false,
+      ln_eps: c.ln_eps,
+      dropout: 0,
     }),
     len_keep: c.len_keep,
   };
@@ -99,14 +119,19 @@ function floats(file: Safetensors, name: string): { data: Float32Array; shape: r
 }
 
 async function forwardAndGradients(
-  engine: Engine, model: MaskedAutoencoder, file: Safetensors, keep: number, computed: Map<string, RawTensor>,
+  engine: Engine,
+  model: MaskedAutoencoder,
+  file: Safetensors,
+  keep: number,
+  computed: Map<string, RawTensor>,
 ): Promise<void> {
   const { config } = model;
   const shapes = new Map<string, readonly number[]>();
   const program = engine.compile({ img: 'f32', noise: 'f32' }, ({ img, noise }, t) => {
     const tensors: Record<string, Tensor> = {};
     const forward = model.forward(img, noise, keep, { watch: (name, value) => (tensors[`act.${name}`] = value) });
-    for (const name of ['ids_keep', 'ids_restore', 'mask', 'latent', 'pred', 'loss'] as const) tensors[name] = forward[name];
+    for (const name of ['ids_keep', 'ids_restore', 'mask', 'latent', 'pred', 'loss'] as const)
+      tensors[name] = forward[name];
     // What the model never computes: embeddings of the patches that it drops, and the target as a tensor.
     tensors['act.embed'] = t.noGrad(() => embedAll(model, img));
     const [batch, chans, height, width] = img.shape;
@@ -120,7 +145,10 @@ async function forwardAndGradients(
   for (const [name, data] of Object.entries(results)) {
     const shape = shapes.get(name) as readonly number[];
     const integer = name.startsWith('ids_');
-    computed.set(name, integer ? rawTensor('I32', shape, Int32Array.from(data)) : rawTensor('F32', shape, Float32Array.from(data)));
+    computed.set(
+      name,
+      integer ? rawTensor('I32', shape, Int32Array.from(data)) : rawTensor('F32', shape, Float32Array.from(data)),
+    );
   }
 }
 
@@ -130,17 +158,29 @@ function embedAll({ config, parameters }: MaskedAutoencoder, img: Tensor): Tenso
   const proj = { w: parameters.get('patch_embed.proj.weight'), b: parameters.get('patch_embed.proj.bias') };
   const { y: emb } = linear({ x: rows, ...proj, r: null }, {});
   const [batch, patches] = emb.shape;
-  const all = img.trace.constant(Uint32Array.from({ length: batch * patches }, (_, i) => i % patches), [batch, patches]);
-  const { x } = embed({ emb, pos: parameters.get('pos_embed'), cls: parameters.get('cls_token'), ids_keep: all, ids_restore: all }, {});
+  const all = img.trace.constant(
+    Uint32Array.from({ length: batch * patches }, (_, i) => i % patches),
+    [batch, patches],
+  );
+  const { x } = embed(
+    { emb, pos: parameters.get('pos_embed'), cls: parameters.get('cls_token'), ids_keep: all, ids_restore: all },
+    {},
+  );
   return take({ x }, { rows: Array.from({ length: patches }, (_, i) => i + 1) }).y;
 }
 
 async function trainingSteps(
-  engine: Engine, model: MaskedAutoencoder, file: Safetensors, keep: number, computed: Map<string, RawTensor>,
+  engine: Engine,
+  model: MaskedAutoencoder,
+  file: Safetensors,
+  keep: number,
+  computed: Map<string, RawTensor>,
 ): Promise<void> {
   const { betas, eps, weight_decay, no_decay } = parse<CaseAdamW>(file, 'adamw');
   const optimizer = new AdamW(engine, model.parameters, {
-    betas, eps, group: ({ name }) => ({ weightDecay: no_decay.includes(name) ? 0 : weight_decay, lrScale: 1 }),
+    betas,
+    eps,
+    group: ({ name }) => ({ weightDecay: no_decay.includes(name) ? 0 : weight_decay, lrScale: 1 }),
   });
   const program = engine.compile({ img: 'f32', noise: 'f32' }, ({ img, noise }, t) => {
     const { loss } = model.forward(img, noise, keep);
@@ -183,7 +223,11 @@ function judge(file: Safetensors, computed: ReadonlyMap<string, RawTensor>, conf
       const error = relativeError(name, got, want, config);
       const before = groups.get(group) ?? { error: -1, worst: '', tensors: 0 };
       const worse = !(error <= before.error);
-      groups.set(group, { error: worse ? error : before.error, worst: worse ? name : before.worst, tensors: before.tensors + 1 });
+      groups.set(group, {
+        error: worse ? error : before.error,
+        worst: worse ? name : before.worst,
+        tensors: before.tensors + 1,
+      });
     }
   }
   const results = [...groups].map(([group, r]) => ({ group, bound: BOUNDS[group] ?? 1e-4, ...r }));

@@ -18,7 +18,9 @@ for (const kernel of catalogue.filter((k) => !only || k.name.startsWith(only))) 
           const trial = prepare(kernel, problem as Settings, device, base + i);
           for (const poison of POISONS) await compare(kernel, trial, device, poison);
         } catch (error) {
-          throw new Error(`${(error as Error).message}; case ${JSON.stringify(problem)}, SEED=${base}`, { cause: error });
+          throw new Error(`${(error as Error).message}; case ${JSON.stringify(problem)}, SEED=${base}`, {
+            cause: error,
+          });
         }
       }
     });

@@ -35,7 +35,7 @@ export function gpuNodes(dev = '/dev') {
 }
 
 /** SwiftShader's description, where a browser brings one along. */
-export function swiftshaderIcd(env = process.env, home = homedir()) {
+function swiftshaderIcd(env = process.env, home = homedir()) {
   const name = 'vk_swiftshader_icd.json';
   const folders = [
     '/usr/lib/chromium',

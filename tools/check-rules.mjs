@@ -53,7 +53,7 @@ export function checkImports({ path, text }, dependencies) {
 }
 
 /** How many lines a file may have. */
-export function sizeLimit(path) {
+function sizeLimit(path) {
   if (path.endsWith('.d.wgsl.ts')) return Infinity;
   if (path.endsWith('.wgsl')) return 150;
   return /^engine\/ops\/[^/]+\.ts$/.test(path) ? 60 : 300;

@@ -7,7 +7,7 @@ import { cacheDir, readJson, root } from './cache.mjs';
 import { prepare } from './prepare.mjs';
 import { Problem, main, seconds } from './say.mjs';
 
-const HELP = `npm run setup [-- --adapter NAME] [-- --again]
+const HELP = `npm run setup -- [--adapter NAME] [--again]
 
 Installs the npm packages when they are missing or stale, and finds a WebGPU adapter: a real GPU first; where there is
 none, on Debian, a software one is downloaded (no root needed, 70 MB; 340 MB in the cache).

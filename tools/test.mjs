@@ -13,7 +13,7 @@ import { prepare } from './prepare.mjs';
 import { Problem, main, seconds } from './say.mjs';
 import { verdict } from './uvu.mjs';
 
-const HELP = `npm test [-- --only PATTERN] [--adapter NAME] [--timeout SECONDS] [--with-check]
+const HELP = `npm test -- [--only PATTERN] [--adapter NAME] [--timeout SECONDS] [--with-check]
 
   --only PATTERN   only files whose path contains PATTERN (several: a comma between them)
   --adapter NAME   as in npm run setup

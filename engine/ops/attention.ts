@@ -14,7 +14,9 @@ export const attention = defineOp('attention', {
     const [batch, tokens, width] = qkv.shape;
     const dim = width / 3 / heads;
     if (qkv.shape.length !== 3 || !Number.isInteger(dim) || dim % 4 || dim > 128) {
-      fail(`attention: qkv must be (batch, tokens, 3 * ${heads} heads * dim), dim a multiple of 4 up to 128, got ${shapeText(qkv.shape)}`);
+      fail(
+        `attention: qkv must be (batch, tokens, 3 * ${heads} heads * dim), dim a multiple of 4 up to 128, got ${shapeText(qkv.shape)}`,
+      );
     }
     const sizes = { batch, tokens, heads, dim, scale: dim ** -0.5 };
     const { o, lse } = t.run(attentionForward, { qkv }, sizes);

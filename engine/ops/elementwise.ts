@@ -1,5 +1,10 @@
 // Sums, GELU and dropout as ops of their own, for models that do not have them fused.
-import { elementwiseAdd, elementwiseDgelu, elementwiseDropout, elementwiseGelu } from '../../kernels/elementwise/elementwise.ts';
+import {
+  elementwiseAdd,
+  elementwiseDgelu,
+  elementwiseDropout,
+  elementwiseGelu,
+} from '../../kernels/elementwise/elementwise.ts';
 import { fail, shapeText } from '../errors.ts';
 import { defineOp } from '../op.ts';
 import { numel, sameShape, type Tensor } from '../tensor.ts';
@@ -7,7 +12,8 @@ import { numel, sameShape, type Tensor } from '../tensor.ts';
 /** y = a + b, of equal shapes. */
 export const add = defineOp('add', {
   forward(t, { a, b }: { a: Tensor; b: Tensor }, _: Record<never, never>) {
-    if (!sameShape(a.shape, b.shape)) fail(`add: shapes must match, got ${shapeText(a.shape)} and ${shapeText(b.shape)}`);
+    if (!sameShape(a.shape, b.shape))
+      fail(`add: shapes must match, got ${shapeText(a.shape)} and ${shapeText(b.shape)}`);
     return { out: { y: t.run(elementwiseAdd, { a, b }, { n: numel(a.shape) }).y.reshape(...a.shape) }, saved: null };
   },
   backward: (_t, { y: dy }) => ({ a: dy, b: dy }),
@@ -37,7 +43,10 @@ export const dropout = defineOp('dropout', {
     if (!(rate >= 0 && rate < 1)) fail(`dropout: rate must be in [0, 1), got ${rate}`);
     const samples = x.shape[0];
     const key = { samples, n: numel(x.shape) / samples, rate, seed, stream };
-    return { out: { y: t.run(elementwiseDropout, { x, ids, clock }, key).y.reshape(...x.shape) }, saved: { ids, clock, key } };
+    return {
+      out: { y: t.run(elementwiseDropout, { x, ids, clock }, key).y.reshape(...x.shape) },
+      saved: { ids, clock, key },
+    };
   },
   backward(t, { y: dy }, { ids, clock, key }) {
     return { x: t.run(elementwiseDropout, { x: dy, ids, clock }, key).y.reshape(...dy.shape), ids: null, clock: null };

@@ -24,7 +24,9 @@ export const embed = defineOp('embed', {
     const patches = numel(pos.shape) / dim - 1;
     if (!Number.isInteger(patches) || keep > patches || !sameShape(ids_restore.shape, [batch, patches])) {
       const got = [emb, pos, ids_restore].map((x) => shapeText(x.shape)).join(', ');
-      fail(`embed: emb (batch, keep, dim), pos (1 + patches, dim) and ids_restore (batch, patches) must fit, got ${got}`);
+      fail(
+        `embed: emb (batch, keep, dim), pos (1 + patches, dim) and ids_restore (batch, patches) must fit, got ${got}`,
+      );
     }
     const sizes = { batch, keep, dim, patches };
     const { x } = t.run(gatherEmbed, { emb, pos, cls, ids_keep }, sizes);

@@ -21,7 +21,8 @@ export const layernorm = defineOp('layernorm', {
   forward(t, { x, r, w, b }: Inputs, { eps }: { eps: number }) {
     const { rows, cols } = x.rows();
     if (numel(w.shape) !== cols) fail(`layernorm: w must be (${cols}), got ${shapeText(w.shape)}`);
-    if (r && !sameShape(r.shape, x.shape)) fail(`layernorm: r must be as x, ${shapeText(x.shape)}, got ${shapeText(r.shape)}`);
+    if (r && !sameShape(r.shape, x.shape))
+      fail(`layernorm: r must be as x, ${shapeText(x.shape)}, got ${shapeText(r.shape)}`);
     const ran = t.run(layernormForward, { x, r, w, b }, { rows, cols, eps, ADD: r !== null });
     const s = r ? ran.s.reshape(...x.shape) : x.alias();
     return { out: { y: ran.y.reshape(...x.shape), s }, saved: { s, w, stat: ran.stat, rows, cols } };

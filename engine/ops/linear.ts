@@ -22,9 +22,11 @@ export const linear = defineOp('linear', {
     const { rows, cols } = x.rows();
     const [out, ...rest] = w.shape;
     const k = rest.reduce((p, n) => p * n, 1);
-    if (k !== cols) fail(`linear: the last dimension of x must match w: x is ${shapeText(x.shape)}, w is ${shapeText(w.shape)}`);
+    if (k !== cols)
+      fail(`linear: the last dimension of x must match w: x is ${shapeText(x.shape)}, w is ${shapeText(w.shape)}`);
     const result = [...x.shape.slice(0, -1), out];
-    if (r && !sameShape(r.shape, result)) fail(`linear: r must be as the result, ${shapeText(result)}, got ${shapeText(r.shape)}`);
+    if (r && !sameShape(r.shape, result))
+      fail(`linear: r must be as the result, ${shapeText(result)}, got ${shapeText(r.shape)}`);
     const size = { rows, out, k };
     const EPILOGUE = r ? EPILOGUES.biasResidual : EPILOGUES.bias;
     const { c } = product(t, { a: x, b: w, m: rows, n: out, k, LAYOUT: NT, EPILOGUE, bias: b, r });

@@ -19,7 +19,9 @@ export const maskedMse = defineOp('maskedMse', {
     const values = (chans * height * width * batch) / numel(mask.shape);
     const divides = height % patch_size === 0 && width % patch_size === 0;
     if (!divides || numel(pred.shape) !== numel(img.shape) || values !== patch_size ** 2 * chans) {
-      fail(`maskedMse: pred ${shapeText(pred.shape)} and mask ${shapeText(mask.shape)} must fit img ${shapeText(img.shape)} with patches of ${patch_size}`);
+      fail(
+        `maskedMse: pred ${shapeText(pred.shape)} and mask ${shapeText(mask.shape)} must fit img ${shapeText(img.shape)} with patches of ${patch_size}`,
+      );
     }
     const sizes = { batch, chans, height, width, patch_size, NORM: normPix };
     const { rowloss } = t.run(lossForward, { img, pred, mask }, sizes);

@@ -19,7 +19,9 @@ export interface Masking {
 export function randomMasking(noise: Tensor, keep: number): Masking {
   const [batch, patches] = noise.shape;
   if (noise.shape.length !== 2 || !Number.isInteger(keep) || keep < 0 || keep > patches) {
-    fail(`randomMasking: keep must be a whole number in 0..patches of noise (batch, patches), got ${keep} and ${shapeText(noise.shape)}`);
+    fail(
+      `randomMasking: keep must be a whole number in 0..patches of noise (batch, patches), got ${keep} and ${shapeText(noise.shape)}`,
+    );
   }
   return noise.trace.run(argsortMask, { noise }, { batch, patches, keep });
 }

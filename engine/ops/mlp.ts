@@ -28,18 +28,32 @@ export const mlp = defineOp('mlp', {
     const [hidden, k] = w1.shape;
     const out = w2.shape[0];
     if (k !== cols || w2.shape[1] !== hidden) {
-      fail(`mlp: x is ${shapeText(x.shape)}, w1 must be (hidden, ${cols}) and w2 (out, hidden), got ${shapeText(w1.shape)} and ${shapeText(w2.shape)}`);
+      fail(
+        `mlp: x is ${shapeText(x.shape)}, w1 must be (hidden, ${cols}) and w2 (out, hidden), got ${shapeText(w1.shape)} and ${shapeText(w2.shape)}`,
+      );
     }
     const result = [...x.shape.slice(0, -1), out];
-    if (r && !sameShape(r.shape, result)) fail(`mlp: r must be as the result, ${shapeText(result)}, got ${shapeText(r.shape)}`);
-    const first = product(t, { a: x, b: w1, m: rows, n: hidden, k, LAYOUT: NT, EPILOGUE: EPILOGUES.biasGelu, bias: b1 });
+    if (r && !sameShape(r.shape, result))
+      fail(`mlp: r must be as the result, ${shapeText(result)}, got ${shapeText(r.shape)}`);
+    const first = product(t, {
+      a: x,
+      b: w1,
+      m: rows,
+      n: hidden,
+      k,
+      LAYOUT: NT,
+      EPILOGUE: EPILOGUES.biasGelu,
+      bias: b1,
+    });
     const EPILOGUE = r ? EPILOGUES.biasResidual : EPILOGUES.bias;
     const { c } = product(t, { a: first.c, b: w2, m: rows, n: out, k: hidden, LAYOUT: NT, EPILOGUE, bias: b2, r });
     const saved = { x, w1, w2, u: first.u, g: first.c, rows, cols, hidden, out };
     return { out: { y: c.reshape(...result) }, saved };
   },
   backward(t, { y: dy }, { x, w1, w2, u, g, rows, cols, hidden, out }, needs) {
-    const dw2 = needs.w2 ? product(t, { a: dy, b: g, m: out, n: hidden, k: rows, LAYOUT: TN }).c.reshape(...w2.shape) : null;
+    const dw2 = needs.w2
+      ? product(t, { a: dy, b: g, m: out, n: hidden, k: rows, LAYOUT: TN }).c.reshape(...w2.shape)
+      : null;
     const db2 = needs.b2 ? columnSum(t, dy, rows, out) : null;
     const geluBackward = { EPILOGUE: EPILOGUES.geluBackward, r: u };
     const du = product(t, { a: dy, b: w2, m: rows, n: hidden, k: out, LAYOUT: NN, ...geluBackward }).c;

@@ -19,7 +19,9 @@ export const patchify = defineOp('patchify', {
   forward(t, { img, ids }: Inputs, { patch_size, order }: { patch_size: number; order: number }) {
     const [batch, chans, height, width] = img.shape;
     if (img.shape.length !== 4 || height % patch_size || width % patch_size) {
-      fail(`patchify: img must be (batch, C, height, width) with sides that are multiples of ${patch_size}, got ${shapeText(img.shape)}`);
+      fail(
+        `patchify: img must be (batch, C, height, width) with sides that are multiples of ${patch_size}, got ${shapeText(img.shape)}`,
+      );
     }
     const count = ids ? ids.shape[1] : (height / patch_size) * (width / patch_size);
     const sizes = { batch, chans, height, width, patch_size };
@@ -29,6 +31,9 @@ export const patchify = defineOp('patchify', {
   /** Pixels of chosen patches have no gradient here: images are data. */
   backward(t, { rows }, { img, sizes, order, all }, needs) {
     const wanted = needs.img && all;
-    return { img: wanted ? t.run(patchBackward, { rows }, { ...sizes, ORDER: order }).img.reshape(...img.shape) : null, ids: null };
+    return {
+      img: wanted ? t.run(patchBackward, { rows }, { ...sizes, ORDER: order }).img.reshape(...img.shape) : null,
+      ids: null,
+    };
   },
 });

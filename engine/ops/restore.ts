@@ -24,7 +24,9 @@ export const restore = defineOp('restore', {
     const patches = numel(pos.shape) / dim - 1;
     if (!Number.isInteger(patches) || tokens > 1 + patches || !sameShape(ids_shuffle.shape, [batch, patches])) {
       const got = [y, pos, ids_shuffle].map((x) => shapeText(x.shape)).join(', ');
-      fail(`restore: y (batch, 1 + keep, dim), pos (1 + patches, dim) and ids_shuffle (batch, patches) must fit, got ${got}`);
+      fail(
+        `restore: y (batch, 1 + keep, dim), pos (1 + patches, dim) and ids_shuffle (batch, patches) must fit, got ${got}`,
+      );
     }
     const sizes = { batch, keep: tokens - 1, dim, patches };
     const { x } = t.run(gatherRestore, { y, mask_token, pos, ids_restore }, sizes);

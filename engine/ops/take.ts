@@ -7,7 +7,10 @@ import type { Trace } from '../trace.ts';
 
 /** The same indices for every sample of a batch. */
 const repeated = (t: Trace, batch: number, indices: readonly number[]): Tensor =>
-  t.constant(Uint32Array.from({ length: batch * indices.length }, (_, i) => indices[i % indices.length]), [batch, indices.length]);
+  t.constant(
+    Uint32Array.from({ length: batch * indices.length }, (_, i) => indices[i % indices.length]),
+    [batch, indices.length],
+  );
 
 export const take = defineOp('take', {
   forward(t, { x }: { x: Tensor }, { rows: chosen }: { rows: readonly number[] }) {
@@ -22,7 +25,9 @@ export const take = defineOp('take', {
     return { out: { y }, saved: { sizes, chosen } };
   },
   backward(t, { y: dy }, { sizes, chosen }) {
-    const inverse = Array.from({ length: sizes.rows }, (_, r) => (chosen.includes(r) ? chosen.indexOf(r) : sizes.count));
+    const inverse = Array.from({ length: sizes.rows }, (_, r) =>
+      chosen.includes(r) ? chosen.indexOf(r) : sizes.count,
+    );
     return { x: t.run(gatherDrows, { dy, inverse: repeated(t, sizes.batch, inverse) }, sizes).dx };
   },
 });

@@ -34,7 +34,12 @@ export class AdamW {
   readonly #options: Required<Omit<AdamWOptions, 'clipNorm'>> & { clipNorm: number | null };
 
   constructor(engine: Engine, parameters: Parameters, options: AdamWOptions = {}) {
-    const { betas = [0.9, 0.999], eps = 1e-8, group = () => ({ weightDecay: 0.01, lrScale: 1 }), clipNorm = null } = options;
+    const {
+      betas = [0.9, 0.999],
+      eps = 1e-8,
+      group = () => ({ weightDecay: 0.01, lrScale: 1 }),
+      clipNorm = null,
+    } = options;
     if (betas.some((b) => !(b >= 0 && b < 1))) fail(`adamw: betas must be in [0, 1), got ${betas.join(', ')}`);
     if (clipNorm !== null && !(clipNorm > 0)) fail(`adamw: clipNorm must be above 0, got ${clipNorm}`);
     this.#options = { betas, eps, group, clipNorm };
@@ -60,7 +65,8 @@ export class AdamW {
   /** Adds these gradients to those kept, or replaces them (`first`), by 0 where there is none. */
   accumulate(t: Trace, grads: ReadonlyMap<Variable, Tensor>, first: boolean): void {
     for (const [variable, kept] of this.gradients) {
-      if (first && !grads.has(variable)) t.store(kept, t.run(elementwiseFill, {}, { n: numel(kept.shape), value: 0 }).y);
+      if (first && !grads.has(variable))
+        t.store(kept, t.run(elementwiseFill, {}, { n: numel(kept.shape), value: 0 }).y);
     }
     for (const [variable, grad] of grads) {
       const kept = this.gradients.get(variable) ?? fail(`adamw: ${variable.name} is not among its parameters`);
@@ -79,7 +85,11 @@ export class AdamW {
       const { group, groups, count } = this.#tables.get(slab) as { group: Variable; groups: Variable; count: number };
       const whole = (mirror: ReadonlyMap<Variable, Variable>) => flat(t, this.#slabOf(mirror, slab));
       const state = { p: flat(t, slab), g: whole(this.gradients), m: whole(this.m), v: whole(this.v) };
-      t.run(adamwUpdate, { ...state, group: t.use(group), groups: t.use(groups), hyper }, { n: slab.length, groupCount: count });
+      t.run(
+        adamwUpdate,
+        { ...state, group: t.use(group), groups: t.use(groups), hyper },
+        { n: slab.length, groupCount: count },
+      );
     }
     return norm;
   }
@@ -88,7 +98,10 @@ export class AdamW {
   #clip(t: Trace, hyper: Tensor, maxNorm: number): Tensor {
     for (const slab of this.#slabs()) {
       const sizes = { n: slab.length, groups: sumGroups(slab.length), SQUARE: true };
-      t.store(this.#squares.get(slab.label), t.run(reduceSum, { x: flat(t, this.#slabOf(this.gradients, slab)) }, sizes).y);
+      t.store(
+        this.#squares.get(slab.label),
+        t.run(reduceSum, { x: flat(t, this.#slabOf(this.gradients, slab)) }, sizes).y,
+      );
     }
     const [squares] = this.#squares.slabs;
     const { norm } = t.run(adamwClip, { squares: flat(t, squares), hyper }, { groups: squares.length, maxNorm });
@@ -117,7 +130,11 @@ export class AdamW {
         rows.set(key, rows.size);
         values.push(weightDecay, lrScale);
       }
-      group.fill(rows.get(key) as number, v.offset / CHUNK, (v.offset + Math.ceil(numel(v.shape) / CHUNK) * CHUNK) / CHUNK);
+      group.fill(
+        rows.get(key) as number,
+        v.offset / CHUNK,
+        (v.offset + Math.ceil(numel(v.shape) / CHUNK) * CHUNK) / CHUNK,
+      );
     }
     const data = Float32Array.from(values);
     return {

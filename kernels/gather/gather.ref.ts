@@ -13,7 +13,9 @@ type Grouped = Omit<Sizes, 'patches'> & { groups: number };
 /** Row `i` of the matrices that `a` stacks. */
 const row = (a: A, i: number, dim: number): A => a.subarray(i * dim, (i + 1) * dim);
 
-const add = (to: A, from: A): void => from.forEach((v, c) => (to[c] += v));
+function add(to: A, from: A): void {
+  for (const [c, v] of from.entries()) to[c] += v;
+}
 
 export function embed(
   { emb, pos, cls, ids_keep, x }: { emb: A; pos: A; cls: A; ids_keep: Ids; x: A },

@@ -37,6 +37,7 @@ declare const wgsl: Wgsl<
     SG: number;
     TM: number;
     TN: number;
+    KC: number;
   }
 >;
 export default wgsl;

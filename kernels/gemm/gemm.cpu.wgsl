@@ -1,9 +1,17 @@
-// C = epilogue(op(A) op(B)) on software adapters: no barriers, a lane is a column, A comes by uniform address.
+// C = epilogue(op(A) op(B)) on software adapters: one subgroup a workgroup, no barriers and no workgroup memory.
+// A lane owns TN columns of TM rows in registers. For each slice of KC, B comes as TN vectors a row of the slice, A as
+// one load for SG of its elements, handed round by subgroupBroadcast: a load costs the same whatever it fetches.
+enable subgroups;
 const LAYOUT = 0u; // knob: 0 NN, 1 NT (B is (n, k)), 2 TN (A is (k, m))
 const EPILOGUE = 0u; // knob: 0 none, 1 bias, 2 bias + GELU, 3 bias + residual, 4 times gelu'(r)
 const SG = 16u; // knob: lanes of a subgroup, which is the workgroup
-const TM = 8u; // knob: rows a lane
-const TN = 2u; // knob: columns a lane, SG apart
+const TM = 32u; // knob: rows a lane, a multiple of SG
+const TN = 4u; // knob: columns a lane, SG apart
+const KC = 8u; // knob: depth of a slice, divides SG
+const ROWS = SG / KC; // rows of A in one load of a slice
+const LOADS = TM / ROWS;
+const BLOCKS = TM / SG;
+const STORED = 4u; // rows stored in one turn of the last loop
 struct Params { m: u32, n: u32, k: u32, batch: u32, lda: u32, ldb: u32, ldc: u32, strideA: u32, strideB: u32, strideC: u32, inner: u32, innerA: u32, innerB: u32, innerC: u32, offsetA: u32, offsetB: u32, offsetC: u32, splits: u32, splitC: u32 }
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> a: array<f32>; // (batch, m, k) or, TN, (batch, k, m)
@@ -17,39 +25,74 @@ struct Params { m: u32, n: u32, k: u32, batch: u32, lda: u32, ldb: u32, ldc: u32
 fn main(
   @builtin(workgroup_id) wg: vec3<u32>,
   @builtin(num_workgroups) groups: vec3<u32>,
-  @builtin(local_invocation_index) lane: u32,
+  @builtin(subgroup_invocation_id) lane: u32,
 ) {
   let tile = tileOf(wg.x + wg.y * groups.x, TM, TN * SG);
   if (tile.idle) { return; }
-  // Rows and columns beyond the matrix repeat the last one and are not stored.
-  var rows: array<u32, TM>;
+  // Rows, columns and depths beyond the matrix repeat the last one: rows and columns are not stored, depths meet x = 0.
+  let last = tile.end - 1u;
+  let stepB = select(p.ldb, 1u, LAYOUT == 1u);
   var cols: array<u32, TN>;
-  for (var i = 0u; i < TM; i++) { // unroll
-    rows[i] = tile.a + min(tile.row + i, p.m - 1u) * select(p.lda, 1u, LAYOUT == 2u);
-  }
   for (var j = 0u; j < TN; j++) { // unroll
     cols[j] = tile.b + min(tile.col + j * SG + lane, p.n - 1u) * select(1u, p.ldb, LAYOUT == 1u);
   }
-  let stepA = select(1u, p.lda, LAYOUT == 2u);
-  let stepB = select(p.ldb, 1u, LAYOUT == 1u);
   var acc: array<f32, TM * TN>;
-  for (var kk = tile.start; kk < tile.end; kk++) {
-    var y: array<f32, TN>;
-    for (var j = 0u; j < TN; j++) { // unroll
-      y[j] = b[cols[j] + kk * stepB];
-    }
-    for (var i = 0u; i < TM; i++) { // unroll
-      let x = a[rows[i] + kk * stepA];
+  for (var k0 = tile.start; k0 < tile.end; k0 += KC) {
+    var y: array<f32, KC * TN>;
+    for (var kk = 0u; kk < KC; kk++) { // unroll
+      let at = min(k0 + kk, last) * stepB;
       for (var j = 0u; j < TN; j++) { // unroll
-        acc[i * TN + j] += x * y[j];
+        y[kk * TN + j] = b[cols[j] + at];
+      }
+    }
+    if (LAYOUT == 2u) {
+      for (var g = 0u; g < BLOCKS; g++) { // unroll
+        let row = tile.a + min(tile.row + g * SG + lane, p.m - 1u);
+        var x: array<f32, KC>;
+        for (var kk = 0u; kk < KC; kk++) { // unroll
+          x[kk] = select(0.0, a[row + min(k0 + kk, last) * p.lda], k0 + kk < tile.end);
+        }
+        for (var i = 0u; i < SG; i++) { // unroll
+          for (var kk = 0u; kk < KC; kk++) { // unroll
+            let v = subgroupBroadcast(x[kk], i);
+            for (var j = 0u; j < TN; j++) { // unroll
+              acc[(g * SG + i) * TN + j] += v * y[kk * TN + j];
+            }
+          }
+        }
+      }
+    } else {
+      let depth = k0 + lane % KC;
+      for (var g = 0u; g < LOADS; g++) { // unroll
+        let row = tile.a + min(tile.row + g * ROWS + lane / KC, p.m - 1u) * p.lda;
+        let x = select(0.0, a[row + min(depth, last)], depth < tile.end);
+        for (var i = 0u; i < ROWS; i++) { // unroll
+          for (var kk = 0u; kk < KC; kk++) { // unroll
+            let v = subgroupBroadcast(x, i * KC + kk);
+            for (var j = 0u; j < TN; j++) { // unroll
+              acc[(g * ROWS + i) * TN + j] += v * y[kk * TN + j];
+            }
+          }
+        }
       }
     }
   }
-  for (var i = 0u; i < TM; i++) {
-    for (var j = 0u; j < TN; j++) {
-      let rr = tile.row + i;
-      let cc = tile.col + j * SG + lane;
-      if (rr < p.m && cc < p.n) { finish(tile.c + rr * p.ldc + cc, cc, acc[i * TN + j]); }
+  // Stores are the dear part of the compilation, so few are written out: the sums move down instead.
+  let rows = min(TM, p.m - tile.row);
+  for (var done = 0u; done < rows; done += STORED) {
+    for (var i = 0u; i < STORED; i++) { // unroll
+      if (done + i < rows) {
+        let at = tile.c + (tile.row + done + i) * p.ldc;
+        for (var j = 0u; j < TN; j++) { // unroll
+          let col = tile.col + j * SG + lane;
+          if (col < p.n) { finish(at + col, col, acc[i * TN + j]); }
+        }
+      }
+    }
+    for (var i = 0u; i < TM; i++) { // unroll
+      for (var j = 0u; j < TN; j++) { // unroll
+        acc[i * TN + j] = acc[min(i + STORED, TM - 1u) * TN + j];
+      }
     }
   }
 }

@@ -15,6 +15,14 @@ const lib = [tile, epilogue, erf];
 const tiles = (p: GemmProblem, rows: number, cols: number): number =>
   ceilDiv(p.m, rows) * ceilDiv(p.n, cols) * p.batch * p.splits;
 
+/** Lanes x columns: the width that wastes least of n; among equals the wider one, which reuses A more. */
+function cpuTile(p: GemmProblem, SG: number): { SG: number; TM: number; TN: number; KC: number } {
+  const waste = (TN: number): number => ceilDiv(p.n, TN * SG) * TN;
+  const widths = SG === 16 ? [4, 3, 2, 1] : [8, 6, 4, 2];
+  const TN = widths.reduce((best, width) => (waste(width) < waste(best) ? width : best));
+  return { SG, TM: p.m > 16 ? 32 : 16, TN, KC: Math.min(SG, 8) };
+}
+
 /** c = epilogue(op(a) op(b)). With splits > 1 (EPILOGUE 0), c holds partial sums that gemm.reduce finishes. */
 export const gemm = defineKernel({
   name: 'gemm',
@@ -26,8 +34,9 @@ export const gemm = defineKernel({
     }),
     cpu: variant(cpu, {
       lib,
+      needs: ['subgroups'],
       grid: (p) => fold(tiles(p, p.TM, p.TN * p.SG)),
-      tune: (_, adapter) => ({ SG: adapter.subgroupMinSize || 4 }),
+      tune: (p, { subgroupMinSize: SG }) => (SG === 4 || SG === 8 || SG === 16 ? cpuTile(p, SG) : null),
     }),
   },
   options: { LAYOUT: 0, EPILOGUE: 0 },

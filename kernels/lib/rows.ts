@@ -21,7 +21,7 @@ export function subgroupThreads({ subgroupMinSize, subgroupMaxSize }: AdapterTra
 /** One subgroup for a row; null, too, where its unrolled loops would take seconds to compile. */
 export function rowLanes(cols: number, adapter: AdapterTraits): RowKnobs | null {
   const WG = subgroupThreads(adapter)?.WG;
-  return WG && cols <= 96 * WG ? { WG, PER: ceilDiv(cols, WG) } : null;
+  return WG && cols <= 160 * WG ? { WG, PER: ceilDiv(cols, WG) } : null;
 }
 
 /** A kernel's text for workgroups of one subgroup; lib/subgroupsum.wgsl goes with it. */

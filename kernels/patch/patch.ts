@@ -5,8 +5,25 @@ import backward from './patch.backward.wgsl';
 import forward from './patch.forward.wgsl';
 import * as ref from './patch.ref.ts';
 
-const patchesOf = ({ height, width, patch_size }: { height: number; width: number; patch_size: number }): number =>
-  (height / patch_size) * (width / patch_size);
+interface Sizes {
+  height: number;
+  width: number;
+  patch_size: number;
+}
+
+function patchesOf({ height, width, patch_size }: Sizes): number {
+  if (height % patch_size || width % patch_size) {
+    throw new Error(`patch: patch_size ${patch_size} must divide height and width, got ${height} x ${width}`);
+  }
+  return (height / patch_size) * (width / patch_size);
+}
+
+/** How many rows come out: `count`, which with ALL must be every patch. */
+function rowsOf({ count, ALL, ...sizes }: Sizes & { count: number; ALL: boolean }): number {
+  const patches = patchesOf(sizes);
+  if (ALL && count !== patches) throw new Error(`patch: with ALL count must be ${patches} (all patches), got ${count}`);
+  return count;
+}
 
 /** Rows of pixels of the chosen patches (ids), or with ALL of every patch (count = patches), in the order that ORDER says. */
 export const patchForward = defineKernel({
@@ -21,7 +38,7 @@ export const patchForward = defineKernel({
   shapes: ({ batch, chans, height, width, patch_size, count, ALL }) => ({
     img: [batch, chans, height, width],
     ids: ALL ? null : [batch, count],
-    rows: [batch, count, chans * patch_size * patch_size],
+    rows: [batch, rowsOf({ height, width, patch_size, count, ALL }), chans * patch_size * patch_size],
   }),
   flops: () => 0,
   reference: ref.forward,

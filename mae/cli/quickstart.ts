@@ -11,7 +11,12 @@ import { columns, examples, type Flags, globalsOf, openEngine } from './command.
 import { makeReporter } from './progress.ts';
 
 /** What both recipes share: raw pixels, as the reconstruction is meant to be looked at. */
-const RECIPE = { data_path: 'cifar10', model: 'mae_vit_nano_patch4_32', output_dir: join('runs', 'quickstart'), save_freq: 0 };
+const RECIPE = {
+  data_path: 'cifar10',
+  model: 'mae_vit_nano_patch4_32',
+  output_dir: join('runs', 'quickstart'),
+  save_freq: 0,
+};
 /** About three minutes on two cores without a GPU; a GPU has time for the whole set, several times. */
 const SOFTWARE = { ...RECIPE, batch_size: 64, train_images: 8192, epochs: 4, warmup_epochs: 0.4, blr: 6e-3 };
 const HARDWARE = { ...RECIPE, batch_size: 256, epochs: 20, warmup_epochs: 2, blr: 1.5e-3 };

@@ -40,6 +40,5 @@ function weighted(bytes: Uint8Array, from: number, step: number, { stride, recor
     sum += bytes[at] * records[record + 2 + k];
     at += step;
   }
-  const value = sum >> PRECISION_BITS;
-  return value < 0 ? 0 : value > 255 ? 255 : value;
+  return Math.min(255, Math.max(0, sum >> PRECISION_BITS));
 }

@@ -22,12 +22,28 @@ export interface MaeConfig {
 }
 
 const sizes = (
-  patch_size: number, embed_dim: number, depth: number, num_heads: number,
-  decoder_embed_dim = 512, decoder_depth = 8, decoder_num_heads = 16, side = 224,
+  patch_size: number,
+  embed_dim: number,
+  depth: number,
+  num_heads: number,
+  decoder_embed_dim = 512,
+  decoder_depth = 8,
+  decoder_num_heads = 16,
+  side = 224,
 ): MaeConfig => ({
-  img_size: [side, side], patch_size, in_chans: 3, embed_dim, depth, num_heads,
-  decoder_embed_dim, decoder_depth, decoder_num_heads,
-  mlp_ratio: 4, norm_pix_loss: false, ln_eps: 1e-6, dropout: 0,
+  img_size: [side, side],
+  patch_size,
+  in_chans: 3,
+  embed_dim,
+  depth,
+  num_heads,
+  decoder_embed_dim,
+  decoder_depth,
+  decoder_num_heads,
+  mlp_ratio: 4,
+  norm_pix_loss: false,
+  ln_eps: 1e-6,
+  dropout: 0,
 });
 
 const base = sizes(16, 768, 12, 12);
@@ -67,10 +83,13 @@ export function checked(c: MaeConfig): MaeConfig {
   const [h, w] = c.img_size;
   for (const [name, n] of Object.entries({ ...c, height: h, width: w })) {
     if (['norm_pix_loss', 'img_size', 'ln_eps', 'dropout', 'mlp_ratio'].includes(name)) continue;
-    if (!Number.isInteger(n) || (n as number) < 1) fail(`model: ${name} must be a whole number of at least 1, got ${n}`);
+    if (!Number.isInteger(n) || (n as number) < 1)
+      fail(`model: ${name} must be a whole number of at least 1, got ${n}`);
   }
   if (h % c.patch_size || w % c.patch_size) {
-    fail(`model: patch_size ${c.patch_size} must divide the image, ${h} x ${w}; choose a size that is a multiple of it`);
+    fail(
+      `model: patch_size ${c.patch_size} must divide the image, ${h} x ${w}; choose a size that is a multiple of it`,
+    );
   }
   for (const [dim, heads, what] of [
     [c.embed_dim, c.num_heads, 'embed_dim'],
@@ -78,7 +97,8 @@ export function checked(c: MaeConfig): MaeConfig {
   ] as const) {
     const head = dim / heads;
     if (!Number.isInteger(head)) fail(`model: ${what} ${dim} must be a multiple of its ${heads} heads`);
-    if (head % 4 || head > 128) fail(`model: ${what} / heads must be a multiple of 4 up to 128, got ${dim} / ${heads} = ${head}`);
+    if (head % 4 || head > 128)
+      fail(`model: ${what} / heads must be a multiple of 4 up to 128, got ${dim} / ${heads} = ${head}`);
     if (dim % 4) fail(`model: ${what} must be a multiple of 4, got ${dim}`);
   }
   if (!(c.dropout >= 0 && c.dropout < 1)) fail(`model: dropout must be in [0, 1), got ${c.dropout}`);
@@ -98,7 +118,8 @@ export const patchValues = (c: MaeConfig): number => c.patch_size ** 2 * c.in_ch
 export function lenKeep(patches: number, maskRatio: number): number {
   if (!(maskRatio >= 0 && maskRatio < 1)) fail(`masking: mask_ratio must be in [0, 1), got ${maskRatio}`);
   const keep = Math.trunc(patches * (1 - maskRatio));
-  if (keep < 1) fail(`masking: mask_ratio ${maskRatio} keeps none of ${patches} patches; lower it below ${1 - 1 / patches}`);
+  if (keep < 1)
+    fail(`masking: mask_ratio ${maskRatio} keeps none of ${patches} patches; lower it below ${1 - 1 / patches}`);
   return keep;
 }
 

@@ -51,7 +51,8 @@ export class MaskedAutoencoder {
   constructor(engine: Engine, config: MaeConfig, weights?: ReadonlyMap<string, Float32Array> | number) {
     this.config = checked(config);
     this.parameters = new Parameters(engine, 'weights', parameterSpecs(config));
-    if (weights !== undefined) this.parameters.load(typeof weights === 'number' ? initialWeights(config, weights) : weights);
+    if (weights !== undefined)
+      this.parameters.load(typeof weights === 'number' ? initialWeights(config, weights) : weights);
   }
 
   /** img (N, C, H, W), noise (N, L): encodes the K patches of least noise, rebuilds all, and scores the removed ones. */

@@ -16,12 +16,15 @@ export async function trainingData(options: PretrainOptions, report: Reporter): 
   let { train, heldout } = data;
   if (!options.heldout) heldout = null;
   else if (!heldout) {
-    if (options.heldout >= train.length) fail(`pretrain: --heldout ${options.heldout} leaves none of ${train.length} images to train on`);
+    if (options.heldout >= train.length)
+      fail(`pretrain: --heldout ${options.heldout} leaves none of ${train.length} images to train on`);
     heldout = part(train, train.length - options.heldout, options.heldout);
     train = part(train, 0, train.length - options.heldout);
-  } else if (options.heldout < heldout.length) heldout = part(heldout, heldout.length - options.heldout, options.heldout);
+  } else if (options.heldout < heldout.length)
+    heldout = part(heldout, heldout.length - options.heldout, options.heldout);
   if (options.train_images !== undefined) {
-    if (options.train_images > train.length) fail(`pretrain: --train_images ${options.train_images} is more than the ${train.length} that there are`);
+    if (options.train_images > train.length)
+      fail(`pretrain: --train_images ${options.train_images} is more than the ${train.length} that there are`);
     train = part(train, 0, options.train_images);
   }
   return { train, heldout };

@@ -47,8 +47,17 @@ export class Heldout {
     const clock = { data: new Uint32Array(2), shape: [2] };
     const losses: Promise<number>[] = [];
     const output = this.#output;
-    const place = (_: number, image: { height: number; width: number }) => ({ box: centreBox(image, output), flip: false });
-    for await (const batch of loadBatches(this.#dataset, { order, batchSize, place, output, capacities: this.#capacities })) {
+    const place = (_: number, image: { height: number; width: number }) => ({
+      box: centreBox(image, output),
+      flip: false,
+    });
+    for await (const batch of loadBatches(this.#dataset, {
+      order,
+      batchSize,
+      place,
+      output,
+      capacities: this.#capacities,
+    })) {
       const size = batch.ids.length;
       await this.#preparer.run(batch);
       const results = await this.#program.run({ ids: { data: batch.ids, shape: [size] }, clock });

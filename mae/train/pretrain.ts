@@ -61,7 +61,13 @@ class Run {
   #done = 0;
   #started = 0;
 
-  private constructor(engine: Engine, options: PretrainOptions, report: Reporter, opened: TrainingData, from: Checkpoint | null) {
+  private constructor(
+    engine: Engine,
+    options: PretrainOptions,
+    report: Reporter,
+    opened: TrainingData,
+    from: Checkpoint | null,
+  ) {
     const { seed, batch_size, accum_iter, mask_ratio } = options;
     this.#engine = engine;
     this.#options = options;
@@ -73,14 +79,19 @@ class Run {
     const perStep = batch_size * accum_iter;
     this.#stepsPerEpoch = Math.floor(this.#train.length / perStep);
     if (this.#stepsPerEpoch < 1) {
-      fail(`pretrain: ${this.#train.length} images are fewer than batch_size x accum_iter = ${perStep}; lower --batch_size`);
+      fail(
+        `pretrain: ${this.#train.length} images are fewer than batch_size x accum_iter = ${perStep}; lower --batch_size`,
+      );
     }
     this.#model = new MaskedAutoencoder(engine, this.#config, from?.weights ?? seed);
     this.#preparer = new Preparer(engine, this.#config, { mean, std });
     const specs = new Map([...this.#model.parameters.variables.values()].map((v) => [v.name, v]));
     this.#optimizer = new AdamW(engine, this.#model.parameters, {
       betas: [0.9, 0.95],
-      group: ({ name: parameter }) => ({ weightDecay: decays(specs.get(parameter) ?? fail(parameter)) ? options.weight_decay : 0, lrScale: 1 }),
+      group: ({ name: parameter }) => ({
+        weightDecay: decays(specs.get(parameter) ?? fail(parameter)) ? options.weight_decay : 0,
+        lrScale: 1,
+      }),
       clipNorm: options.clip_grad ?? undefined,
     });
     if (from) restoreMoments(engine, this.#optimizer, from);
@@ -95,7 +106,9 @@ class Run {
         return this.#model.forward(img, noise, keep, { dropout: { ids, clock, seed } }).loss;
       },
     });
-    this.#heldout = opened.heldout && new Heldout(engine, this.#model, this.#preparer, opened.heldout, { batchSize: batch_size, keep, seed });
+    this.#heldout =
+      opened.heldout &&
+      new Heldout(engine, this.#model, this.#preparer, opened.heldout, { batchSize: batch_size, keep, seed });
     this.#epoch = from?.training?.epoch ?? 0;
     this.#step = from?.training?.step ?? 0;
     this.#lossSum = from?.training?.lossSum ?? 0;
@@ -103,7 +116,9 @@ class Run {
 
   /** Opens the data and the output folder, and goes on from a checkpoint where there is one to go on from. */
   static async open(engine: Engine, options: PretrainOptions, report: Reporter): Promise<Run> {
-    await mkdir(options.output_dir, { recursive: true }).catch((error: Error) => fail(`pretrain: --output_dir ${options.output_dir}: ${error.message}`));
+    await mkdir(options.output_dir, { recursive: true }).catch((error: Error) =>
+      fail(`pretrain: --output_dir ${options.output_dir}: ${error.message}`),
+    );
     await removeStrayTemporaries(options.output_dir);
     const opened = await trainingData(options, report);
     const from = await findResume(engine, options, report);
@@ -146,7 +161,12 @@ class Run {
       batchSize: batch_size,
       startBatch: this.#step * accum_iter,
       place: (sample, image) => ({ box: cropBox({ seed, epoch, sample }, image), flip: flipped(seed, epoch, sample) }),
-      output: { chans: this.#config.in_chans, height, width, maxBytes: this.#engine.device.gpu.limits.maxStorageBufferBindingSize },
+      output: {
+        chans: this.#config.in_chans,
+        height,
+        width,
+        maxBytes: this.#engine.device.gpu.limits.maxStorageBufferBindingSize,
+      },
       concurrency: this.#options.num_workers,
       capacities: this.#capacities,
     });
@@ -185,7 +205,9 @@ class Run {
       const { step, loss: promise } = this.#inFlight.shift() as { step: number; loss: Promise<number> };
       const loss = await promise;
       if (!Number.isFinite(loss)) {
-        fail(`pretrain: the loss is ${loss} at epoch ${this.#epoch}, step ${step}; lower --blr, or resume from the last checkpoint`);
+        fail(
+          `pretrain: the loss is ${loss} at epoch ${this.#epoch}, step ${step}; lower --blr, or resume from the last checkpoint`,
+        );
       }
       this.#lossSum += loss;
       const position = this.#epoch * this.#stepsPerEpoch + step + 1;
@@ -194,14 +216,24 @@ class Run {
       const imagesPerSecond = (this.#done * batch_size * accum_iter) / seconds;
       const lr = this.#rate(step);
       this.#report.step({ epoch: this.#epoch, step: position, loss, lr, imagesPerSecond });
-      await this.#metric({ step: position, epoch: this.#epoch, loss, lr, images_per_s: Math.round(imagesPerSecond * 10) / 10 });
+      await this.#metric({
+        step: position,
+        epoch: this.#epoch,
+        loss,
+        lr,
+        images_per_s: Math.round(imagesPerSecond * 10) / 10,
+      });
     }
   }
 
   async #endEpoch(epochs: number): Promise<void> {
     const { output_dir, eval_freq, save_freq } = this.#options;
     const epoch = this.#epoch;
-    const log: Record<string, number> = { train_lr: this.#meanRate(), train_loss: this.#lossSum / this.#stepsPerEpoch, epoch };
+    const log: Record<string, number> = {
+      train_lr: this.#meanRate(),
+      train_loss: this.#lossSum / this.#stepsPerEpoch,
+      epoch,
+    };
     const last = epoch + 1 === epochs;
     this.#epoch++;
     this.#step = 0;

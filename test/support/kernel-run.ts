@@ -33,7 +33,8 @@ export function prepare(kernel: AnyKernel, problem: Settings, device: Device, se
     if (b.access === 'read' || kernel.inout.includes(name)) {
       // Through f32: the reference must see the very numbers that the device sees.
       for (let i = 0; i < n; i++) data[i] = given[name] ? given[name][i] : Math.fround(rng.normal());
-      if (given[name] && given[name].length !== n) throw new Error(`${kernel.name}: inputs gave ${given[name].length} for ${name}, shape has ${n}`);
+      if (given[name] && given[name].length !== n)
+        throw new Error(`${kernel.name}: inputs gave ${given[name].length} for ${name}, shape has ${n}`);
       if (data instanceof Float64Array) for (let i = 0; i < n; i++) data[i] = Math.fround(data[i]);
       inputs[name] = data;
       arrays[name] = data.slice();
@@ -62,7 +63,8 @@ export async function bind(kernel: AnyKernel, trial: Trial, device: Device, pois
   const { wgsl, code } = trial.program;
   const module = gpu.createShaderModule({ label: kernel.name, code });
   const info = await module.getCompilationInfo();
-  for (const m of info.messages) if (m.type === 'error') throw new Error(`${kernel.name}:${m.lineNum}: ${m.message}\n${code}`);
+  for (const m of info.messages)
+    if (m.type === 'error') throw new Error(`${kernel.name}:${m.lineNum}: ${m.message}\n${code}`);
   const entries: GPUBindGroupLayoutEntry[] = Object.values(wgsl.bindings).map((b) => ({
     binding: b.binding,
     visibility: 4,
@@ -79,7 +81,11 @@ export async function bind(kernel: AnyKernel, trial: Trial, device: Device, pois
   const group: GPUBindGroupEntry[] = [];
   for (const [name, b] of Object.entries(wgsl.bindings)) {
     const bytes = Math.max(4, count(trial.shapes[name]) * 4);
-    const buffer = gpu.createBuffer({ label: name, size: Math.ceil((bytes + 2 * GUARD_BYTES) / 4) * 4, usage: 128 | 4 | 8 });
+    const buffer = gpu.createBuffer({
+      label: name,
+      size: Math.ceil((bytes + 2 * GUARD_BYTES) / 4) * 4,
+      usage: 128 | 4 | 8,
+    });
     const fill = new Float32Array(buffer.size / 4).fill(poison);
     gpu.queue.writeBuffer(buffer, 0, fill);
     if (trial.inputs[name]?.length) gpu.queue.writeBuffer(buffer, GUARD_BYTES, onDevice(trial.inputs[name]));
@@ -129,9 +135,13 @@ export async function compare(kernel: AnyKernel, trial: Trial, device: Device, p
     const { bytes } = b.buffers[name];
     for (let i = 0; i < words.length; i++) {
       const inside = i >= GUARD_BYTES / 4 && i < (GUARD_BYTES + bytes) / 4;
-      if (!inside && words[i] !== poisonWord) throw new Error(`${kernel.name}: wrote outside ${name} at word ${i - GUARD_BYTES / 4}`);
+      if (!inside && words[i] !== poisonWord)
+        throw new Error(`${kernel.name}: wrote outside ${name} at word ${i - GUARD_BYTES / 4}`);
     }
-    const got = want instanceof Float64Array ? new Float32Array(raw, GUARD_BYTES, want.length) : new Uint32Array(raw, GUARD_BYTES, want.length);
+    const got =
+      want instanceof Float64Array
+        ? new Float32Array(raw, GUARD_BYTES, want.length)
+        : new Uint32Array(raw, GUARD_BYTES, want.length);
     worst = Math.max(worst, difference(kernel, name, got, want));
   }
   for (const { buffer } of Object.values(b.buffers)) buffer.destroy();
@@ -150,7 +160,10 @@ function difference(kernel: AnyKernel, name: string, got: Float32Array | Uint32A
     const w = exact ? want[i] >>> 0 : want[i];
     const error = Math.abs(got[i] - w);
     const bound = exact ? 0 : tolerance * (1 + Math.abs(w) + scale);
-    if (!(error <= bound)) throw new Error(`${kernel.name}: ${name}[${i}] is ${got[i]}, the reference says ${w} (bound ${bound.toExponential(1)})`);
+    if (!(error <= bound))
+      throw new Error(
+        `${kernel.name}: ${name}[${i}] is ${got[i]}, the reference says ${w} (bound ${bound.toExponential(1)})`,
+      );
     if (!exact) worst = Math.max(worst, error / (1 + Math.abs(w) + scale));
   }
   return worst;

@@ -13,8 +13,30 @@ const IMAGES_PER_FILE = 32;
 const EPOCHS = 2;
 /** Wide enough that writing a checkpoint takes a while, short enough in everything else. */
 const FLAGS = [
-  '--model', 'mae_vit_nano_patch4_32', '--embed_dim', '96', '--depth', '1', '--decoder_depth', '1', '--batch_size', '8', '--accum_iter', '2',
-  '--epochs', String(EPOCHS), '--warmup_epochs', '0.5', '--heldout', '8', '--save_steps', '1', '--save_freq', '1000', '--dropout', '0.1',
+  '--model',
+  'mae_vit_nano_patch4_32',
+  '--embed_dim',
+  '96',
+  '--depth',
+  '1',
+  '--decoder_depth',
+  '1',
+  '--batch_size',
+  '8',
+  '--accum_iter',
+  '2',
+  '--epochs',
+  String(EPOCHS),
+  '--warmup_epochs',
+  '0.5',
+  '--heldout',
+  '8',
+  '--save_steps',
+  '1',
+  '--save_freq',
+  '1000',
+  '--dropout',
+  '0.1',
 ];
 
 /** A folder in the form of CIFAR-10's binary files, filled with noise. */
@@ -22,7 +44,9 @@ export function fakeCifar(folder: string, seed: number): void {
   const rng = random(seed);
   mkdirSync(folder, { recursive: true });
   for (const name of [...[1, 2, 3, 4, 5].map((i) => `data_batch_${i}.bin`), 'test_batch.bin']) {
-    const bytes = Uint8Array.from({ length: IMAGES_PER_FILE * 3073 }, (_, i) => (i % 3073 === 0 ? rng.below(10) : rng.below(256)));
+    const bytes = Uint8Array.from({ length: IMAGES_PER_FILE * 3073 }, (_, i) =>
+      i % 3073 === 0 ? rng.below(10) : rng.below(256),
+    );
     writeFileSync(join(folder, name), bytes);
   }
 }
@@ -34,7 +58,9 @@ export interface Left {
 }
 
 export function whatIsLeft(folder: string): Left {
-  const { tensors } = parseSafetensors(readFileSync(join(folder, 'checkpoint.safetensors')), { requireChecksums: true });
+  const { tensors } = parseSafetensors(readFileSync(join(folder, 'checkpoint.safetensors')), {
+    requireChecksums: true,
+  });
   const hash = createHash('sha256');
   for (const [name, { data }] of tensors) hash.update(name).update(data);
   return { tensors: hash.digest('hex'), log: readFileSync(join(folder, 'log.txt'), 'utf8') };
@@ -42,7 +68,19 @@ export function whatIsLeft(folder: string): Left {
 
 function start(data: string, output: string): ChildProcess {
   const node = process.env.TESSERAE_NODE ?? process.execPath;
-  const args = ['--import', './tools/register.mjs', 'mae/cli/main.ts', 'pretrain', '--data_path', data, '--output_dir', output, '--resume', 'auto', ...FLAGS];
+  const args = [
+    '--import',
+    './tools/register.mjs',
+    'mae/cli/main.ts',
+    'pretrain',
+    '--data_path',
+    data,
+    '--output_dir',
+    output,
+    '--resume',
+    'auto',
+    ...FLAGS,
+  ];
   return spawn(node, args, { cwd: root, stdio: ['ignore', 'ignore', 'pipe'] });
 }
 
@@ -111,7 +149,9 @@ export async function killAndResume(rounds: number, seed: number, say: (line: st
       const stray = readdirSync(output).filter((name) => name.endsWith('.tmp'));
       if (inside) insideSave++;
       if (same && stray.length === 0) identical++;
-      say(`kill ${round + 1}: ${inside ? 'inside a save' : 'anywhere'}, after resume ${same ? 'bit-identical' : 'DIFFERENT'}${stray.length ? `, left ${stray}` : ''}`);
+      say(
+        `kill ${round + 1}: ${inside ? 'inside a save' : 'anywhere'}, after resume ${same ? 'bit-identical' : 'DIFFERENT'}${stray.length ? `, left ${stray}` : ''}`,
+      );
       rmSync(output, { recursive: true });
     }
     return { kills: rounds, insideSave, identical };

@@ -1,0 +1,153 @@
+// Runs kernels of the catalogue on the device that is open, beside their f64 references; and times two of them.
+import type { Engine } from '../../engine/engine.ts';
+import { runReference } from '../../engine/reference.ts';
+import { type DType, type HostData, numel, type Shape, type Tensor } from '../../engine/tensor.ts';
+import type { Trace } from '../../engine/trace.ts';
+import { elementwiseCopy } from '../../kernels/elementwise/elementwise.ts';
+import { dense, gemm, NT } from '../../kernels/gemm/gemm.ts';
+import { type AnyKernel, catalogue, type Settings } from '../../kernels/index.ts';
+import { random } from '../../kernels/random/random.ts';
+import { resolve } from '../../kernels/restate.ts';
+
+export interface KernelCheck {
+  readonly kernel: string;
+  /** Variants that were checked. */
+  readonly profiles: readonly string[];
+  readonly problems: number;
+  /** Worst error over tolerance, absolute and relative together: at most 1 where all is right. */
+  readonly error: number;
+  /** Why it could not be run at all. */
+  readonly failure: string | null;
+}
+
+/** The largest case of every kernel, of gemm one for each layout and epilogue. */
+export function problemsOf(kernel: AnyKernel): Settings[] {
+  const cases = (kernel.cases as readonly Settings[]).map((c) => ({ ...kernel.options, ...c }) as Settings);
+  const largest = new Map<string, Settings>();
+  for (const c of cases) {
+    const key = kernel.name === 'gemm' ? `${c.LAYOUT} ${c.EPILOGUE}` : '';
+    const before = largest.get(key);
+    if (!before || kernel.flops(c as never) >= kernel.flops(before as never)) largest.set(key, c);
+  }
+  return [...largest.values()];
+}
+
+export async function* checkKernels(engine: Engine, seed: number): AsyncGenerator<KernelCheck> {
+  for (const kernel of catalogue) {
+    const problems = problemsOf(kernel);
+    const profiles = new Set<string>();
+    let error = 0;
+    let failure: string | null = null;
+    for (const [i, problem] of problems.entries()) {
+      try {
+        profiles.add(resolve(kernel, problem, engine.device.traits).profile);
+        error = Math.max(error, await checkKernel(engine, kernel, problem, seed + i));
+      } catch (thrown) {
+        failure ??= (thrown as Error).message.split('\n')[0];
+      }
+    }
+    yield { kernel: kernel.name, profiles: [...profiles], problems: problems.length, error, failure };
+  }
+}
+
+/** Worst error over tolerance of one problem with fresh random inputs. */
+export async function checkKernel(engine: Engine, kernel: AnyKernel, problem: Settings, seed: number): Promise<number> {
+  const shapes = kernel.shapes(problem as never) as Record<string, Shape | null>;
+  const given = kernel.inputs?.(problem as never, random(seed, 1)) ?? {};
+  const rng = random(seed);
+  const types: Record<string, DType> = {};
+  const inputs: Record<string, { data: HostData; shape: Shape }> = {};
+  for (const [name, { access, type }] of Object.entries(kernel.bindings) as [
+    string,
+    { access: string; type: DType },
+  ][]) {
+    const shape = shapes[name];
+    if (!shape || (access === 'read_write' && !kernel.inout.includes(name))) continue;
+    const numbers = given[name] ?? Float32Array.from({ length: numel(shape) }, () => rng.normal());
+    types[name] = type;
+    inputs[name] = { shape, data: { f32: Float32Array, u32: Uint32Array, i32: Int32Array }[type].from(numbers) };
+  }
+  const record = (tensors: Record<string, Tensor>, t: Trace): Record<string, Tensor> => {
+    const out = t.run(kernel, tensors, problem as never) as Record<string, Tensor>;
+    return {
+      ...out,
+      ...Object.fromEntries(kernel.inout.filter((n: string) => tensors[n]).map((n: string) => [n, tensors[n]])),
+    };
+  };
+  const program = engine.compile(types, record);
+  const { trace, outputs } = program.trace(
+    Object.fromEntries(Object.entries(inputs).map(([n, { shape }]) => [n, shape])),
+  );
+  const numbers = Object.fromEntries(Object.entries(inputs).map(([n, { data }]) => [n, data]));
+  const want = runReference(trace, outputs, numbers);
+  const got = await (await program.run(inputs)).read();
+  return Math.max(...Object.keys(want).map((name) => excess(got[name], want[name], kernel.tolerance ?? 1e-5)));
+}
+
+function excess(got: ArrayLike<number>, want: ArrayLike<number>, tolerance: number): number {
+  const exact = !(want instanceof Float64Array);
+  let squares = 0;
+  for (let i = 0; i < want.length; i++) squares += want[i] ** 2;
+  const scale = 1 + Math.sqrt(squares / Math.max(1, want.length));
+  let worst = 0;
+  for (let i = 0; i < want.length; i++) {
+    const error = Math.abs(got[i] - want[i]);
+    const bound = exact ? 0 : tolerance * (scale + Math.abs(want[i]));
+    const over = error === 0 ? 0 : error / bound;
+    worst = over <= worst ? worst : over; // NaN is worse than any number
+  }
+  return worst;
+}
+
+export interface Figures {
+  /** Bytes read and written in a second, by a copy. */
+  readonly copyBytesPerSecond: number;
+  /** Floating-point operations in a second, by a product of two square matrices. */
+  readonly gemmFlops: number;
+  readonly gemmSide: number;
+}
+
+/** Medians of five: small enough for a software adapter, large enough to say something of a GPU. */
+export async function measure(engine: Engine): Promise<Figures> {
+  const { software } = engine.device.adapter;
+  const side = software ? 512 : 2048;
+  const n = (software ? 4 : 64) * 2 ** 20;
+  const times = software ? 2 : 16;
+  const x = engine.variable('copy source', [n], { data: new Float32Array(n).fill(1) });
+  const square = (name: string) =>
+    engine.variable(name, [side, side], { data: new Float32Array(side * side).fill(0.5) });
+  const [a, b] = [square('gemm a'), square('gemm b')];
+  const problem = { ...dense({ m: side, n: side, k: side, LAYOUT: NT }), LAYOUT: NT };
+  const repeat = (once: (t: Trace) => void) => (_: unknown, t: Trace) => {
+    for (let i = 0; i < times; i++) once(t);
+    return {} as Record<never, Tensor>;
+  };
+  const copy = engine.compile(
+    {},
+    repeat((t) => t.run(elementwiseCopy, { x: t.use(x) }, { n })),
+  );
+  const product = engine.compile(
+    {},
+    repeat((t) => t.run(gemm, { a: t.use(a), b: t.use(b), bias: null, r: null }, problem)),
+  );
+  return {
+    copyBytesPerSecond: (8 * n * times) / (await median(engine, copy)),
+    gemmFlops: (2 * side ** 3 * times) / (await median(engine, product)),
+    gemmSide: side,
+  };
+}
+
+/** Seconds of a run; the first, which compiles, does not count. */
+async function median(
+  engine: Engine,
+  program: { run(inputs: Record<never, never>): Promise<unknown> },
+): Promise<number> {
+  const seconds: number[] = [];
+  for (let i = 0; i < 6; i++) {
+    const began = performance.now();
+    await program.run({});
+    await engine.finish();
+    if (i > 0) seconds.push((performance.now() - began) / 1000);
+  }
+  return seconds.sort((p, q) => p - q)[2];
+}
