@@ -14,7 +14,7 @@ import type {
 } from '../kernels/kernel.ts';
 import { elementwiseAdd, elementwiseCopy } from '../kernels/elementwise/elementwise.ts';
 import { fail, shapeText } from './errors.ts';
-import { type DType, type HostData, numel, Storage, Tensor, type TensorLike, Variable } from './tensor.ts';
+import { type DType, type HostData, numel, Storage, Tensor, type TensorLike, type Variable } from './tensor.ts';
 
 /** One dispatch: a kernel, its problem, and a tensor for every binding (null: unused by this problem). */
 export interface Call {

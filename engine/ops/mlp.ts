@@ -8,18 +8,12 @@ import { columnSum } from './reduce.ts';
 import { product } from './product.ts';
 
 interface Inputs extends Record<string, Tensor | null> {
-  /** (…, dim) */
-  x: Tensor;
-  /** (hidden, dim) */
-  w1: Tensor;
-  /** (hidden) */
-  b1: Tensor;
-  /** (out, hidden) */
-  w2: Tensor;
-  /** (out) */
-  b2: Tensor;
-  /** (…, out), added to the result */
-  r: Tensor | null;
+  x: Tensor; // (…, dim)
+  w1: Tensor; // (hidden, dim)
+  b1: Tensor; // (hidden)
+  w2: Tensor; // (out, hidden)
+  b2: Tensor; // (out)
+  r: Tensor | null; // (…, out), added to the result
 }
 
 export const mlp = defineOp('mlp', {
@@ -35,16 +29,8 @@ export const mlp = defineOp('mlp', {
     const result = [...x.shape.slice(0, -1), out];
     if (r && !sameShape(r.shape, result))
       fail(`mlp: r must be as the result, ${shapeText(result)}, got ${shapeText(r.shape)}`);
-    const first = product(t, {
-      a: x,
-      b: w1,
-      m: rows,
-      n: hidden,
-      k,
-      LAYOUT: NT,
-      EPILOGUE: EPILOGUES.biasGelu,
-      bias: b1,
-    });
+    const gelu = { EPILOGUE: EPILOGUES.biasGelu, bias: b1 };
+    const first = product(t, { a: x, b: w1, m: rows, n: hidden, k, LAYOUT: NT, ...gelu });
     const EPILOGUE = r ? EPILOGUES.biasResidual : EPILOGUES.bias;
     const { c } = product(t, { a: first.c, b: w2, m: rows, n: out, k: hidden, LAYOUT: NT, EPILOGUE, bias: b2, r });
     const saved = { x, w1, w2, u: first.u, g: first.c, rows, cols, hidden, out };

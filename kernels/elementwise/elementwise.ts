@@ -3,6 +3,7 @@ import { ceilDiv, defineKernel, fold, variant } from '../kernel.ts';
 import erf from '../lib/erf.wgsl';
 import philox from '../lib/philox.wgsl';
 import { spread } from '../lib/spread.ts';
+import type { Random } from '../random/random.ts';
 import { anyWords } from '../random/uniform.ts';
 import add from './elementwise.add.wgsl';
 import axpy from './elementwise.axpy.wgsl';
@@ -14,6 +15,8 @@ import gelu from './elementwise.gelu.wgsl';
 import * as ref from './elementwise.ref.ts';
 import scale from './elementwise.scale.wgsl';
 
+/** Wide enough to reach both tails of the normal distribution. */
+const wide = ({ n }: { n: number }, rng: Random) => ({ x: Array.from({ length: n }, () => 4 * rng.normal()) });
 const cases = [{ n: 1 }, { n: 5 }, { n: 1023 }, { n: 1025 }, { n: 4099 }];
 
 /** y = a + b, all (n). */
@@ -54,6 +57,7 @@ export const elementwiseGelu = defineKernel({
   shapes: ({ n }) => ({ x: [n], y: [n] }),
   flops: ({ n }) => 26 * n,
   reference: ref.gelu,
+  inputs: wide,
   cases,
 });
 
@@ -64,6 +68,7 @@ export const elementwiseDgelu = defineKernel({
   shapes: ({ n }) => ({ x: [n], dy: [n], dx: [n] }),
   flops: ({ n }) => 29 * n,
   reference: ref.dgelu,
+  inputs: wide,
   cases,
 });
 

@@ -17,7 +17,10 @@ export function spread<B extends BindingTypes, P extends ParamTypes & { n: 'u32'
     lib,
     needs: ['subgroups'],
     grid,
-    tune: (_, { subgroupMaxSize }) => ({ WG: subgroupMaxSize, PER: 256 / subgroupMaxSize }),
+    tune: (_, { subgroupMaxSize }) => {
+      const WG = Math.min(64, subgroupMaxSize);
+      return { WG, PER: 256 / WG };
+    },
   });
   return { simt, cpu };
 }

@@ -1,0 +1,277 @@
+// The engine's promises about plans, memory, replay and the device, on a tiny masked autoencoder. What is made on the GPU is
+// counted at the GPUDevice (support/spy.ts), not by the engine's own counters.
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { useDevice } from '../engine/device.ts';
+import { Engine } from '../engine/engine.ts';
+import { TesseraeError } from '../engine/errors.ts';
+import { openDawn } from '../engine/node/dawn.ts';
+import { add } from '../engine/ops/elementwise.ts';
+import { linear } from '../engine/ops/linear.ts';
+import { makePlan, type Plan } from '../engine/plan.ts';
+import type { Storage, Tensor } from '../engine/tensor.ts';
+import { spyOn } from './support/spy.ts';
+import { slice, TINY, tinyBatch, tinyTraining } from './support/tiny.ts';
+
+const seed = Number(process.env.SEED ?? Date.now() % 2 ** 31);
+console.log(`SEED=${seed}`);
+const device = await openDawn({ raiseLimits: false });
+const spy = spyOn(device.gpu);
+const total = (counts: Readonly<Record<string, number>>): number => Object.values(counts).reduce((a, b) => a + b, 0);
+const shapesOf = (batch: number) => ({
+  img: [batch, TINY.in_chans, ...TINY.img_size],
+  noise: [batch, (TINY.img_size[0] * TINY.img_size[1]) / TINY.patch_size ** 2],
+});
+
+/** Rejects unless `promise` fails with a TesseraeError that says `words`. */
+async function refused(promise: Promise<unknown>, words: RegExp): Promise<void> {
+  const error = await promise.then(
+    () => assert.unreachable(`nothing was refused, expected ${words}`),
+    (e: unknown) => e,
+  );
+  assert.instance(error, TesseraeError, (error as Error).stack);
+  assert.match((error as Error).message, words);
+}
+
+test('a wrong call is refused before anything reaches the GPU', async () => {
+  const engine = new Engine(device);
+  const w = engine.variable('w', [3, 4]);
+  const b = engine.variable('b', [3]);
+  const program = engine.compile({ x: 'f32' }, ({ x }) => linear({ x, w, b, r: null }, {}));
+  const before = { made: { ...spy.made }, bytes: spy.bytes };
+  await refused(program.run({ x: { data: new Float32Array(10), shape: [2, 5] } }), /^linear: .*\(2, 5\).*\(3, 4\)/);
+  await refused(program.run({ x: { data: new Float32Array(9), shape: [2, 4] } }), /^run: input x .*\(2, 4\) = 8 .* 9/);
+  await refused(program.run({ x: { data: new Uint32Array(8), shape: [2, 4] } }), /^run: input x is f32 .*Uint32Array/);
+  await refused(program.run({} as never), /^run: input x is missing/);
+  assert.throws(() => engine.write(w, new Float32Array(3)), /^.*write: w has 12 elements, got 3/);
+  assert.throws(() => engine.write(w, new Int32Array(12)), /write: w is f32 .*Int32Array/);
+  assert.equal({ made: { ...spy.made }, bytes: spy.bytes }, before);
+  engine.dispose();
+});
+
+test('a plan knows its cost before it allocates, and that cost is true', async () => {
+  const start = spy.bytes;
+  const engine = new Engine(device);
+  const { trainer } = tinyTraining(engine, seed);
+  const before = { made: { ...spy.made }, stats: engine.stats };
+  const plan = trainer.plan(shapesOf(8));
+  assert.equal({ made: { ...spy.made }, stats: engine.stats }, before, 'plan() made something');
+  for (let i = 0; i < 3; i++) await (await trainer.step(tinyBatch(8, seed + i), { lr: 1e-3 }))[0].read();
+  const allocated = spy.bytes - start;
+  // Beside the plan: a uniform of 256 bytes at most a dispatch, four bindings that stand for unused ones, rounding.
+  assert.ok(allocated <= plan.peakBytes + 256 * plan.dispatches + 1024, `${allocated} allocated, ${plan.peakBytes} planned`);
+  assert.ok(plan.peakBytes <= allocated, `${allocated} allocated, ${plan.peakBytes} planned`);
+  assert.ok(plan.traffic > plan.transientBytes);
+  engine.dispose();
+});
+
+test('dispatches and FLOPs of a linear layer are what its formula says', async () => {
+  const engine = new Engine(device);
+  const w = engine.variable('w', [5, 7]);
+  const b = engine.variable('b', [5]);
+  const program = engine.compile({ x: 'f32' }, ({ x }) => linear({ x, w, b, r: null }, {}));
+  const plan = program.plan({ x: [3, 7] });
+  assert.is(plan.dispatches, 1);
+  assert.is(plan.flops, 2 * 3 * 5 * 7);
+  assert.is(plan.traffic, 4 * (3 * 7 + 5 * 7 + 5 + 3 * 5));
+  assert.is(plan.transientBytes, 64);
+  engine.dispose();
+});
+
+/** First and last call that touches every transient, found without the planner. */
+function lives(plan: Plan): Map<Storage, [number, number]> {
+  const spans = new Map<Storage, [number, number]>();
+  plan.steps.forEach(({ call }, at) => {
+    for (const t of Object.values(call.bindings)) {
+      if (t && !t.storage.home) spans.set(t.storage, [spans.get(t.storage)?.[0] ?? at, at]);
+    }
+  });
+  for (const t of Object.values(plan.outputs)) {
+    const span = spans.get(t.storage);
+    if (span) span[1] = plan.steps.length;
+  }
+  return spans;
+}
+
+test('buffers are shared by lifetime, and never by two that live together', () => {
+  const engine = new Engine(device);
+  const { trainer, model, keep } = tinyTraining(engine, seed);
+  const forward = engine.compile({ img: 'f32', noise: 'f32' }, ({ img, noise }) => {
+    const { loss, pred, mask, latent } = model.forward(img, noise, keep);
+    return { loss, pred, mask, latent };
+  });
+  for (const [plan, most] of [[trainer.plan(shapesOf(8)), 0.6], [forward.plan(shapesOf(8)), 0.35]] as const) {
+    const spans = lives(plan);
+    const housed = plan.rooms.flatMap((r) => r.tenants);
+    assert.is(new Set(housed).size, housed.length, 'a storage has one room');
+    assert.is(housed.length, spans.size, 'every storage has a room');
+    for (const { bytes, tenants } of plan.rooms) {
+      for (const [i, a] of tenants.entries()) {
+        const [first, last] = spans.get(a) as [number, number];
+        assert.ok(bytes >= 4 * a.length);
+        for (const b of tenants.slice(i + 1)) {
+          const [from, to] = spans.get(b) as [number, number];
+          assert.ok(last < from || to < first, `calls ${first} to ${last} and ${from} to ${to} share a buffer`);
+        }
+      }
+    }
+    const sum = housed.reduce((bytes, s) => bytes + 4 * s.length, 0);
+    assert.is(plan.transientBytes, plan.rooms.reduce((bytes, r) => bytes + r.bytes, 0));
+    assert.ok(plan.transientBytes < most * sum, `${plan.transientBytes} bytes of ${sum} are not well shared`);
+  }
+  engine.dispose();
+});
+
+/** Throws if `step`, after three calls, makes any GPU object or holds more memory in `times` further ones. */
+async function flat(step: (i: number) => Promise<unknown>, times: number): Promise<void> {
+  for (let i = 0; i < 3; i++) await step(i);
+  const made = { ...spy.made };
+  const held = { buffers: spy.buffers.size, bytes: spy.bytes };
+  for (let i = 3; i < times; i++) await step(i);
+  assert.equal(spy.made, made, 'objects were made after the third step');
+  assert.equal({ buffers: spy.buffers.size, bytes: spy.bytes }, held, 'memory grew after the third step');
+}
+
+test('500 steps: nothing is made and nothing grows after the third; a planted leak is found', async () => {
+  const engine = new Engine(device);
+  const { trainer } = tinyTraining(engine, seed);
+  const batches = Array.from({ length: 4 }, (_, i) => tinyBatch(8, seed + i));
+  const step = async (i: number): Promise<void> => {
+    const [result] = await trainer.step(batches[i % 4], { lr: 1e-3 });
+    if (i % 7 === 0) await result.read();
+  };
+  await flat(step, 500);
+  // The likeliest mistake of a caller: compiling within the loop.
+  const leaking = async (): Promise<void> => {
+    const program = engine.compile({ img: 'f32' }, ({ img }) => add({ a: img, b: img }, {}));
+    await (await program.run({ img: batches[0].img })).read();
+  };
+  await refusedBy(flat(leaking, 6), /after the third step/);
+  engine.dispose();
+});
+
+async function refusedBy(promise: Promise<unknown>, words: RegExp): Promise<void> {
+  const message = await promise.then(
+    () => 'nothing',
+    (e: Error) => e.message,
+  );
+  assert.match(message, words);
+}
+
+test('plans are cached by shape, and a short last batch is as in an engine of its own', async () => {
+  const engine = new Engine(device);
+  const { model, keep } = tinyTraining(engine, seed);
+  let traced = 0;
+  const recorded = (e: Engine, m: typeof model) =>
+    e.compile({ img: 'f32', noise: 'f32' }, ({ img, noise }, t) => {
+      traced++;
+      const { loss, pred } = m.forward(img, noise, keep);
+      const grads = [...t.backward(loss)].map(([v, d]): [string, Tensor] => [v.name, d]);
+      return { loss, pred, ...Object.fromEntries(grads) } as Record<string, Tensor>;
+    });
+  const program = recorded(engine, model);
+  const whole = tinyBatch(8, seed);
+  const short = slice(tinyBatch(8, seed + 1), 0, 5);
+  const alternate = async (i: number) => (await program.run(i % 2 ? short : whole)).read();
+  await flat(alternate, 8);
+  assert.is(traced, 2, 'one trace a shape');
+  const after = await alternate(1);
+  const fresh = new Engine(device);
+  const alone = await (await recorded(fresh, tinyTraining(fresh, seed).model).run(short)).read();
+  assert.equal(after, alone, 'bit for bit');
+  // And it is the mean over its own five images: the first four and the last, weighed by their removed patches.
+  const one = async (from: number, to: number) => (await (await program.run(slice(short, from, to))).read()).loss[0] as number;
+  const mean = (4 * (await one(0, 4)) + (await one(4, 5))) / 5;
+  assert.ok(Math.abs(mean - after.loss[0]) < 1e-5 * mean, `${mean} ${after.loss[0]}`);
+  engine.dispose();
+  fresh.dispose();
+});
+
+test('runs that nobody awaits keep their own inputs, in order, and are read at any time', async () => {
+  const engine = new Engine(device);
+  const sum = engine.variable('sum', [1], { data: Float32Array.of(0) });
+  const program = engine.compile({ x: 'f32' }, ({ x }, t) => {
+    const { y } = add({ a: x, b: sum }, {});
+    t.store(sum, y);
+    return { y, x };
+  });
+  const numbers = Array.from({ length: 20 }, (_, i) => i + (seed % 5));
+  const started = numbers.map((n) => program.run({ x: { data: Float32Array.of(n), shape: [1] } }));
+  const results = await Promise.all(started);
+  let want = 0;
+  for (const [i, result] of results.entries()) {
+    const { x, y } = await result.read();
+    want += numbers[i];
+    assert.equal([x[0], y[0]], [numbers[i], want]);
+  }
+  assert.equal(Array.from(await engine.read(sum)), [want]);
+  engine.dispose();
+});
+
+test('makePlan gives the same plan for the same trace', () => {
+  const engine = new Engine(device);
+  const { model, keep } = tinyTraining(engine, seed);
+  const program = engine.compile({ img: 'f32', noise: 'f32' }, ({ img, noise }, t) => {
+    const { loss } = model.forward(img, noise, keep);
+    return { loss, ...Object.fromEntries([...t.backward(loss)].map(([v, d]) => [v.name, d])) } as Record<string, Tensor>;
+  });
+  const describe = (): unknown => {
+    const { trace, outputs } = program.trace(shapesOf(3));
+    const plan = makePlan(trace, outputs, device.traits);
+    return [plan.steps.map((s) => s.program.code), plan.rooms.map((r) => [r.bytes, r.tenants.length]), plan.peakBytes];
+  };
+  assert.equal(describe(), describe());
+  engine.dispose();
+});
+
+test('dispose gives back every buffer; a device that was passed in goes on living', async () => {
+  const before = spy.buffers.size;
+  const borrowed = useDevice(device.gpu, { wait: device.wait });
+  {
+    using engine = new Engine(borrowed);
+    const { trainer } = tinyTraining(engine, seed);
+    await (await trainer.step(tinyBatch(4, seed), { lr: 1e-3 }))[0].read();
+    assert.ok(spy.buffers.size > before);
+  }
+  borrowed.dispose();
+  assert.is(spy.buffers.size, before);
+  const still = await Promise.race([device.gpu.lost.then(() => 'lost'), new Promise((r) => setTimeout(r, 50, 'alive'))]);
+  assert.is(still, 'alive');
+  const engine = new Engine(device);
+  const v = engine.variable('v', [2], { data: Float32Array.of(1, 2) });
+  assert.equal(Array.from(await engine.read(v)), [1, 2]);
+  engine.dispose();
+});
+
+test('an uncaptured GPU error ends the work and is named', async () => {
+  using own = await openDawn({ raiseLimits: false });
+  const engine = new Engine(own);
+  const program = engine.compile({ x: 'f32' }, ({ x }) => add({ a: x, b: x }, {}));
+  const x = { data: Float32Array.of(1), shape: [1] };
+  assert.equal(Array.from((await (await program.run({ x })).read()).y), [2]);
+  own.gpu.createBuffer({ label: 'planted', size: 4, usage: 1 | 128 }); // MAP_READ goes with COPY_DST alone
+  await engine.finish().catch(() => undefined);
+  await refused(program.run({ x }), /^GPU error: .*/);
+  await refused(engine.finish(), /^GPU error: .*/);
+});
+
+test('a device destroyed by its owner is told within 2 s, not waited for', async () => {
+  const own = await openDawn({ raiseLimits: false });
+  const engine = new Engine(useDevice(own.gpu, { wait: own.wait }));
+  const program = engine.compile({ x: 'f32' }, ({ x }) => add({ a: x, b: x }, {}));
+  const x = { data: new Float32Array(1000), shape: [1000] };
+  const pending = await program.run({ x });
+  own.dispose();
+  const late = new Promise((_, reject) => setTimeout(reject, 2000, new Error('2 s passed')));
+  // What was submitted may still arrive; what comes after may not.
+  await Promise.race([pending.read().catch((e: Error) => assert.instance(e, TesseraeError)), late]);
+  await refused(Promise.race([program.run({ x }).then((r) => r.read()), late]), /^GPU/);
+});
+
+test('nothing went wrong unseen', async () => {
+  await device.wait(device.gpu.queue.onSubmittedWorkDone());
+  device.check();
+  assert.ok(total(spy.made) > 0);
+  device.dispose();
+});
+test.run();
