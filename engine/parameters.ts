@@ -6,7 +6,8 @@ import { numel, type Shape, Slab, Variable } from './tensor.ts';
 export interface ParameterSpec {
   readonly name: string;
   readonly shape: Shape;
-  readonly trainable: boolean;
+  /** Default true; others (fixed position embeddings) get no gradient. */
+  readonly trainable?: boolean;
 }
 
 /** Elements between which a parameter may start: bindings start at multiples of 256 bytes. */
@@ -27,13 +28,13 @@ export class Parameters {
     const slabs: Slab[] = [];
     for (const trainable of [true, false]) {
       for (const group of pack(
-        specs.filter((s) => s.trainable === trainable),
+        specs.filter(({ trainable: wanted = true }) => wanted === trainable),
         limit,
       )) {
         const slab = new Slab(`${label} ${slabs.length}`, 'f32', group.length);
         slabs.push(slab);
         for (const { spec, offset } of group.members) {
-          variables.set(spec.name, new Variable(spec.name, spec.shape, slab, offset, spec.trainable));
+          variables.set(spec.name, new Variable(spec.name, spec.shape, slab, offset, trainable));
         }
       }
     }

@@ -38,6 +38,11 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     summary: 'adapter, features, limits, and a self-check of the kernels',
     load: () => import('./doctor.ts'),
   },
+  run: {
+    group: TRAIN,
+    summary: 'run a program of your own on the engine',
+    load: () => import('./run.ts'),
+  },
   conformance: {
     group: CHECK,
     summary: 'recompute a case of an independent implementation and compare',

@@ -236,7 +236,8 @@ export function modelConfig(options: PretrainOptions): MaeConfig {
 export const peakRate = ({ lr, blr, batch_size, accum_iter }: PretrainOptions): number =>
   lr ?? scaledRate(blr, batch_size * accum_iter);
 
-function asUsage<T>(fn: () => T): T {
+/** Runs what checks sizes: what it throws is the user's mistake. */
+export function asUsage<T>(fn: () => T): T {
   try {
     return fn();
   } catch (error) {

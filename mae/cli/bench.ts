@@ -1,0 +1,222 @@
+// `tesserae bench`: how fast a training step is on this adapter, and where its time goes.
+import { type Command, Option } from 'commander';
+import picocolors from 'picocolors';
+import type { Device } from '../../engine/device.ts';
+import type { Engine } from '../../engine/engine.ts';
+import { configure, lenKeep, type MaeConfig, patchesOf } from '../model/config.ts';
+import { whole } from '../train/flags.ts';
+import { asUsage, OPTIONS, type OptionSpec } from '../train/options.ts';
+import { misuse } from '../usage.ts';
+import { bytesText, columns, examples, type Flags, globalsOf, openEngine, value } from './command.ts';
+
+export interface StepSizes {
+  readonly config: MaeConfig;
+  readonly batchSize: number;
+  readonly maskRatio: number;
+  /** Measured steps, and steps before them that do not count. */
+  readonly steps: number;
+  readonly warmup: number;
+}
+
+export interface StepFigures {
+  /** Median of a whole step. */
+  readonly ms: number;
+  readonly images_per_s: number;
+  readonly gflop: number;
+  readonly peak_bytes: number;
+  readonly dispatches: number;
+  /** Median of what the host spends on submitting a step. */
+  readonly host_ms: number;
+}
+
+export interface KernelRow {
+  readonly kernel: string;
+  readonly problem: string;
+  /** Calls in a step. */
+  readonly count: number;
+  /** Median of one call. */
+  readonly ms: number;
+  readonly flops: number;
+  readonly bytes: number;
+}
+
+/** What bench/step.ts exports. bench sees mae and not the other way round, so its files are found at run time. */
+export interface StepBench {
+  benchStep(engine: Engine, sizes: StepSizes): Promise<StepFigures>;
+}
+
+/** What bench/kernels.ts exports. */
+export interface KernelBench {
+  benchKernels(device: Device, sizes: StepSizes, progress: (done: number, what: string) => void): Promise<KernelRow[]>;
+}
+
+const load = <T>(name: string): Promise<T> => import(new URL(`../../bench/${name}.ts`, import.meta.url).href);
+
+const DEFAULT_MODEL = 'mae_vit_nano_patch4_32';
+const SIZES = [
+  'input_size',
+  'patch_size',
+  'in_chans',
+  'embed_dim',
+  'depth',
+  'num_heads',
+  'decoder_embed_dim',
+  'decoder_depth',
+  'decoder_num_heads',
+  'norm_pix_loss',
+  'dropout',
+  'batch_size',
+  'mask_ratio',
+] as const;
+
+export function define(command: Command): void {
+  command.usage('step|kernels [flags]').exitOverride();
+  const step = command.command('step').description('time of a whole forward + backward + AdamW step');
+  const kernels = command.command('kernels').description('every kernel of such a step timed by itself');
+  for (const sub of [step, kernels]) {
+    sub.helpOption('-h, --help', 'print this');
+    sub.addOption(
+      new Option('--model <NAME>', `preset of sizes; those below change it (default: ${DEFAULT_MODEL})`).helpGroup(
+        'Sizes:',
+      ),
+    );
+    for (const name of SIZES) {
+      const { kind, help, standard }: OptionSpec<unknown> = OPTIONS[name];
+      const known = standard === undefined || !kind.value ? '' : ` (default: ${standard})`;
+      sub.addOption(
+        new Option(
+          kind.value ? `--${name} <${kind.value}>` : `--${name}`,
+          help.replace(/ \(default.*/, '') + known,
+        ).helpGroup('Sizes:'),
+      );
+    }
+    sub.addOption(
+      new Option(
+        '--steps <N>',
+        sub === step ? 'measured steps (default: 10)' : 'samples of every kernel (default: 5)',
+      ).helpGroup('Measuring:'),
+    );
+    sub.addOption(new Option('--json', 'one JSON object instead of text').helpGroup('Measuring:'));
+  }
+  step.addOption(new Option('--warmup <N>', 'steps before those, at least 1 (default: 3)').helpGroup('Measuring:'));
+  step.addHelpText(
+    'after',
+    examples(
+      ['tesserae bench step --model mae_vit_base_patch16 --batch_size 32', 'a preset'],
+      [
+        'tesserae bench step --input_size 64 --patch_size 8 --embed_dim 192 --json',
+        'other sizes, for a program to read',
+      ],
+    ),
+  );
+  kernels.addHelpText(
+    'after',
+    examples(['tesserae bench kernels --batch_size 128 --profile simt', 'which kernels to work on']),
+  );
+  step.action(runStep);
+  kernels.action(runKernels);
+}
+
+function sizesOf(flags: Flags, standardSteps: number): StepSizes {
+  const of = <N extends (typeof SIZES)[number]>(name: N) =>
+    value(flags, name, OPTIONS[name].kind as OptionSpec<never>['kind']);
+  const sizes = Object.fromEntries(SIZES.slice(1, -2).map((name) => [name, of(name)]));
+  const config = asUsage(() =>
+    configure(value(flags, 'model', OPTIONS.model.kind) ?? DEFAULT_MODEL, { ...sizes, img_size: of('input_size') }),
+  );
+  const maskRatio = of('mask_ratio') ?? OPTIONS.mask_ratio.standard;
+  const patches = patchesOf(config);
+  if (asUsage(() => lenKeep(patches, maskRatio)) === patches)
+    misuse(`--mask_ratio ${maskRatio} removes none of ${patches} patches: raise it above ${1 / patches}`);
+  return {
+    config,
+    maskRatio,
+    batchSize: of('batch_size') ?? OPTIONS.batch_size.standard,
+    steps: value(flags, 'steps', whole(1)) ?? standardSteps,
+    warmup: value(flags, 'warmup', whole(1)) ?? 3,
+  };
+}
+
+const print = (line: string): void => void process.stdout.write(`${line}\n`);
+
+const whatText = ({ config: c, batchSize, maskRatio }: StepSizes): string =>
+  `${batchSize} images of ${c.img_size.join(' x ')} x ${c.in_chans}, patches of ${c.patch_size}, ${maskRatio} masked; ` +
+  `encoder ${c.embed_dim} x ${c.depth}, decoder ${c.decoder_embed_dim} x ${c.decoder_depth}`;
+
+async function runStep(flags: Flags, command: Command): Promise<void> {
+  const sizes = sizesOf(flags, 10);
+  const { benchStep } = await load<StepBench>('step');
+  using engine = await openEngine(globalsOf(command));
+  const figures = await benchStep(engine, sizes);
+  const { traits, adapter } = engine.device;
+  if (flags.json) {
+    print(
+      JSON.stringify({
+        ...figures,
+        batch_size: sizes.batchSize,
+        profile: traits.profile,
+        adapter: adapter.description,
+      }),
+    );
+    return;
+  }
+  print(`${adapter.description}, profile ${traits.profile}`);
+  print(whatText(sizes));
+  const rate = figures.gflop / (figures.ms / 1000);
+  const rows = [
+    ['step', `${figures.ms.toFixed(2)} ms, median`],
+    ['', `${figures.images_per_s.toFixed(1)} images/s`],
+    ['work', `${figures.gflop.toFixed(2)} GFLOP, ${rate.toFixed(1)} GFLOP/s, ${figures.dispatches} dispatches`],
+    ['host', `${figures.host_ms.toFixed(2)} ms to submit it`],
+    ['memory', `${bytesText(figures.peak_bytes)} on the device`],
+  ];
+  for (const line of columns(rows)) print(`  ${line}`);
+}
+
+async function runKernels(flags: Flags, command: Command): Promise<void> {
+  const sizes = sizesOf(flags, 5);
+  const { benchKernels } = await load<KernelBench>('kernels');
+  using engine = await openEngine(globalsOf(command));
+  const live = process.stderr.isTTY;
+  const rows = await benchKernels(engine.device, sizes, (done, what) => {
+    if (live) process.stderr.write(`\r\x1b[K${done < 1 ? `${Math.floor(100 * done)} %  ${what}` : ''}`);
+  });
+  const sorted = [...rows].sort((a, b) => b.ms * b.count - a.ms * a.count);
+  if (flags.json) return print(JSON.stringify(sorted));
+  const { traits, adapter } = engine.device;
+  print(`${adapter.description}, profile ${traits.profile}`);
+  print(whatText(sizes));
+  for (const line of kernelTable(sorted)) print(line);
+}
+
+function kernelTable(rows: readonly KernelRow[]): string[] {
+  const total = rows.reduce((sum, r) => sum + r.ms * r.count, 0);
+  const rate = (n: number, ms: number): string => (n === 0 ? '' : (n / ms / 1e6).toFixed(1));
+  const head = ['share', 'ms', 'calls', 'ms each', 'GFLOP/s', 'GB/s', 'kernel', 'problem'].map((name) =>
+    picocolors.dim(name),
+  );
+  const body = rows.map((r) => [
+    `${((100 * r.ms * r.count) / total).toFixed(1)} %`,
+    (r.ms * r.count).toFixed(2),
+    String(r.count),
+    r.ms.toFixed(3),
+    rate(r.flops, r.ms),
+    rate(r.bytes, r.ms),
+    r.kernel,
+    r.problem,
+  ]);
+  const sum = [
+    '',
+    total.toFixed(2),
+    String(rows.reduce((n, r) => n + r.count, 0)),
+    '',
+    rate(
+      rows.reduce((n, r) => n + r.flops * r.count, 0),
+      total,
+    ),
+    '',
+    'all',
+    '',
+  ];
+  return columns([head, ...body, sum], [0, 1, 2, 3, 4, 5]);
+}

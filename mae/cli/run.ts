@@ -1,0 +1,21 @@
+// `tesserae run FILE.ts`: a program of your own in the environment that the other commands run in.
+import { resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { access } from 'node:fs/promises';
+import type { Command } from 'commander';
+import { misuse } from '../usage.ts';
+import { examples } from './command.ts';
+
+export function define(command: Command): void {
+  command
+    .argument('<file>', 'a TypeScript or JavaScript module')
+    .argument('[args...]', 'what it finds in process.argv')
+    .allowUnknownOption()
+    .addHelpText('after', examples(['tesserae run mae/examples/trainer.ts', 'a training loop in thirty lines']))
+    .action(async (file: string, args: string[]) => {
+      const path = resolve(file);
+      await access(path).catch(() => misuse(`run: there is no file ${file}`));
+      process.argv.splice(1, process.argv.length, path, ...args);
+      await import(pathToFileURL(path).href);
+    });
+}
