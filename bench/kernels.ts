@@ -50,7 +50,7 @@ async function timeCall(
     engine.compile({}, (_, t: Trace) => {
       for (let i = 0; i < times; i++) {
         const inputs = Object.fromEntries(Object.entries(variables).map(([name, v]) => [name, v && t.use(v)]));
-        t.run(kernel, inputs as never, problem as never);
+        t.dispatch(kernel, inputs as never, problem as never);
       }
       return {} as Record<never, Tensor>;
     });

@@ -87,15 +87,23 @@ export class Trace {
     inputs: { [N in InputName<B, I>]: Tensor | null },
     problem: Problem<P, O>,
   ): { [N in OutputName<B, I>]: Tensor } {
-    const full = { ...kernel.options, ...problem } as Settings;
-    const shapes = kernel.shapes(full as never) as Record<string, Shape | null>;
-    const given = inputs as Record<string, Tensor | null>;
+    return this.dispatch(kernel as AnyKernel, inputs, problem) as { [N in OutputName<B, I>]: Tensor };
+  }
+
+  /** `run` without its types, for whoever goes through the catalogue. */
+  dispatch(
+    kernel: AnyKernel,
+    given: Readonly<Record<string, Tensor | null>>,
+    problem: Settings,
+  ): Record<string, Tensor> {
+    const full: Settings = { ...kernel.options, ...problem };
+    const shapes = kernel.shapes(full as never);
     const bindings: Record<string, Tensor | null> = {};
     const outputs: Record<string, Tensor> = {};
     const writes: string[] = [];
     for (const [name, { access, type }] of Object.entries(kernel.bindings)) {
       const shape = shapes[name];
-      const passed = access === 'read' || kernel.inout.includes(name as I);
+      const passed = access === 'read' || kernel.inout.includes(name);
       if (access === 'read_write' && shape) writes.push(name);
       if (!passed) {
         bindings[name] = shape && this.empty(shape, type as DType);
@@ -114,7 +122,7 @@ export class Trace {
       bindings[name] = tensor;
     }
     this.calls.push({ kernel, problem: full, bindings, writes });
-    return outputs as { [N in OutputName<B, I>]: Tensor };
+    return outputs;
   }
 
   /** Remembers how to differentiate an op, where any of its inputs can have a gradient. */

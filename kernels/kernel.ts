@@ -139,9 +139,20 @@ export function defineKernel<
   };
 }
 
-/** Any kernel, where its types no longer matter (catalogue, plan, tests). */
-// biome-ignore lint/suspicious/noExplicitAny: existential type of a heterogeneous catalogue
-export type AnyKernel = Kernel<any, any, any, any>;
+/** Any kernel, where its types no longer matter (catalogue, plan, tests): whoever calls into it vouches for them. */
+export interface AnyKernel {
+  readonly name: string;
+  readonly variants: { readonly [profile in Profile]?: Variant };
+  readonly options: Settings;
+  readonly inout: readonly string[];
+  readonly bindings: Wgsl['bindings'];
+  readonly shapes: (problem: never) => { readonly [binding: string]: Shape | null };
+  readonly flops: (problem: never) => number;
+  readonly reference: (arrays: never, problem: never) => void;
+  readonly inputs?: (problem: never, random: Random) => { readonly [name: string]: ArrayLike<number> };
+  readonly cases: readonly Settings[];
+  readonly tolerance?: number;
+}
 
 /** Workgroups for n rows or blocks, folded to two dimensions where n passes 65,535: index = x + y * num_workgroups.x. */
 export function fold(n: number): Grid {

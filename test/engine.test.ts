@@ -15,7 +15,9 @@ import { slice, TINY, tinyBatch, tinyTraining } from './support/tiny.ts';
 
 const seed = Number(process.env.SEED ?? Date.now() % 2 ** 31);
 console.log(`SEED=${seed}`);
-const device = await openDawn({ raiseLimits: false });
+// None of these promises depends on the profile; simt's programs are the quickest to generate.
+const PROFILE = { profile: 'simt', raiseLimits: false } as const;
+const device = await openDawn(PROFILE);
 const spy = spyOn(device.gpu);
 const total = (counts: Readonly<Record<string, number>>): number => Object.values(counts).reduce((a, b) => a + b, 0);
 const shapesOf = (batch: number) => ({
@@ -244,7 +246,7 @@ test('dispose gives back every buffer; a device that was passed in goes on livin
 });
 
 test('an uncaptured GPU error ends the work and is named', async () => {
-  using own = await openDawn({ raiseLimits: false });
+  using own = await openDawn(PROFILE);
   const engine = new Engine(own);
   const program = engine.compile({ x: 'f32' }, ({ x }) => add({ a: x, b: x }, {}));
   const x = { data: Float32Array.of(1), shape: [1] };
@@ -256,7 +258,7 @@ test('an uncaptured GPU error ends the work and is named', async () => {
 });
 
 test('a device destroyed by its owner is told within 2 s, not waited for', async () => {
-  const own = await openDawn({ raiseLimits: false });
+  const own = await openDawn(PROFILE);
   const engine = new Engine(useDevice(own.gpu, { wait: own.wait }));
   const program = engine.compile({ x: 'f32' }, ({ x }) => add({ a: x, b: x }, {}));
   const x = { data: new Float32Array(1000), shape: [1000] };

@@ -8,10 +8,12 @@ const SG = 16u; // knob: lanes of a subgroup, which is the workgroup
 const TM = 32u; // knob: rows a lane, a multiple of SG
 const TN = 4u; // knob: columns a lane, SG apart
 const KC = 8u; // knob: depth of a slice, divides SG
-const ROWS = SG / KC; // rows of A in one load of a slice
-const LOADS = TM / ROWS;
-const BLOCKS = TM / SG;
-const STORED = 4u; // rows stored in one turn of the last loop
+const QUAD = 4u; // rows in a vec4 of sums: fewer, longer statements halve the time that a pipeline takes to build
+const QUADS = TM / QUAD;
+const BLOCKS = TM / SG; // of rows, a load each with TN
+const BLOCK = SG / QUAD;
+const ROWS = SG / KC; // rows of A in one load without TN
+const LOADS = QUAD / ROWS;
 struct Params { m: u32, n: u32, k: u32, batch: u32, lda: u32, ldb: u32, ldc: u32, strideA: u32, strideB: u32, strideC: u32, inner: u32, innerA: u32, innerB: u32, innerC: u32, offsetA: u32, offsetB: u32, offsetC: u32, splits: u32, splitC: u32 }
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> a: array<f32>; // (batch, m, k) or, TN, (batch, k, m)
@@ -36,7 +38,7 @@ fn main(
   for (var j = 0u; j < TN; j++) { // unroll
     cols[j] = tile.b + min(tile.col + j * SG + lane, p.n - 1u) * select(1u, p.ldb, LAYOUT == 1u);
   }
-  var acc: array<f32, TM * TN>;
+  var acc: array<vec4<f32>, QUADS * TN>;
   for (var k0 = tile.start; k0 < tile.end; k0 += KC) {
     var y: array<f32, KC * TN>;
     for (var kk = 0u; kk < KC; kk++) { // unroll
@@ -52,26 +54,27 @@ fn main(
         for (var kk = 0u; kk < KC; kk++) { // unroll
           x[kk] = select(0.0, a[row + min(k0 + kk, last) * p.lda], k0 + kk < tile.end);
         }
-        for (var i = 0u; i < SG; i++) { // unroll
+        for (var q = 0u; q < BLOCK; q++) { // unroll
           for (var kk = 0u; kk < KC; kk++) { // unroll
-            let v = subgroupBroadcast(x[kk], i);
+            let v = vec4(subgroupBroadcast(x[kk], 4u * q), subgroupBroadcast(x[kk], 4u * q + 1u), subgroupBroadcast(x[kk], 4u * q + 2u), subgroupBroadcast(x[kk], 4u * q + 3u));
             for (var j = 0u; j < TN; j++) { // unroll
-              acc[(g * SG + i) * TN + j] += v * y[kk * TN + j];
+              acc[(g * BLOCK + q) * TN + j] += v * y[kk * TN + j];
             }
           }
         }
       }
     } else {
       let depth = k0 + lane % KC;
-      for (var g = 0u; g < LOADS; g++) { // unroll
-        let row = tile.a + min(tile.row + g * ROWS + lane / KC, p.m - 1u) * p.lda;
-        let x = select(0.0, a[row + min(depth, last)], depth < tile.end);
-        for (var i = 0u; i < ROWS; i++) { // unroll
-          for (var kk = 0u; kk < KC; kk++) { // unroll
-            let v = subgroupBroadcast(x, i * KC + kk);
-            for (var j = 0u; j < TN; j++) { // unroll
-              acc[(g * ROWS + i) * TN + j] += v * y[kk * TN + j];
-            }
+      for (var q = 0u; q < QUADS; q++) { // unroll
+        var x: array<f32, LOADS>;
+        for (var l = 0u; l < LOADS; l++) { // unroll
+          let row = tile.a + min(tile.row + 4u * q + l * ROWS + lane / KC, p.m - 1u) * p.lda;
+          x[l] = select(0.0, a[row + min(depth, last)], depth < tile.end);
+        }
+        for (var kk = 0u; kk < KC; kk++) { // unroll
+          let v = vec4(subgroupBroadcast(x[0u], kk), subgroupBroadcast(x[1u / ROWS], 1u % ROWS * KC + kk), subgroupBroadcast(x[2u / ROWS], 2u % ROWS * KC + kk), subgroupBroadcast(x[3u / ROWS], 3u % ROWS * KC + kk));
+          for (var j = 0u; j < TN; j++) { // unroll
+            acc[q * TN + j] += v * y[kk * TN + j];
           }
         }
       }
@@ -79,19 +82,19 @@ fn main(
   }
   // Stores are the dear part of the compilation, so few are written out: the sums move down instead.
   let rows = min(TM, p.m - tile.row);
-  for (var done = 0u; done < rows; done += STORED) {
-    for (var i = 0u; i < STORED; i++) { // unroll
+  for (var done = 0u; done < rows; done += QUAD) {
+    for (var i = 0u; i < QUAD; i++) { // unroll
       if (done + i < rows) {
         let at = tile.c + (tile.row + done + i) * p.ldc;
         for (var j = 0u; j < TN; j++) { // unroll
           let col = tile.col + j * SG + lane;
-          if (col < p.n) { finish(at + col, col, acc[i * TN + j]); }
+          if (col < p.n) { finish(at + col, col, acc[j][i]); }
         }
       }
     }
-    for (var i = 0u; i < TM; i++) { // unroll
+    for (var q = 0u; q < QUADS; q++) { // unroll
       for (var j = 0u; j < TN; j++) { // unroll
-        acc[i * TN + j] = acc[min(i + STORED, TM - 1u) * TN + j];
+        acc[q * TN + j] = acc[min(q + 1u, QUADS - 1u) * TN + j];
       }
     }
   }

@@ -6,7 +6,7 @@ import type { Engine } from '../../engine/engine.ts';
 import { configure, lenKeep, type MaeConfig, patchesOf } from '../model/config.ts';
 import { whole } from '../train/flags.ts';
 import { asUsage, OPTIONS, type OptionSpec } from '../train/options.ts';
-import { misuse } from '../usage.ts';
+import { misuse, suggestion } from '../usage.ts';
 import { bytesText, columns, examples, type Flags, globalsOf, openEngine, value } from './command.ts';
 
 export interface StepSizes {
@@ -70,7 +70,17 @@ const SIZES = [
 ] as const;
 
 export function define(command: Command): void {
-  command.usage('step|kernels [flags]').exitOverride();
+  command
+    .usage('step|kernels [flags]')
+    .argument('[what]')
+    .action((what?: string) => {
+      const names = ['step', 'kernels'];
+      misuse(
+        what === undefined
+          ? 'bench: say what, step or kernels'
+          : `bench: there is no ${what}${suggestion(what, names) || '; there are step and kernels'}`,
+      );
+    });
   const step = command.command('step').description('time of a whole forward + backward + AdamW step');
   const kernels = command.command('kernels').description('every kernel of such a step timed by itself');
   for (const sub of [step, kernels]) {
@@ -189,13 +199,17 @@ async function runKernels(flags: Flags, command: Command): Promise<void> {
   for (const line of kernelTable(sorted)) print(line);
 }
 
+/** Calls below this part of the step are only summed up. */
+const LEAST_SHARE = 0.002;
+
 function kernelTable(rows: readonly KernelRow[]): string[] {
   const total = rows.reduce((sum, r) => sum + r.ms * r.count, 0);
+  const shown = rows.filter((r) => r.ms * r.count >= LEAST_SHARE * total);
   const rate = (n: number, ms: number): string => (n === 0 ? '' : (n / ms / 1e6).toFixed(1));
   const head = ['share', 'ms', 'calls', 'ms each', 'GFLOP/s', 'GB/s', 'kernel', 'problem'].map((name) =>
     picocolors.dim(name),
   );
-  const body = rows.map((r) => [
+  const body = shown.map((r) => [
     `${((100 * r.ms * r.count) / total).toFixed(1)} %`,
     (r.ms * r.count).toFixed(2),
     String(r.count),
@@ -205,18 +219,13 @@ function kernelTable(rows: readonly KernelRow[]): string[] {
     r.kernel,
     r.problem,
   ]);
-  const sum = [
-    '',
-    total.toFixed(2),
-    String(rows.reduce((n, r) => n + r.count, 0)),
-    '',
-    rate(
-      rows.reduce((n, r) => n + r.flops * r.count, 0),
-      total,
-    ),
-    '',
-    'all',
-    '',
-  ];
-  return columns([head, ...body, sum], [0, 1, 2, 3, 4, 5]);
+  const sum = (name: string, of: readonly KernelRow[]): string[] => {
+    const ms = of.reduce((n, r) => n + r.ms * r.count, 0);
+    const flops = of.reduce((n, r) => n + r.flops * r.count, 0);
+    const calls = of.reduce((n, r) => n + r.count, 0);
+    return [`${((100 * ms) / total).toFixed(1)} %`, ms.toFixed(2), String(calls), '', rate(flops, ms), '', name, ''];
+  };
+  const small = rows.filter((r) => !shown.includes(r));
+  const sums = [...(small.length ? [sum(`${small.length} others`, small)] : []), sum('all', rows)];
+  return columns([head, ...body, ...sums], [0, 1, 2, 3, 4, 5]);
 }

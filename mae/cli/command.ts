@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import type { Engine } from '../../engine/engine.ts';
 import { PROFILES, type Profile } from '../../kernels/kernel.ts';
 import type { Kind } from '../train/flags.ts';
-import { misuse, suggestion } from '../usage.ts';
+import { misuse } from '../usage.ts';
 
 /** What every file of a command exports: it adds arguments, flags, help and the action. */
 export interface CommandFile {
@@ -19,7 +19,7 @@ export interface Globals {
 export function globalsOf(command: Command): Globals {
   const { profile, adapter } = command.optsWithGlobals() as { profile?: string; adapter?: string };
   if (profile !== undefined && !PROFILES.includes(profile as Profile)) {
-    misuse(`--profile must be one of ${PROFILES.join(', ')}, got ${profile}${suggestion(profile, PROFILES)}`);
+    misuse(`--profile must be one of ${PROFILES.join(', ')}, got ${profile}`);
   }
   return { profile: profile as Profile | undefined, adapter };
 }

@@ -1,6 +1,7 @@
 // `tesserae conformance CASE`: recomputes what an independent implementation computed, and says how far apart they are.
 import type { Command } from 'commander';
 import picocolors from 'picocolors';
+import { fail } from '../../engine/errors.ts';
 import type { RawTensor } from '../../engine/rawtensor.ts';
 import type { Safetensors } from '../../engine/safetensors.ts';
 import type { ConformanceResult } from '../conformance.ts';
@@ -56,6 +57,9 @@ async function readCase(path: string): Promise<Safetensors> {
   ]);
   await using source = await openSafetensorsFile(path);
   const header = await readHeader(source);
+  if (![...header.tensors.keys()].some((name) => name.startsWith('param.'))) {
+    fail(`conformance: ${path} has no tensor named param.*: is it a conformance case?`);
+  }
   const tensors = new Map<string, RawTensor>();
   for (const info of header.tensors.values()) tensors.set(info.name, await readTensor(source, info));
   return { tensors, metadata: header.metadata };

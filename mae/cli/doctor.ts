@@ -5,6 +5,7 @@ import type { Command } from 'commander';
 import picocolors from 'picocolors';
 import type { Device } from '../../engine/device.ts';
 import { TesseraeError } from '../../engine/errors.ts';
+import { UsageError } from '../usage.ts';
 import { bytesText, columns, examples, type Flags, type Globals, globalsOf, openEngine } from './command.ts';
 import type { KernelCheck } from './selfcheck.ts';
 
@@ -38,7 +39,7 @@ async function run(flags: Flags, command: Command): Promise<void> {
   try {
     engine = await openEngine(globals);
   } catch (error) {
-    if (!(error instanceof TesseraeError)) throw error;
+    if (error instanceof UsageError || !(error instanceof TesseraeError)) throw error;
     throw new TesseraeError(
       `no device could be opened (${error.message}); run npm run setup, or choose another with --adapter`,
     );

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { TesseraeError } from '../../engine/errors.ts';
-import { suggestion, UsageError } from '../usage.ts';
+import { misuse, suggestion, UsageError } from '../usage.ts';
 import { type CommandFile, examples } from './command.ts';
 
 const USAGE = 2;
@@ -103,22 +103,27 @@ function rootOf(command: Command): Command {
   return command.parent ? rootOf(command.parent) : command;
 }
 
+const OWN = ['--profile', '--adapter', '--help', '--version'];
+
 /** The first word that is no flag and no flag's value. */
 function commandOf(argv: readonly string[]): string | undefined {
   for (let i = 0; i < argv.length; i++) {
+    const [name] = argv[i].split('=', 1);
+    if (!name.startsWith('-')) return name;
+    if (name.startsWith('--') && !OWN.includes(name)) misuse(`unknown option ${name}${suggestion(name, OWN)}`);
     if (argv[i] === '--profile' || argv[i] === '--adapter') i++;
-    else if (!argv[i].startsWith('-')) return argv[i];
   }
   return undefined;
 }
 
 async function run(given: readonly string[]): Promise<void> {
-  let argv = underscored(given);
-  if (argv[0] === 'help') argv = [...argv.slice(1), '--help'];
   const program = makeProgram();
+  let argv = given[0] === 'help' ? [...given.slice(1), '--help'] : given;
   const name = commandOf(argv);
+  // What a program of the user's own is given is not ours to rewrite.
+  if (name !== 'run') argv = underscored(argv);
   if (name !== undefined && !Object.hasOwn(COMMANDS, name)) {
-    throw new UsageError(
+    misuse(
       `${name} is no command${suggestion(name, Object.keys(COMMANDS)) || `; there are ${Object.keys(COMMANDS).join(', ')}`}`,
     );
   }
@@ -127,12 +132,11 @@ async function run(given: readonly string[]): Promise<void> {
     command.helpOption('-h, --help', 'print this');
     if (key === name) (await load()).define(command);
   }
-  if (name === undefined && !argv.some((arg) => ['-h', '--help', '-V', '--version'].includes(arg))) {
-    const flag = argv.find((arg) => arg.startsWith('-') && !/^--(profile|adapter)(=|$)/.test(arg));
-    if (flag === undefined && argv.length) throw new UsageError('a command is missing; tesserae --help lists them');
-    if (!argv.length) argv = ['--help'];
+  if (argv.length === 0) argv = ['--help'];
+  else if (name === undefined && !argv.some((arg) => /^(-h|--help|-V|--version)$/.test(arg))) {
+    misuse('a command is missing; tesserae --help lists them');
   }
-  await program.parseAsync(argv, { from: 'user' });
+  await program.parseAsync([...argv], { from: 'user' });
 }
 
 /** One line on stderr; a stack only where it is asked for. @returns the exit code */

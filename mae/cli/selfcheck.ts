@@ -68,7 +68,7 @@ export async function checkKernel(engine: Engine, kernel: AnyKernel, problem: Se
     inputs[name] = { shape, data: { f32: Float32Array, u32: Uint32Array, i32: Int32Array }[type].from(numbers) };
   }
   const record = (tensors: Record<string, Tensor>, t: Trace): Record<string, Tensor> => {
-    const out = t.run(kernel, tensors, problem as never) as Record<string, Tensor>;
+    const out = t.dispatch(kernel, tensors, problem as never) as Record<string, Tensor>;
     return {
       ...out,
       ...Object.fromEntries(kernel.inout.filter((n: string) => tensors[n]).map((n: string) => [n, tensors[n]])),

@@ -12,7 +12,7 @@ import { Trace } from '../../engine/trace.ts';
 import type { OpCase } from './op-rows.ts';
 
 /** (1): the sum of x weighed by w, elements in order. Non-constant upstream gradients come from it. */
-const weigh = defineOp('weigh', {
+export const weigh = defineOp('weigh', {
   forward(t, { x, w }: { x: Tensor; w: Tensor }, _: Record<never, never>) {
     const n = numel(x.shape);
     const { c } = product(t, { a: x, b: w, m: 1, n: 1, k: n, LAYOUT: NN });

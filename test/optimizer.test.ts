@@ -1,0 +1,291 @@
+// AdamW on the device beside AdamW written out in f64; accumulated gradients; stores; the same bits from the same seed.
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { random } from '../kernels/random/random.ts';
+import { useDevice } from '../engine/device.ts';
+import { Engine } from '../engine/engine.ts';
+import { openDawn } from '../engine/node/dawn.ts';
+import { add, gelu } from '../engine/ops/elementwise.ts';
+import { AdamW } from '../engine/optim/adamw.ts';
+import { Parameters } from '../engine/parameters.ts';
+import type { Tensor, Variable } from '../engine/tensor.ts';
+import { weigh } from './support/gradient.ts';
+import { slice, tinyBatch, tinyTraining } from './support/tiny.ts';
+
+const seed = Number(process.env.SEED ?? Date.now() % 2 ** 31);
+console.log(`SEED=${seed}`);
+const device = await openDawn({ profile: 'simt', raiseLimits: false });
+
+/** Norm of the difference over norm of the reference. */
+function relative(got: ArrayLike<number>, want: ArrayLike<number>): number {
+  let [off, norm] = [0, 0];
+  for (let i = 0; i < want.length; i++) {
+    off += (got[i] - want[i]) ** 2;
+    norm += want[i] ** 2;
+  }
+  return Math.sqrt(off / norm);
+}
+
+interface Group {
+  weightDecay: number;
+  lrScale: number;
+}
+
+/** Decoupled weight decay and global-norm clipping as torch states them, in f64. */
+function adamwInF64(p: Map<string, Float64Array>, groupOf: (name: string) => Group, clipNorm: number | null) {
+  const [beta1, beta2, eps] = [0.9, 0.95, 1e-8];
+  const zeros = () => new Map([...p].map(([name, v]) => [name, new Float64Array(v.length)]));
+  const [m, v] = [zeros(), zeros()];
+  let t = 0;
+  return (grads: Map<string, Float32Array>, lr: number): number => {
+    t++;
+    let squares = 0;
+    for (const g of grads.values()) for (const x of g) squares += x * x;
+    const norm = Math.sqrt(squares);
+    const clip = clipNorm === null ? 1 : Math.min(1, clipNorm / (norm + 1e-6));
+    for (const [name, g] of grads) {
+      const { weightDecay, lrScale } = groupOf(name);
+      const [values, first, second] = [p.get(name), m.get(name), v.get(name)] as Float64Array[];
+      for (let i = 0; i < g.length; i++) {
+        const grad = g[i] * clip;
+        values[i] -= lr * lrScale * weightDecay * values[i];
+        first[i] = beta1 * first[i] + (1 - beta1) * grad;
+        second[i] = beta2 * second[i] + (1 - beta2) * grad * grad;
+        const update = first[i] / (1 - beta1 ** t) / (Math.sqrt(second[i] / (1 - beta2 ** t)) + eps);
+        values[i] -= lr * lrScale * update;
+      }
+    }
+    return norm;
+  };
+}
+
+/** Sizes around the 64 elements at which parameters are aligned. */
+const SIZES = { one: 1, edge: 64, over: 65, matrix: 300, under: 127 };
+const groupOf = (name: string): Group =>
+  name === 'one' ? { weightDecay: 0, lrScale: 1 } : { weightDecay: 0.05, lrScale: name === 'matrix' ? 0.25 : 1 };
+
+/** 20 steps whose gradients are their inputs, since the loss is <parameter, input>. */
+async function adamwSteps(engine: Engine, clipNorm: number | null): Promise<number> {
+  const rng = random(seed, clipNorm ? 1 : 2);
+  const draw = (n: number, scale = 1) => Float32Array.from({ length: n }, () => scale * rng.normal());
+  const specs = Object.entries(SIZES).map(([name, n]) => ({ name, shape: [n], trainable: true }));
+  const parameters = new Parameters(engine, 'p', specs);
+  const start = new Map(specs.map(({ name, shape }) => [name, draw(shape[0])]));
+  parameters.load(start);
+  const optimizer = new AdamW(engine, parameters, { betas: [0.9, 0.95], clipNorm: clipNorm ?? undefined, group: (v) => groupOf(v.name) });
+  const types = Object.fromEntries(specs.map(({ name }) => [name, 'f32' as const]));
+  const program = engine.compile(types, (inputs, t) => {
+    const terms = Object.entries(inputs).map(([name, w]) => weigh({ x: parameters.get(name), w }, {}).sum);
+    const loss = terms.reduce((a, b) => add({ a, b }, {}).y);
+    optimizer.accumulate(t, t.backward(loss), true);
+    const norm = optimizer.update(t);
+    return (norm ? { loss, norm } : { loss }) as Record<string, Tensor>;
+  });
+  const want = new Map([...start].map(([name, v]) => [name, Float64Array.from(v)]));
+  const plain = adamwInF64(want, groupOf, clipNorm);
+  let clipped = 0;
+  for (let step = 0; step < 20; step++) {
+    // Rates and gradient sizes that change from step to step: some are clipped, some are not.
+    const lr = Math.fround(0.02 * (1 + Math.sin(step)));
+    const grads = new Map(specs.map(({ name, shape }) => [name, draw(shape[0], 0.02 * (1 + (step % 5)))]));
+    optimizer.setLearningRate(engine, lr);
+    const inputs = Object.fromEntries([...grads].map(([name, data]) => [name, { data, shape: [data.length] }]));
+    const { norm } = await (await program.run(inputs)).read();
+    const expected = plain(grads, lr);
+    if (clipNorm !== null) {
+      assert.ok(Math.abs(norm[0] - expected) < 1e-5 * expected, `norm ${norm[0]}, in f64 ${expected}`);
+      clipped += Number(expected > clipNorm);
+    }
+  }
+  const got = await parameters.read();
+  for (const [name, values] of want) {
+    assert.ok(relative(got.get(name) as Float32Array, values) < 2e-6, `${name}: ${relative(got.get(name) as Float32Array, values)}`);
+    // What was learned, not only what was there: the change from the start agrees as well.
+    const moved = (v: ArrayLike<number>) => Array.from(v, (x, i) => x - (start.get(name) as Float32Array)[i]);
+    assert.ok(relative(moved(got.get(name) as Float32Array), moved(values)) < 2e-5);
+  }
+  assert.equal(Array.from(await engine.read(optimizer.step)), [20]);
+  if (clipNorm !== null) assert.ok(clipped > 0 && clipped < 20, 'some steps must be clipped and some not');
+  return parameters.slabs.length;
+}
+
+for (const clipNorm of [null, 1.5]) {
+  test(`20 steps are those of AdamW in f64 ${clipNorm ? 'clipped' : 'unclipped'}`, async () => {
+    using engine = new Engine(device);
+    assert.is(await adamwSteps(engine, clipNorm), 1);
+  });
+}
+
+test('and so when parameters fill several slabs, as large models do at the default limits', async () => {
+  // A device that says it binds 400 elements at most.
+  const limits = { ...limitsOf(device.gpu), maxStorageBufferBindingSize: 1600 };
+  const small = new Proxy(device.gpu, {
+    get: (gpu, name) => {
+      if (name === 'limits') return limits;
+      const value = Reflect.get(gpu, name, gpu);
+      return typeof value === 'function' ? value.bind(gpu) : value;
+    },
+  });
+  const narrow = useDevice(small, { profile: 'simt', wait: device.wait });
+  using engine = new Engine(narrow);
+  assert.is(await adamwSteps(engine, 1.5), 3);
+});
+
+function limitsOf(gpu: GPUDevice): Record<string, number> {
+  const all: Record<string, number> = {};
+  for (const name in gpu.limits) all[name] = (gpu.limits as unknown as Record<string, number>)[name];
+  return all;
+}
+
+test('two half batches accumulated are one whole batch', async () => {
+  using engine = new Engine(device);
+  const batch = tinyBatch(8, seed);
+  const gradients = async (parts: number): Promise<Map<string, Float32Array>> => {
+    const { optimizer, trainer } = tinyTraining(engine, seed);
+    const list = Array.from({ length: parts }, (_, i) => slice(batch, (8 / parts) * i, (8 / parts) * (i + 1)));
+    const results = await trainer.step(list, { lr: 0 });
+    assert.is(results.length, parts);
+    const kept = [...optimizer.gradients].map(async ([v, g]) => [v.name, Float32Array.from(await engine.read(g))] as const);
+    return new Map(await Promise.all(kept));
+  };
+  const whole = await gradients(1);
+  for (const parts of [2, 4]) {
+    const sums = await gradients(parts);
+    for (const [name, want] of whole) {
+      // The K third of a qkv bias has an exactly zero gradient: rounding noise is all there is.
+      const noise = name.endsWith('qkv.bias') ? 1e-4 : 2e-6;
+      assert.ok(relative(sums.get(name) as Float32Array, want) < noise, `${name} in ${parts} parts: ${relative(sums.get(name) as Float32Array, want)}`);
+    }
+  }
+});
+
+test('a parameter without a gradient gets 0, not the one of the step before', async () => {
+  using engine = new Engine(device);
+  const specs = ['a', 'b'].map((name) => ({ name, shape: [3], trainable: true }));
+  const parameters = new Parameters(engine, 'p', specs);
+  parameters.load(new Map(specs.map(({ name }) => [name, new Float32Array(3)])));
+  const optimizer = new AdamW(engine, parameters, { clipNorm: 100 });
+  const step = (names: string[]) =>
+    engine.compile({ w: 'f32' }, ({ w }, t) => {
+      const terms = names.map((name) => weigh({ x: parameters.get(name), w }, {}).sum);
+      optimizer.accumulate(t, t.backward(terms.reduce((a, b) => add({ a, b }, {}).y)), true);
+      return { norm: optimizer.update(t) as Tensor };
+    });
+  const w = { data: Float32Array.of(3, 0, 4), shape: [3] };
+  const norm = async (names: string[]) => (await (await step(names).run({ w })).read()).norm[0] as number;
+  assert.ok(Math.abs((await norm(['a', 'b'])) - Math.sqrt(50)) < 1e-5);
+  assert.is(await norm(['a']), 5);
+  assert.equal(Array.from(await engine.read(optimizer.gradients.get(parameters.get('b')) as Variable)), [0, 0, 0]);
+});
+
+/** A slab with variables a, b, c of 64, 3 and 70 elements, at known values. */
+function slab(engine: Engine): { parameters: Parameters; values: Record<string, Float32Array> } {
+  const rng = random(seed, 4);
+  const sizes = { a: 64, b: 3, c: 64 };
+  const specs = Object.entries(sizes).map(([name, n]) => ({ name, shape: [n], trainable: true }));
+  const parameters = new Parameters(engine, 'p', specs);
+  const values = Object.fromEntries(specs.map(({ name, shape: [n] }) => [name, Float32Array.from({ length: n }, rng.normal)]));
+  parameters.load(new Map(Object.entries(values)));
+  return { parameters, values };
+}
+
+test('variables that share one gradient each get it, though all lie in one buffer', async () => {
+  using engine = new Engine(device);
+  const { parameters, values } = slab(engine);
+  const optimizer = new AdamW(engine, parameters);
+  const [a, b, c] = ['a', 'b', 'c'].map((name) => parameters.get(name));
+  const program = engine.compile({ w: 'f32' }, ({ w }, t) => {
+    const both = add({ a: add({ a: t.use(a), b: c }, {}).y, b: c }, {}).y;
+    const loss = add({ a: weigh({ x: both, w }, {}).sum, b: weigh({ x: b, w: t.constant(Float32Array.of(1, 2, 3), [3]) }, {}).sum }, {}).y;
+    optimizer.accumulate(t, t.backward(loss), true);
+    return { loss };
+  });
+  const w = { data: Float32Array.from(values.a, (_, i) => i - 20), shape: [64] };
+  await (await program.run({ w })).read();
+  const grad = async (v: Variable) => Array.from(await engine.read(optimizer.gradients.get(v) as Variable));
+  assert.equal(await grad(a), Array.from(w.data));
+  assert.equal(await grad(b), [1, 2, 3]);
+  assert.equal(await grad(c), Array.from(w.data, (x) => 2 * x));
+});
+
+test('store: in place where it can be, by a copy where the slab is read or already holds the other', async () => {
+  using engine = new Engine(device);
+  const { parameters, values } = slab(engine);
+  const [a, c] = [parameters.get('a'), parameters.get('c')];
+  const dispatches = (fn: (x: Tensor, t: Tensor['trace']) => Record<string, Tensor>) => {
+    const program = engine.compile({ x: 'f32' }, ({ x }, t) => fn(x, t));
+    return { program, count: program.plan({ x: [64] }).dispatches };
+  };
+  const x = { data: Float32Array.from(values.a, (_, i) => i / 7), shape: [64] };
+  const run = async (p: ReturnType<typeof dispatches>['program']) => (await p.run({ x })).read();
+  const doubled = Array.from(x.data, (v) => Math.fround(2 * v));
+
+  const inPlace = dispatches((input, t) => {
+    t.store(a, add({ a: input, b: input }, {}).y);
+    return { read: add({ a: t.use(a), b: input }, {}).y };
+  });
+  assert.is(inPlace.count, 2, 'written straight to the variable');
+  assert.equal(Array.from((await run(inPlace.program)).read), Array.from(doubled, (v, i) => Math.fround(v + x.data[i])));
+  assert.equal(Array.from(await engine.read(a)), doubled);
+
+  // c is read from the slab by the call that computes what a becomes: that cannot be written there at once.
+  const copied = dispatches((input, t) => {
+    t.store(a, add({ a: t.use(c), b: input }, {}).y);
+    return {};
+  });
+  assert.is(copied.count, 2);
+  await run(copied.program);
+  const sum = Array.from(values.c, (v, i) => Math.fround(v + x.data[i]));
+  assert.equal(Array.from(await engine.read(a)), sum);
+
+  // One variable to another of the same slab, by way of a transient.
+  const moved = dispatches((_, t) => {
+    t.store(c, t.use(a));
+    return {};
+  });
+  await run(moved.program);
+  assert.equal(Array.from(await engine.read(c)), sum);
+
+  // The old value is read after the new one was computed, before it is stored: it must still be the old one.
+  const late = dispatches((input, t) => {
+    const y = gelu({ x: input }, {}).y;
+    const old = add({ a: t.use(a), b: input }, {}).y;
+    t.store(a, y);
+    return { old };
+  });
+  assert.equal(Array.from((await run(late.program)).old), Array.from(sum, (v, i) => Math.fround(v + x.data[i])));
+
+  // And so where a kernel reads the whole slab: an update of gradients that are all 0 must not see the later one.
+  const optimizer = new AdamW(engine, parameters, { group: () => ({ weightDecay: 0.5, lrScale: 1 }) });
+  optimizer.setLearningRate(engine, 0.5);
+  const before = await engine.read(a);
+  const early = dispatches((input, t) => {
+    const y = add({ a: input, b: input }, {}).y;
+    optimizer.update(t);
+    t.store(optimizer.gradients.get(a) as Variable, y);
+    return {};
+  });
+  await run(early.program);
+  assert.equal(Array.from(await engine.read(a)), Array.from(before, (v) => Math.fround(0.75 * v)), 'only decay');
+  assert.equal(Array.from(await engine.read(optimizer.gradients.get(a) as Variable)), doubled);
+});
+
+test('same seed, same bits after ten steps', async () => {
+  const finish = async (): Promise<Uint32Array[]> => {
+    using engine = new Engine(device);
+    const { model, optimizer, trainer } = tinyTraining(engine, seed, { clipNorm: 0.5 });
+    for (let i = 0; i < 10; i++) await trainer.step([tinyBatch(4, seed + i), tinyBatch(3, seed - i)], { lr: 1e-3 * i });
+    const kept = [...(await model.parameters.read()).values()];
+    for (const v of [...optimizer.m.values(), ...optimizer.v.values()]) kept.push(Float32Array.from(await engine.read(v)));
+    return kept.map((data) => new Uint32Array(data.buffer));
+  };
+  const [first, second] = [await finish(), await finish()];
+  assert.ok(first.some((words) => words.some((w) => w !== 0)));
+  assert.equal(first, second);
+});
+
+test('nothing went wrong unseen', () => {
+  device.check();
+  device.dispose();
+});
+test.run();
