@@ -50,6 +50,7 @@ export class Device {
       features,
       maxWorkgroupStorageBytes: gpu.limits.maxComputeWorkgroupStorageSize,
       maxWorkgroupInvocations: gpu.limits.maxComputeInvocationsPerWorkgroup,
+      maxBindingBytes: gpu.limits.maxStorageBufferBindingSize,
     };
     // Dawn drops a whole submit after a validation error, silently: any uncaptured error ends the work.
     gpu.addEventListener('uncapturederror', (event) => {

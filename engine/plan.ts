@@ -1,6 +1,7 @@
 // From a trace to what will run: programs, buffers shared by lifetime, and the cost of it all, before anything is allocated.
 import type { AdapterTraits } from '../kernels/kernel.ts';
 import { type Program, resolve } from '../kernels/restate.ts';
+import { fail, shapeText } from './errors.ts';
 import type { Call, Trace } from './trace.ts';
 import { fail } from './errors.ts';
 import { numel, type Slab, type Storage, type Tensor } from './tensor.ts';
@@ -56,9 +57,16 @@ export function makePlan(trace: Trace, outputs: Record<string, Tensor>, traits: 
     const { kernel, problem, bindings } = call;
     refuseConflict(call);
     flops += kernel.flops(problem as never);
-    for (const t of Object.values(bindings)) {
+    for (const [name, t] of Object.entries(bindings)) {
       if (!t) continue;
-      traffic += 4 * numel(t.shape);
+      const bytes = 4 * numel(t.shape);
+      if (bytes > traits.maxBindingBytes) {
+        const much = `${kernel.name}: ${name} ${shapeText(t.shape)} takes ${bytes} bytes`;
+        fail(
+          `plan: ${much}, this device binds ${traits.maxBindingBytes} at most; use a smaller batch (and accumulate)`,
+        );
+      }
+      traffic += bytes;
       visit(t);
     }
   }

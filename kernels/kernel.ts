@@ -28,6 +28,8 @@ export interface AdapterTraits {
   readonly features: ReadonlySet<string>;
   readonly maxWorkgroupStorageBytes: number;
   readonly maxWorkgroupInvocations: number;
+  /** Of one storage buffer binding. */
+  readonly maxBindingBytes: number;
 }
 
 export const PROFILES = ['cpu', 'simt', 'matrix'] as const;

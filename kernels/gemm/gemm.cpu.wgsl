@@ -38,7 +38,7 @@ fn main(
   for (var j = 0u; j < TN; j++) { // unroll
     cols[j] = tile.b + min(tile.col + j * SG + lane, p.n - 1u) * select(1u, p.ldb, LAYOUT == 1u);
   }
-  var acc: array<vec4<f32>, QUADS * TN>;
+  var acc: array<vec4<f32>, QUADS * TN>; // 4 rows each
   for (var k0 = tile.start; k0 < tile.end; k0 += KC) {
     var y: array<f32, KC * TN>;
     for (var kk = 0u; kk < KC; kk++) { // unroll
@@ -56,7 +56,8 @@ fn main(
         }
         for (var q = 0u; q < BLOCK; q++) { // unroll
           for (var kk = 0u; kk < KC; kk++) { // unroll
-            let v = vec4(subgroupBroadcast(x[kk], 4u * q), subgroupBroadcast(x[kk], 4u * q + 1u), subgroupBroadcast(x[kk], 4u * q + 2u), subgroupBroadcast(x[kk], 4u * q + 3u));
+            let v = vec4(subgroupBroadcast(x[kk], QUAD * q), subgroupBroadcast(x[kk], QUAD * q + 1u),
+              subgroupBroadcast(x[kk], QUAD * q + 2u), subgroupBroadcast(x[kk], QUAD * q + 3u));
             for (var j = 0u; j < TN; j++) { // unroll
               acc[(g * BLOCK + q) * TN + j] += v * y[kk * TN + j];
             }
@@ -68,11 +69,12 @@ fn main(
       for (var q = 0u; q < QUADS; q++) { // unroll
         var x: array<f32, LOADS>;
         for (var l = 0u; l < LOADS; l++) { // unroll
-          let row = tile.a + min(tile.row + 4u * q + l * ROWS + lane / KC, p.m - 1u) * p.lda;
+          let row = tile.a + min(tile.row + QUAD * q + l * ROWS + lane / KC, p.m - 1u) * p.lda;
           x[l] = select(0.0, a[row + min(depth, last)], depth < tile.end);
         }
         for (var kk = 0u; kk < KC; kk++) { // unroll
-          let v = vec4(subgroupBroadcast(x[0u], kk), subgroupBroadcast(x[1u / ROWS], 1u % ROWS * KC + kk), subgroupBroadcast(x[2u / ROWS], 2u % ROWS * KC + kk), subgroupBroadcast(x[3u / ROWS], 3u % ROWS * KC + kk));
+          let v = vec4(subgroupBroadcast(x[0u], kk), subgroupBroadcast(x[1u / ROWS], 1u % ROWS * KC + kk),
+            subgroupBroadcast(x[2u / ROWS], 2u % ROWS * KC + kk), subgroupBroadcast(x[3u / ROWS], 3u % ROWS * KC + kk));
           for (var j = 0u; j < TN; j++) { // unroll
             acc[q * TN + j] += v * y[kk * TN + j];
           }

@@ -6,22 +6,14 @@ import cpu from './gemm.cpu.wgsl';
 import reduce from './gemm.reduce.wgsl';
 import * as ref from './gemm.ref.ts';
 import simt from './gemm.simt.wgsl';
-import { dense, extent, type GemmProblem, NT, TN } from './problem.ts';
+import { dense, extent, NT, TN } from './problem.ts';
 import tile from './tile.wgsl';
+import { cpuTile, simtTile, tiles } from './tune.ts';
 
 export { dense, EPILOGUES, type GemmProblem, NN, NT, TN } from './problem.ts';
+export { splitFor } from './tune.ts';
 
 const lib = [tile, epilogue, erf];
-const tiles = (p: GemmProblem, rows: number, cols: number): number =>
-  ceilDiv(p.m, rows) * ceilDiv(p.n, cols) * p.batch * p.splits;
-
-/** Lanes x columns: the width that wastes least of n; among equals the wider one, which reuses A more. */
-function cpuTile(p: GemmProblem, SG: number): { SG: number; TM: number; TN: number; KC: number } {
-  const waste = (TN: number): number => ceilDiv(p.n, TN * SG) * TN;
-  const widths = SG === 16 ? [4, 3, 2, 1] : [8, 6, 4, 2];
-  const TN = widths.reduce((best, width) => (waste(width) < waste(best) ? width : best));
-  return { SG, TM: p.m > 16 ? 32 : 16, TN, KC: Math.min(SG, 8) };
-}
 
 /** c = epilogue(op(a) op(b)). With splits > 1 (EPILOGUE 0), c holds partial sums that gemm.reduce finishes. */
 export const gemm = defineKernel({
@@ -29,14 +21,14 @@ export const gemm = defineKernel({
   variants: {
     simt: variant(simt, {
       lib,
-      grid: (p) => fold(tiles(p, p.BM, p.BN)),
-      tune: (p) => (tiles(p, 64, 64) < 64 ? { BM: 32, BN: 32 } : {}),
+      grid: (p) => fold(tiles(p, p.BM, p.BN) * p.splits),
+      tune: simtTile,
     }),
     cpu: variant(cpu, {
       lib,
       needs: ['subgroups'],
-      grid: (p) => fold(tiles(p, p.TM, p.TN * p.SG)),
-      tune: (p, { subgroupMinSize: SG }) => (SG === 4 || SG === 8 || SG === 16 ? cpuTile(p, SG) : null),
+      grid: (p) => fold(tiles(p, p.TM, p.TN * p.SG) * p.splits),
+      tune: (p, { subgroupMinSize: SG }) => cpuTile(p, SG),
     }),
   },
   options: { LAYOUT: 0, EPILOGUE: 0 },

@@ -66,6 +66,7 @@ export const traitsOf = (profile: Profile): AdapterTraits => ({
   features: new Set(['subgroups']),
   maxWorkgroupStorageBytes: 16384,
   maxWorkgroupInvocations: 256,
+  maxBindingBytes: 2 ** 27,
 });
 
 /** The case on the host in f64: a loss that can be asked again and again with other numbers, and its gradients. */
