@@ -3,7 +3,6 @@ import type { AdapterTraits } from '../kernels/kernel.ts';
 import { type Program, resolve } from '../kernels/restate.ts';
 import { fail, shapeText } from './errors.ts';
 import type { Call, Trace } from './trace.ts';
-import { fail } from './errors.ts';
 import { numel, type Slab, type Storage, type Tensor } from './tensor.ts';
 
 export interface Step {

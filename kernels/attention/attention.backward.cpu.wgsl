@@ -14,10 +14,15 @@ struct Params { batch: u32, tokens: u32, heads: u32, dim: u32, scale: f32 }
 @group(0) @binding(4) var<storage, read> delta: array<f32>; // (batch, heads, tokens)
 @group(0) @binding(5) var<storage, read_write> dqkv: array<vec4<f32>>; // (batch, tokens, 3, heads, dim)
 
-// From the scores and dP: the probabilities and the gradient of the unscaled scores, 0 for rows past the end.
-fn soften(s: ptr<function, f32>, d: ptr<function, f32>, row: u32, inside: bool) {
-  *s = exp(select(-1e30, *s - lse[row], inside));
-  *d = p.scale * *s * (*d - delta[row]);
+fn loadSaved(wg: vec3<u32>, token: u32) -> vec2<f32> {
+  let row = (wg.z * p.heads + wg.y) * p.tokens + token;
+  return vec2<f32>(lse[row], delta[row]);
+}
+
+// Of a score and the gradient of its probability: the probability and the score's gradient, 0 for rows past the end.
+fn soften(score: f32, dp: f32, saved: vec2<f32>, inside: bool) -> vec2<f32> {
+  let probability = exp(select(-1e30, score - saved.x, inside));
+  return vec2<f32>(probability, p.scale * probability * (dp - saved.y));
 }
 
 fn store(rows: ptr<function, Rows>, wg: vec3<u32>, block: u32, t: u32, which: u32) {
@@ -29,5 +34,96 @@ fn store(rows: ptr<function, Rows>, wg: vec3<u32>, block: u32, t: u32, which: u3
         dqkv[at + i] = rows[r][i];
       }
     }
+  }
+}
+
+fn queries(wg: vec3<u32>, block: u32, t: u32) {
+  var q: Rows;
+  var rows: Rows; // of dO
+  var dq: Rows;
+  var saved: array<vec2<f32>, R>;
+  loadOwn(&q, wg, block, t, 0u, p.scale);
+  for (var r = 0u; r < R; r++) { // unroll
+    let at = oAt(wg, ownToken(block, r, t));
+    saved[r] = loadSaved(wg, ownToken(block, r, t));
+    for (var i = 0u; i < V; i++) { // unroll
+      rows[r][i] = dO[at + i];
+    }
+  }
+  for (var first = 0u; first < p.tokens; first += KB) {
+    var ks: Places;
+    var vs: Places;
+    var s = Scores();
+    var ds = Scores();
+    for (var j = 0u; j < KB; j++) { // unroll
+      ks[j] = rowAt(wg, min(first + j, p.tokens - 1u), 1u);
+      vs[j] = ks[j] + p.heads * V;
+    }
+    dots(&s, &q, &ks);
+    dots(&ds, &rows, &vs);
+    for (var r = 0u; r < R; r++) { // unroll
+      for (var j = 0u; j < KB; j++) { // unroll
+        ds[r][j] = soften(s[r][j], ds[r][j], saved[r], first + j < p.tokens).y;
+      }
+    }
+    addWeighted(&dq, &ds, &ks);
+  }
+  store(&dq, wg, block, t, 0u);
+}
+
+fn keys(wg: vec3<u32>, block: u32, t: u32) {
+  var k: Rows;
+  var v: Rows;
+  var dk: Rows;
+  var dv: Rows;
+  loadOwn(&k, wg, block, t, 1u, p.scale);
+  loadOwn(&v, wg, block, t, 2u, 1.0);
+  for (var first = 0u; first < p.tokens; first += KB) {
+    var qs: Places;
+    var os: Places;
+    var s = Scores();
+    var ds = Scores();
+    for (var j = 0u; j < KB; j++) { // unroll
+      qs[j] = rowAt(wg, min(first + j, p.tokens - 1u), 0u);
+      os[j] = oAt(wg, min(first + j, p.tokens - 1u));
+    }
+    dots(&s, &k, &qs);
+    for (var i = 0u; i < V; i++) { // unroll
+      for (var j = 0u; j < KB; j++) { // unroll
+        let other = dO[os[j] + i];
+        for (var r = 0u; r < R; r++) { // unroll
+          ds[r][j] += dot(v[r][i], other);
+        }
+      }
+    }
+    for (var j = 0u; j < KB; j++) { // unroll
+      let saved = loadSaved(wg, min(first + j, p.tokens - 1u));
+      for (var r = 0u; r < R; r++) { // unroll
+        let pair = soften(s[r][j], ds[r][j], saved, first + j < p.tokens);
+        s[r][j] = pair.x;
+        ds[r][j] = pair.y;
+      }
+    }
+    for (var i = 0u; i < V; i++) { // unroll
+      for (var j = 0u; j < KB; j++) { // unroll
+        let other = dO[os[j] + i];
+        for (var r = 0u; r < R; r++) { // unroll
+          dv[r][i] += s[r][j] * other;
+        }
+      }
+    }
+    addWeighted(&dk, &ds, &qs);
+  }
+  store(&dk, wg, block, t, 1u);
+  store(&dv, wg, block, t, 2u);
+}
+
+@compute @workgroup_size(SG, 1, 1)
+fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) t: u32) {
+  let blocks = (p.tokens + R * SG - 1u) / (R * SG);
+  if (wg.x < blocks) {
+    queries(wg, wg.x, t);
+  } else {
+    keys(wg, wg.x - blocks, t);
   }
 }

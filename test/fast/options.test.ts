@@ -1,0 +1,139 @@
+// Options of pretraining: the reference's names and defaults, files and flags, and mistakes named in the user's words.
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { modelConfig, OPTIONS, parsePretrainOptions, peakRate, UNUSED } from '../../mae/train/options.ts';
+import { UsageError } from '../../mae/usage.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'tesserae-options-'));
+test.after(() => rmSync(folder, { recursive: true }));
+
+let files = 0;
+function file(text: string): string {
+  const path = join(folder, `${files++}.yaml`);
+  writeFileSync(path, text);
+  return path;
+}
+
+function refusal(flags: Record<string, unknown>, config?: string): string {
+  try {
+    parsePretrainOptions(flags, config);
+  } catch (error) {
+    assert.instance(error, UsageError);
+    return (error as Error).message;
+  }
+  throw new Error(`accepted ${JSON.stringify(flags)} ${config ?? ''}`);
+}
+
+test("facebookresearch/mae's defaults", () => {
+  const options = parsePretrainOptions({ data_path: 'x' });
+  const { model, batch_size, epochs, accum_iter, mask_ratio, norm_pix_loss, weight_decay, blr, min_lr } = options;
+  assert.equal(
+    { model, batch_size, epochs, accum_iter, mask_ratio, norm_pix_loss, weight_decay, blr, min_lr },
+    {
+      model: 'mae_vit_large_patch16',
+      batch_size: 64,
+      epochs: 400,
+      accum_iter: 1,
+      mask_ratio: 0.75,
+      norm_pix_loss: false,
+      weight_decay: 0.05,
+      blr: 1e-3,
+      min_lr: 0,
+    },
+  );
+  assert.equal([options.warmup_epochs, options.output_dir, options.seed, options.resume], [40, './output_dir', 0, '']);
+  assert.equal([options.num_workers, options.lr, options.clip_grad], [10, undefined, undefined]);
+  assert.equal(modelConfig(options).img_size, [224, 224]);
+});
+
+test('every flag of main_pretrain.py is taken, with dashes or underscores; those that mean nothing here are noted', () => {
+  const theirs =
+    'batch_size epochs accum_iter model input_size mask_ratio norm_pix_loss weight_decay lr blr min_lr warmup_epochs data_path output_dir log_dir device seed resume start_epoch num_workers pin_mem no_pin_mem world_size local_rank dist_on_itp dist_url';
+  for (const name of theirs.split(' ')) assert.ok(name in OPTIONS || name in UNUSED, name);
+  const notes: string[] = [];
+  const { batch_size } = parsePretrainOptions(
+    { 'data-path': 'x', 'batch-size': '8', pin_mem: true, world_size: '1' },
+    undefined,
+    (n) => notes.push(n),
+  );
+  assert.is(batch_size, 8);
+  assert.is(notes.length, 2);
+  assert.match(notes[0], '--pin_mem is not used');
+  assert.match(refusal({ data_path: 'x', world_size: '8' }), /--world_size must be 1.*got 8/);
+});
+
+test('a file gives numbers, flags beat it, defaults fill the rest', () => {
+  const path = file('data_path: photos\nbatch-size: 16\nblr: 1.5e-4\nnorm_pix_loss: true\ninput_size: [64, 96]\n');
+  const options = parsePretrainOptions({ batch_size: '32', accum_iter: '4' }, path);
+  assert.equal(
+    [options.data_path, options.batch_size, options.blr, options.norm_pix_loss],
+    ['photos', 32, 1.5e-4, true],
+  );
+  assert.equal(modelConfig(options).img_size, [64, 96]);
+  assert.is(peakRate(options), (1.5e-4 * 32 * 4) / 256);
+  assert.is(peakRate(parsePretrainOptions({ lr: '3e-4' }, path)), 3e-4);
+});
+
+test('sizes: N, HxW, and single sizes over a preset', () => {
+  const config = (flags: Record<string, unknown>) => modelConfig(parsePretrainOptions({ data_path: 'x', ...flags }));
+  assert.equal(config({ input_size: '192' }).img_size, [192, 192]);
+  assert.equal(config({ input_size: '32x48', patch_size: '8' }).img_size, [32, 48]);
+  const { depth, decoder_embed_dim, embed_dim } = config({ depth: 3, decoder_embed_dim: '128' });
+  assert.equal([depth, decoder_embed_dim, embed_dim], [3, 128, 1024]);
+});
+
+test('held-out images: 2,000 of cifar10, else none unless asked', () => {
+  const heldout = (flags: Record<string, unknown>) => parsePretrainOptions(flags).heldout;
+  assert.equal([heldout({ data_path: 'cifar10' }), heldout({ data_path: 'x' })], [2000, 0]);
+  assert.equal([heldout({ data_path: 'cifar10', heldout: '0' }), heldout({ data_path: 'x', heldout: 7 })], [0, 7]);
+});
+
+for (const [flags, said] of [
+  [{}, /^--data_path is missing/],
+  [{ batch_size: '0' }, '--batch_size must be a whole number of at least 1, got 0'],
+  [{ batch_size: '2.5' }, /got 2.5$/],
+  [{ epochs: 'many' }, '--epochs must be a whole number of at least 1, got many'],
+  [{ mask_ratio: '1' }, '--mask_ratio must be a number above 0 and below 1, got 1'],
+  [{ mask_ratio: '0.999' }, /keeps none of 196 patches/],
+  [{ blr: '-1' }, /--blr must be a number above 0, got -1/],
+  [{ blr: '0x10' }, /--blr must be a number/],
+  [{ input_size: '32x' }, /--input_size must be a side in pixels/],
+  [{ input_size: '100' }, /patch_size 16 must divide the image, 100 x 100/],
+  [{ model: 'vit' }, /--model must be one of mae_vit_base_patch16,.* got vit$/],
+  [{ min_lr: '1' }, /--min_lr 1 must not pass the learning rate 0.00025/],
+  [{ bathc_size: '1' }, '--bathc_size is not known; did you mean --batch_size?'],
+  [{ batch_size: '1', 'batch-size': '2' }, /given twice/],
+  [{ norm_pix_loss: 'yes' }, /--norm_pix_loss must be true or false, got yes/],
+] as const) {
+  test(`refused: ${JSON.stringify(flags)}`, () => {
+    const message = refusal(Object.keys(flags).length ? { data_path: 'x', ...flags } : {});
+    assert.ok(typeof said === 'string' ? message.includes(said) : said.test(message), message);
+    assert.not.match(message, '\n');
+  });
+}
+
+for (const [text, said] of [
+  ['epoch: 3', /the key epoch is not known; did you mean epochs\?/],
+  ['batch_size: [8', /at line 2/],
+  ['- 1', /must hold lines of the form key: value/],
+  ['epochs: 1.5', /epochs must be a whole number of at least 1, got 1.5/],
+  ['model:\n  depth: 3', /model must be one of/],
+  ['epochs: 1\nepochs: 2', /unique|twice|Map keys/],
+] as const) {
+  test(`refused in a file: ${JSON.stringify(text)}`, () => {
+    const path = file(`${text}\n`);
+    const message = refusal({ data_path: 'x' }, path);
+    assert.match(message, said);
+    assert.ok(message.startsWith(`--config ${path}`) && !message.includes('\n'), message);
+  });
+}
+
+test('a file that is not there is named; an empty one is nothing', () => {
+  assert.match(refusal({ data_path: 'x' }, join(folder, 'no.yaml')), /no\.yaml: cannot be read \(ENOENT\)/);
+  assert.is(parsePretrainOptions({ data_path: 'x' }, file('# nothing\n')).epochs, 400);
+});
+
+test.run();
