@@ -31,7 +31,9 @@ async function onDawn(engine: Engine, spy: Spy, c: OpCase, seed: number): Promis
   const parameters = new Parameters(engine, 'case', specs);
   parameters.load(new Map(floats.map(([name, g]) => [name, Float32Array.from(g.data)])));
   const types = Object.fromEntries(others.map(([name, g]) => [name, g.dtype]));
-  const program = engine.compile(types, (inputs, t) => withGradients(t, record(t, c, parameters.variables, inputs, seed)));
+  const program = engine.compile(types, (inputs, t) =>
+    withGradients(t, record(t, c, parameters.variables, inputs, seed)),
+  );
   const given = Object.fromEntries(others.map(([name, g]) => [name, onDevice(g)]));
   // Builds the plan and its buffers, so that there is something to poison.
   const outputs = await (await program.run(given)).read();

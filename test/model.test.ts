@@ -5,12 +5,15 @@ import * as assert from 'uvu/assert';
 import { type Random, random } from '../kernels/random/random.ts';
 import { Engine } from '../engine/engine.ts';
 import { openDawn } from '../engine/node/dawn.ts';
+import { elementwiseDropout } from '../kernels/elementwise/elementwise.ts';
 import { maskedMse } from '../engine/ops/masked-mse.ts';
 import { type ReferenceMemory, runReference } from '../engine/reference.ts';
 import { type HostTensor, numel, type Tensor } from '../engine/tensor.ts';
 import { checked, lenKeep, type MaeConfig, patchesOf, patchValues } from '../mae/model/config.ts';
 import { initialWeights } from '../mae/model/init.ts';
 import { MaskedAutoencoder } from '../mae/model/model.ts';
+import { STREAM } from '../mae/data/streams.ts';
+import { relative } from './support/relative.ts';
 import { slice, TINY, tinyBatch } from './support/tiny.ts';
 
 const CONFIGS = Number(process.env.CONFIGS ?? 6);
@@ -45,21 +48,24 @@ function draw(rng: Random): MaeConfig {
 /** Initial weights whose biases and norms are no longer 0 and 1, so that a forgotten one shows. */
 function shaken(config: MaeConfig, rng: Random): Map<string, Float32Array> {
   const weights = initialWeights(config, rng.below(2 ** 31));
-  for (const [name, v] of weights) if (/bias|norm/.test(name)) weights.set(name, v.map((x) => x + 0.2 * rng.normal()));
+  for (const [name, v] of weights)
+    if (/bias|norm/.test(name))
+      weights.set(
+        name,
+        v.map((x) => x + 0.2 * rng.normal()),
+      );
   return weights;
 }
 
-function relative(got: ArrayLike<number>, want: ArrayLike<number>): number {
-  let [off, norm] = [0, 0];
-  for (let i = 0; i < want.length; i++) {
-    off += (got[i] - want[i]) ** 2;
-    norm += want[i] ** 2;
-  }
-  return norm === 0 ? Math.sqrt(off) : Math.sqrt(off / norm);
-}
-
 /** Runs a model's step on the device and in f64, from the same weights and batch. */
-async function both(engine: Engine, config: MaeConfig, weights: Map<string, Float32Array>, keep: number, batch: number, at: number) {
+async function both(
+  engine: Engine,
+  config: MaeConfig,
+  weights: Map<string, Float32Array>,
+  keep: number,
+  batch: number,
+  at: number,
+) {
   const model = new MaskedAutoencoder(engine, config, weights);
   const given = tinyBatch(batch, at, config);
   const program = engine.compile({ img: 'f32', noise: 'f32' }, ({ img, noise }, t) => {
@@ -87,7 +93,14 @@ for (let i = 0; i < CONFIGS; i++) {
   const device = i % 2 ? cpu : simt;
   test(`model ${i}: ${keep} of ${patches} patches kept, batch ${batch}, on ${device.traits.profile}`, async () => {
     using engine = new Engine(device);
-    const { got, want, names } = await both(engine, config, shaken(config, rng), Math.min(keep, patches), batch, seed + i);
+    const { got, want, names } = await both(
+      engine,
+      config,
+      shaken(config, rng),
+      Math.min(keep, patches),
+      batch,
+      seed + i,
+    );
     const where = `${JSON.stringify(config)}; SEED=${seed}`;
     assert.ok(names.length > 30);
     assert.ok(relative(got.loss, want.loss) < 1e-5, `loss ${got.loss[0]}, in f64 ${want.loss[0]}; ${where}`);
@@ -119,7 +132,9 @@ test('a prediction of zeros scores (n - 1) / n of the normalised target: .9987 a
       const pred = filled([2, down * across, n], () => 0);
       // The score does not depend on which patches were removed.
       const mask = filled([2, down * across], (i) => Number(i === 0 || rng.uniform() < 0.5));
-      const program = engine.compile({ pred: 'f32', img: 'f32', mask: 'f32' }, (x) => maskedMse(x, { patch_size, normPix: true }));
+      const program = engine.compile({ pred: 'f32', img: 'f32', mask: 'f32' }, (x) =>
+        maskedMse(x, { patch_size, normPix: true }),
+      );
       const { loss } = await (await program.run({ pred, img, mask })).read();
       assert.ok(Math.abs(loss[0] - (n - 1) / n) < 1e-5, `${loss[0]} for ${n} values a patch`);
     }
@@ -154,11 +169,18 @@ test('masks: the least noise stays, and images of a batch do not touch each othe
   for (let b = 0; b < 3; b++) {
     const noise = Array.from(batch.noise.data.slice(b * patches, (b + 1) * patches));
     const order = noise.map((_, l) => l).sort((i, j) => noise[i] - noise[j] || i - j);
-    const part = (name: 'mask' | 'ids_restore' | 'ids_shuffle' | 'ids_keep', n: number) => Array.from(out[name].slice(b * n, (b + 1) * n));
+    const part = (name: 'mask' | 'ids_restore' | 'ids_shuffle' | 'ids_keep', n: number) =>
+      Array.from(out[name].slice(b * n, (b + 1) * n));
     assert.equal(part('ids_shuffle', patches), order);
-    assert.equal(part('ids_restore', patches), order.map((_, l) => order.indexOf(l)));
+    assert.equal(
+      part('ids_restore', patches),
+      order.map((_, l) => order.indexOf(l)),
+    );
     assert.equal(part('ids_keep', 2), order.slice(0, 2));
-    assert.equal(part('mask', patches), order.map((_, l) => Number(order.indexOf(l) >= 2)));
+    assert.equal(
+      part('mask', patches),
+      order.map((_, l) => Number(order.indexOf(l) >= 2)),
+    );
   }
   const alone = await (await program.run(slice(batch, 1, 2))).read();
   const width = patches * patchValues(TINY);
@@ -171,10 +193,13 @@ test('dropout: a sample is thinned alike in any batch, otherwise in another epoc
   const config = checked({ ...TINY, dropout: 0.3 });
   const weights = shaken(config, random(seed, 8));
   const model = new MaskedAutoencoder(engine, config, weights);
-  const program = engine.compile({ img: 'f32', noise: 'f32', ids: 'u32', clock: 'u32' }, ({ img, noise, ids, clock }) => {
-    const { pred } = model.forward(img, noise, 3, { dropout: { ids, clock, seed: 11 } });
-    return { pred };
-  });
+  const program = engine.compile(
+    { img: 'f32', noise: 'f32', ids: 'u32', clock: 'u32' },
+    ({ img, noise, ids, clock }) => {
+      const { pred } = model.forward(img, noise, 3, { dropout: { ids, clock, seed: 11 } });
+      return { pred };
+    },
+  );
   const plain = (of: MaskedAutoencoder) =>
     engine.compile({ img: 'f32', noise: 'f32' }, ({ img, noise }) => ({ pred: of.forward(img, noise, 3).pred }));
   const batch = tinyBatch(4, seed);
@@ -193,6 +218,16 @@ test('dropout: a sample is thinned alike in any batch, otherwise in another epoc
   assert.ok(relative(bare, whole) > 0.05, 'something is dropped');
   const without = new MaskedAutoencoder(engine, { ...config, dropout: 0 }, weights);
   assert.equal((await (await plain(without).run(batch)).read()).pred, bare);
+  // Two layers under one stream would drop alike, and a layer under the masks' stream would drop as they mask.
+  const shapes = { img: batch.img.shape, noise: batch.noise.shape, ids: [4], clock: [2] };
+  const calls = program.trace(shapes).trace.calls.filter((c) => (c.kernel as unknown) === elementwiseDropout);
+  const streams = calls.map((c) => c.problem.stream as number);
+  assert.is(new Set(streams).size, 2 * (TINY.depth + TINY.decoder_depth));
+  const others = Object.values(STREAM).filter((s) => s !== STREAM.dropout);
+  assert.ok(
+    streams.every((s) => s >= STREAM.dropout && !others.includes(s as never)),
+    `streams ${streams}`,
+  );
 });
 
 test('nothing went wrong unseen', () => {

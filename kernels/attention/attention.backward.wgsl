@@ -3,8 +3,8 @@
 // tiles of k and v; the second half own rows of k and v and go over tiles of q and do.
 const DIM = 64u; // knob: head dimension, a multiple of 4
 const WG = 128u; // knob: threads a workgroup
-const PARTS = 4u; // knob: threads that share one row; divides WG
-const HELD = 4u; // knob: vec4s of a row that one thread holds, DIM / 4 over PARTS rounded up
+const PARTS = 2u; // knob: threads that share one row; divides WG
+const HELD = 8u; // knob: vec4s of a row that one thread holds, DIM / 4 over PARTS rounded up
 const TILE = 8u; // knob: rows a tile
 const WIDTH = HELD * PARTS;
 const ROWS = WG / PARTS;
@@ -19,7 +19,7 @@ struct Params { batch: u32, tokens: u32, heads: u32, dim: u32, scale: f32 }
 var<workgroup> qks: array<vec4<f32>, TILE * WIDTH>;
 var<workgroup> dovs: array<vec4<f32>, TILE * WIDTH>;
 var<workgroup> saved: array<vec2<f32>, TILE>;
-var<workgroup> sums: array<vec2<f32>, TILE * WG>;
+var<workgroup> sums: array<vec2<f32>, select(1u, TILE * WG, PARTS > 1u)>;
 
 // Where row `token` of q (0), k (1) or v (2) starts, in vec4s.
 fn rowAt(wg: vec3<u32>, token: u32, which: u32) -> u32 {

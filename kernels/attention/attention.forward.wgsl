@@ -16,7 +16,7 @@ struct Params { batch: u32, tokens: u32, heads: u32, dim: u32, scale: f32 }
 
 var<workgroup> ks: array<vec4<f32>, TILE * WIDTH>;
 var<workgroup> vs: array<vec4<f32>, TILE * WIDTH>;
-var<workgroup> sums: array<f32, TILE * WG>;
+var<workgroup> sums: array<f32, select(1u, TILE * WG, PARTS > 1u)>;
 
 // Where row `token` of q (0), k (1) or v (2) starts, in vec4s.
 fn rowAt(wg: vec3<u32>, token: u32, which: u32) -> u32 {

@@ -34,6 +34,7 @@ declare const wgsl: Wgsl<
   {
     LAYOUT: number;
     EPILOGUE: number;
+    VEC: boolean;
     BM: number;
     BN: number;
     TM: number;

@@ -1,15 +1,17 @@
 // C = epilogue(op(A) op(B)): register tiles of TM x TN a thread over BK-deep slices staged in workgroup memory.
 const LAYOUT = 0u; // knob: 0 NN, 1 NT (B is (n, k)), 2 TN (A is (k, m))
 const EPILOGUE = 0u; // knob: 0 none, 1 bias, 2 bias + GELU, 3 bias + residual, 4 times gelu'(r)
+const VEC = false; // knob: all leading dimensions, offsets and contiguous sizes of A and B are multiples of 4
 const BM = 64u; // knob: rows of C a workgroup
 const BN = 64u; // knob: columns of C a workgroup
-const TM = 4u; // knob: rows a thread
-const TN = 4u; // knob: columns a thread
+const TM = 4u; // knob: rows a thread, next to each other
+const TN = 4u; // knob: columns a thread, BN / TN apart
 const BK = 16u;
+const RUN = 4u; // elements that a thread stages at a time, next to each other in memory
 const ACROSS = BN / TN;
 const THREADS = BM * BN / TM / TN;
-const AS = BM + 1u; // odd strides: the transposing stores spread over the banks
-const BS = BN + 1u;
+const AS = BM + 2u; // spread the transposing stores over 32 banks
+const BS = BN + 2u;
 struct Params { m: u32, n: u32, k: u32, batch: u32, lda: u32, ldb: u32, ldc: u32, strideA: u32, strideB: u32, strideC: u32, inner: u32, innerA: u32, innerB: u32, innerC: u32, offsetA: u32, offsetB: u32, offsetC: u32, splits: u32, splitC: u32 }
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> a: array<f32>; // (batch, m, k) or, TN, (batch, k, m)
@@ -22,6 +24,33 @@ struct Params { m: u32, n: u32, k: u32, batch: u32, lda: u32, ldb: u32, ldc: u32
 var<workgroup> sa: array<f32, BK * AS>;
 var<workgroup> sb: array<f32, BK * BS>;
 
+// Four elements of A or B next to each other, zeros beyond the `left` that are inside the matrix.
+fn runA(at: u32, left: u32) -> vec4<f32> {
+  if (VEC) {
+    let q = at / RUN * RUN;
+    if (left > 0u) { return vec4(a[q], a[q + 1u], a[q + 2u], a[q + 3u]); }
+    return vec4<f32>();
+  }
+  var v: vec4<f32>;
+  for (var e = 0u; e < RUN; e++) { // unroll
+    if (e < left) { v[e] = a[at + e]; }
+  }
+  return v;
+}
+
+fn runB(at: u32, left: u32) -> vec4<f32> {
+  if (VEC) {
+    let q = at / RUN * RUN;
+    if (left > 0u) { return vec4(b[q], b[q + 1u], b[q + 2u], b[q + 3u]); }
+    return vec4<f32>();
+  }
+  var v: vec4<f32>;
+  for (var e = 0u; e < RUN; e++) { // unroll
+    if (e < left) { v[e] = b[at + e]; }
+  }
+  return v;
+}
+
 @compute @workgroup_size(THREADS, 1, 1)
 fn main(
   @builtin(workgroup_id) wg: vec3<u32>,
@@ -31,25 +60,46 @@ fn main(
   let tile = tileOf(wg.x + wg.y * groups.x, BM, BN);
   if (tile.idle) { return; }
   let row = t / ACROSS * TM;
-  let col = t % ACROSS * TN;
+  let col = t % ACROSS;
   var acc: array<f32, TM * TN>;
   for (var base = tile.start; base < tile.end; base += BK) {
-    for (var i = t; i < BM * BK; i += THREADS) {
-      // Neighbouring threads read along the contiguous dimension.
-      let kk = select(i % BK, i / BM, LAYOUT == 2u);
-      let mm = select(i / BK, i % BM, LAYOUT == 2u);
-      let at = select((tile.row + mm) * p.lda + base + kk, (base + kk) * p.lda + tile.row + mm, LAYOUT == 2u);
-      var value = 0.0;
-      if (tile.row + mm < p.m && base + kk < tile.end) { value = a[tile.a + at]; }
-      sa[kk * AS + mm] = value;
+    for (var i = t * RUN; i < BM * BK; i += THREADS * RUN) {
+      if (LAYOUT == 2u) {
+        let kk = i / BM;
+        let mm = i % BM;
+        let left = select(0u, p.m - min(p.m, tile.row + mm), base + kk < tile.end);
+        let v = runA(tile.a + (base + kk) * p.lda + tile.row + mm, left);
+        for (var e = 0u; e < RUN; e++) { // unroll
+          sa[kk * AS + mm + e] = v[e];
+        }
+      } else {
+        let mm = i / BK;
+        let kk = i % BK;
+        let left = select(0u, tile.end - min(tile.end, base + kk), tile.row + mm < p.m);
+        let v = runA(tile.a + (tile.row + mm) * p.lda + base + kk, left);
+        for (var e = 0u; e < RUN; e++) { // unroll
+          sa[(kk + e) * AS + mm] = v[e];
+        }
+      }
     }
-    for (var i = t; i < BN * BK; i += THREADS) {
-      let kk = select(i / BN, i % BK, LAYOUT == 1u);
-      let nn = select(i % BN, i / BK, LAYOUT == 1u);
-      let at = select((base + kk) * p.ldb + tile.col + nn, (tile.col + nn) * p.ldb + base + kk, LAYOUT == 1u);
-      var value = 0.0;
-      if (tile.col + nn < p.n && base + kk < tile.end) { value = b[tile.b + at]; }
-      sb[kk * BS + nn] = value;
+    for (var i = t * RUN; i < BN * BK; i += THREADS * RUN) {
+      if (LAYOUT == 1u) {
+        let nn = i / BK;
+        let kk = i % BK;
+        let left = select(0u, tile.end - min(tile.end, base + kk), tile.col + nn < p.n);
+        let v = runB(tile.b + (tile.col + nn) * p.ldb + base + kk, left);
+        for (var e = 0u; e < RUN; e++) { // unroll
+          sb[(kk + e) * BS + nn] = v[e];
+        }
+      } else {
+        let kk = i / BN;
+        let nn = i % BN;
+        let left = select(0u, p.n - min(p.n, tile.col + nn), base + kk < tile.end);
+        let v = runB(tile.b + (base + kk) * p.ldb + tile.col + nn, left);
+        for (var e = 0u; e < RUN; e++) { // unroll
+          sb[kk * BS + nn + e] = v[e];
+        }
+      }
     }
     workgroupBarrier();
     for (var kk = 0u; kk < BK; kk++) {
@@ -59,7 +109,7 @@ fn main(
         x[i] = sa[kk * AS + row + i];
       }
       for (var j = 0u; j < TN; j++) { // unroll
-        y[j] = sb[kk * BS + col + j];
+        y[j] = sb[kk * BS + col + j * ACROSS];
       }
       for (var i = 0u; i < TM; i++) { // unroll
         for (var j = 0u; j < TN; j++) { // unroll
@@ -72,7 +122,7 @@ fn main(
   for (var i = 0u; i < TM; i++) {
     for (var j = 0u; j < TN; j++) {
       let rr = tile.row + row + i;
-      let cc = tile.col + col + j;
+      let cc = tile.col + col + j * ACROSS;
       if (rr < p.m && cc < p.n) { finish(tile.c + rr * p.ldc + cc, cc, acc[i * TN + j]); }
     }
   }

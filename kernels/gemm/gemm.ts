@@ -47,18 +47,18 @@ export const gemm = defineKernel({
   reference: ref.gemm,
   cases: [
     dense({ m: 1, n: 1, k: 1 }),
-    { ...dense({ m: 1, n: 1, k: 1, LAYOUT: NT }), LAYOUT: NT },
-    { ...dense({ m: 1, n: 1, k: 1, LAYOUT: TN }), LAYOUT: TN },
     { ...dense({ m: 7, n: 67, k: 37 }), EPILOGUE: 1 },
     { ...dense({ m: 65, n: 33, k: 17, LAYOUT: NT }), LAYOUT: NT, EPILOGUE: 2 },
     { ...dense({ m: 31, n: 129, k: 43, LAYOUT: TN }), LAYOUT: TN, EPILOGUE: 3 },
     { ...dense({ m: 63, n: 65, k: 15, LAYOUT: NT }), LAYOUT: NT, EPILOGUE: 4 },
-    { ...dense({ m: 130, n: 96, k: 64 }), EPILOGUE: 2 },
+    dense({ m: 130, n: 96, k: 64 }),
     { ...dense({ m: 128, n: 64, k: 32, LAYOUT: TN }), LAYOUT: TN },
+    { ...dense({ m: 9, n: 21, k: 40, batch: 5, LAYOUT: NT }), LAYOUT: NT },
+    // Enough tiles for the large ones of simt.
+    dense({ m: 65, n: 67, k: 9, batch: 33 }),
     // Splits: a short last part, and an empty one.
     { ...dense({ m: 20, n: 36, k: 131, splits: 3, LAYOUT: TN }), LAYOUT: TN },
     dense({ m: 5, n: 9, k: 17, batch: 2, splits: 4 }),
-    { ...dense({ m: 9, n: 21, k: 40, batch: 5, LAYOUT: NT }), LAYOUT: NT },
     // Attention's scores and weighted values, read from a fused (2, 11, 3, heads 3, 12) and written as (2, 11, 3 * 12).
     { ...dense({ m: 11, n: 11, k: 12, batch: 6 }), LAYOUT: NT, ...heads(2, 11, 3, 12).scores },
     { ...dense({ m: 11, n: 12, k: 11, batch: 6 }), ...heads(2, 11, 3, 12).values },
@@ -91,11 +91,26 @@ export const gemmReduce = defineKernel({
 /** Strides of attention's two products over a fused qkv (batch, length, 3, heads, dim). */
 function heads(batch: number, length: number, count: number, dim: number) {
   const row = 3 * count * dim;
-  const qkv = { inner: count, lda: row, strideA: length * row, innerA: dim, ldb: row, strideB: length * row, innerB: dim };
+  const qkv = {
+    inner: count,
+    lda: row,
+    strideA: length * row,
+    innerA: dim,
+    ldb: row,
+    strideB: length * row,
+    innerB: dim,
+  };
   const scores = { strideC: count * length * length, innerC: length * length };
   const perHead = { lda: length, strideA: count * length * length, innerA: length * length };
   return {
     scores: { ...qkv, ...scores, offsetB: count * dim, splitC: batch * count * length * length },
-    values: { ...qkv, ...perHead, offsetB: 2 * count * dim, ldc: count * dim, strideC: length * count * dim, innerC: dim },
+    values: {
+      ...qkv,
+      ...perHead,
+      offsetB: 2 * count * dim,
+      ldc: count * dim,
+      strideC: length * count * dim,
+      innerC: dim,
+    },
   };
 }

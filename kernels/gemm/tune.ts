@@ -1,5 +1,6 @@
 // Which tile a product gets, and into how many parts its depth is split. Figures: gemm.md.
 import { type AdapterTraits, ceilDiv } from '../kernel.ts';
+import { type GemmProblem, NT, TN } from './problem.ts';
 
 interface Sizes {
   m: number;
@@ -12,21 +13,26 @@ interface Sizes {
 export const tiles = ({ m, n, batch }: Omit<Sizes, 'k'>, rows: number, cols: number): number =>
   ceilDiv(m, rows) * ceilDiv(n, cols) * batch;
 
-/** 64 x 64 tiles where they occupy a GPU, else 32 x 32. */
-export function simtTile(p: Sizes): { BM: number; BN: number } {
-  return tiles(p, 64, 64) < 128 ? { BM: 32, BN: 32 } : { BM: 64, BN: 64 };
+const simtEdge = (p: Sizes): number => (tiles(p, 64, 64) < 128 ? 32 : 64);
+
+/** 64 x 64 tiles where they occupy a GPU, else 32 x 32; vector loads where every run of 4 is whole and aligned. */
+export function simtTile(p: GemmProblem & { LAYOUT: number }): { BM: number; BN: number; VEC: boolean } {
+  const edge = simtEdge(p);
+  const runs = [p.LAYOUT === TN ? p.m : p.k, p.LAYOUT === NT ? p.k : p.n];
+  const offsets = [p.lda, p.strideA, p.innerA, p.offsetA, p.ldb, p.strideB, p.innerB, p.offsetB];
+  return { BM: edge, BN: edge, VEC: [...runs, ...offsets].every((x) => x % 4 === 0) };
 }
 
 /**
- * The tile with the least estimated time. A step of k costs a tile of TM rows and TN vectors TM (0.3 TN + 1.1) for
- * multiply-adds and for loading and handing round A, 5.8 TN for loading B (nanoseconds, 16 lanes).
+ * The tile with the least estimated time. A step of k costs a tile of TM rows and TN vectors TM (0.4 TN + 1.1) for
+ * multiply-adds and for loading and handing round A, 5.8 TN for loading B (nanoseconds, 16 lanes; gemm.md).
  */
 export function cpuTile(p: Sizes, SG: number): { SG: number; TM: number; TN: number; KC: number } | null {
   if (SG !== 4 && SG !== 8 && SG !== 16) return null;
   let best = { cost: Number.POSITIVE_INFINITY, TM: 0, TN: 0 };
   for (const TM of [32, 16]) {
-    for (const TN of SG === 16 ? [4, 3, 2, 1] : [8, 6, 4, 2]) {
-      const cost = tiles(p, TM, TN * SG) * (TM * (0.3 * TN + 1.1) + 5.8 * TN);
+    for (const TN of SG === 16 ? [6, 4, 3, 2, 1] : [8, 6, 4, 2]) {
+      const cost = tiles(p, TM, TN * SG) * (TM * (0.4 * TN + 1.1) + 5.8 * TN);
       if (cost < best.cost) best = { cost, TM, TN };
     }
   }
@@ -38,14 +44,23 @@ export function cpuTile(p: Sizes, SG: number): { SG: number; TM: number; TN: num
  * of small models). The caller then runs gemm with `splits` into a scratch (splits, batch, m, n), EPILOGUE 0, and
  * gemm.reduce with the epilogue.
  */
-export function splitFor(p: Sizes, { profile, subgroupMinSize }: Pick<AdapterTraits, 'profile' | 'subgroupMinSize'>): number {
+export function splitFor(
+  p: Sizes,
+  { profile, subgroupMinSize }: Pick<AdapterTraits, 'profile' | 'subgroupMinSize'>,
+): number {
   const tile = profile === 'cpu' ? cpuTile(p, subgroupMinSize) : null;
-  if (tile) {
-    // Lavapipe deals workgroups out to its threads in equal shares beforehand: an odd one idles a core.
-    const count = tiles(p, tile.TM, tile.TN * tile.SG);
-    return count % 2 === 1 && count < 8 && p.k >= 512 ? 2 : 1;
-  }
-  const { BM, BN } = simtTile(p);
-  const wanted = Math.floor(256 / tiles(p, BM, BN));
+  const wanted = tile ? cpuSplits(p, tile.TM, tile.TN * tile.SG) : Math.floor(256 / tiles(p, simtEdge(p), simtEdge(p)));
   return Math.max(1, Math.min(wanted, Math.floor(p.k / 256)));
+}
+
+/**
+ * Operands beyond 5 MB fall out of the caches between tiles, so all tiles share chunks of 1 MB; but the partial sums
+ * should be at most half as long as the operands. A single tile leaves a core idle.
+ */
+function cpuSplits(p: Sizes, rows: number, cols: number): number {
+  const operands = (p.m + p.n) * p.k;
+  if (4 * operands > 5e6 && p.k >= Math.max(p.m, p.n)) {
+    return Math.min(Math.ceil((4 * operands) / 2 ** 20), Math.floor(operands / (2 * p.m * p.n)));
+  }
+  return tiles(p, rows, cols) === 1 ? 2 : 1;
 }

@@ -1,4 +1,5 @@
 // What the commands share: their common flags, the device that these choose, and text for the help.
+import { stripVTControlCharacters } from 'node:util';
 import type { Command } from 'commander';
 import type { Engine } from '../../engine/engine.ts';
 import { PROFILES, type Profile } from '../../kernels/kernel.ts';
@@ -47,7 +48,7 @@ export async function openEngine(
     import('../../engine/engine.ts'),
   ]);
   // A launcher that started this process has already turned --adapter into an environment and a Dawn adapter.
-  const launched = process.env.TESSERAE_ADAPTER_KIND !== undefined;
+  const launched = Boolean(process.env.TESSERAE_ADAPTER_KIND);
   const device = await openDawn({ profile, raiseLimits, ...(launched ? {} : { adapter }) }).catch((error: Error) => {
     const names = [...error.message.matchAll(/name: '([^']*)'/g)].map(([, name]) => name);
     if (adapter === undefined || launched) throw error;
@@ -66,7 +67,7 @@ export const examples = (...lines: readonly (readonly [command: string, what: st
 
 /** Columns of text, padded; numbers are right-aligned where `right` says so. Widths count what is seen, not colour codes. */
 export function columns(rows: readonly (readonly string[])[], right: readonly number[] = []): string[] {
-  const seen = (cell: string): number => cell.replace(/\u001b\[[0-9;]*m/g, '').length;
+  const seen = (cell: string): number => stripVTControlCharacters(cell).length;
   const widths = rows[0].map((_, c) => Math.max(...rows.map((row) => seen(row[c]))));
   const pad = (cell: string, c: number): string => {
     const space = ' '.repeat(widths[c] - seen(cell));

@@ -1,6 +1,15 @@
 // `tesserae pretrain`: facebookresearch/mae's main_pretrain.py by its flags, or by a YAML file of the same names.
+import { readFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
 import { type Command, Option } from 'commander';
-import { OPTIONS, type OptionSpec, parsePretrainOptions, type PretrainFlags, UNUSED } from '../train/options.ts';
+import {
+  OPTIONS,
+  type OptionSpec,
+  parsePretrainOptions,
+  type PretrainFlags,
+  type PretrainOptions,
+  UNUSED,
+} from '../train/options.ts';
 import { examples, globalsOf, openEngine } from './command.ts';
 import { makeReporter } from './progress.ts';
 
@@ -53,9 +62,25 @@ async function run(flags: PretrainFlags & { config?: string }, command: Command)
   };
   process.once('SIGINT', interrupted);
   try {
-    await pretrain(engine, options, reporter);
+    const { checkpoint, imagesPerSecond } = await pretrain(engine, options, reporter);
+    reporter.finish();
+    const curve = await drawCurve(options);
+    process.stdout.write(`${imagesPerSecond.toFixed(1)} images/s; ${checkpoint} has the model, ${curve} its course\n`);
+    process.stdout.write(`next: tesserae reconstruct ${checkpoint} YOUR_IMAGE.jpg\n`);
   } finally {
     reporter.finish();
     process.removeListener('SIGINT', interrupted);
   }
+}
+
+/** The curve of the whole run, the parts before a resume included. */
+async function drawCurve({ output_dir, model, data_path }: PretrainOptions): Promise<string> {
+  const [{ lossCurve, parseMetrics }, { writeFileAtomic }] = await Promise.all([
+    import('../pictures/loss-curve.ts'),
+    import('../../engine/node/files.ts'),
+  ]);
+  const metrics = parseMetrics(await readFile(join(output_dir, 'metrics.jsonl'), 'utf8'));
+  const path = join(output_dir, 'loss.svg');
+  await writeFileAtomic(path, await lossCurve({ ...metrics, title: `${model} on ${basename(data_path)}` }));
+  return path;
 }

@@ -42,7 +42,14 @@ function barReporter(stream: Stream): Reporter {
   };
   const open = (format: string, total: number, done: number, fields: Record<string, string>): void => {
     stop();
-    const look = { barCompleteChar: '█', barIncompleteChar: '░', barsize: 24, fps: 5, gracefulExit: false };
+    const look = {
+      barCompleteChar: '█',
+      barIncompleteChar: '░',
+      barsize: 24,
+      fps: 5,
+      autopadding: true,
+      gracefulExit: false,
+    };
     bars = new cliProgress.MultiBar({ stream, format, ...look });
     bar = bars.create(total, done, fields);
   };

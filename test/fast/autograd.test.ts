@@ -72,7 +72,17 @@ test('random graphs with shared weights and values used many times', () => {
 });
 
 const variable = (name: string, ...shape: number[]): Variable =>
-  new Variable(name, shape, new Slab(name, 'f32', shape.reduce((a, b) => a * b, 1)), 0, true);
+  new Variable(
+    name,
+    shape,
+    new Slab(
+      name,
+      'f32',
+      shape.reduce((a, b) => a * b, 1),
+    ),
+    0,
+    true,
+  );
 
 test('noGrad: values computed in it are constants', () => {
   const [w, only] = [variable('w', 3), variable('only', 3)];
@@ -91,7 +101,11 @@ test('noGrad: values computed in it are constants', () => {
     throw new Error('thrown inside');
   };
   assert.throws(() => t.noGrad(thrower), /thrown inside/);
-  assert.is(t.backward(weighed(t, { y: gelu({ x: t.use(only) }, {}).y }, base) as Tensor).size, 1, 'recording goes on after a throw');
+  assert.is(
+    t.backward(weighed(t, { y: gelu({ x: t.use(only) }, {}).y }, base) as Tensor).size,
+    1,
+    'recording goes on after a throw',
+  );
 });
 
 test('backward scales by its second argument and leaves untouched variables out', () => {
@@ -104,14 +118,26 @@ test('backward scales by its second argument and leaves untouched variables out'
   assert.equal([...whole.keys()], [w]);
   const outputs = { whole: whole.get(w) as Tensor, quarter: quarter.get(w) as Tensor };
   const run = runReference(t, outputs, {}, new Map([[w.slab, Float64Array.of(-2, -0.5, 0, 0.5, 2)]]));
-  assert.equal(Array.from(run.quarter), Array.from(run.whole, (v) => v / 4));
+  assert.equal(
+    Array.from(run.quarter),
+    Array.from(run.whole, (v) => v / 4),
+  );
 });
 
 /** A wrong call, and what its error must say: `op: rule, got shapes`. */
 const WRONG: Record<string, [(t: Trace) => unknown, RegExp]> = {
-  'linear width': [(t) => linear({ x: f(t, 2, 5), w: f(t, 3, 4), b: f(t, 3), r: null }, {}), /^linear: .*\(2, 5\).*\(3, 4\)/],
-  'linear bias': [(t) => linear({ x: f(t, 2, 4), w: f(t, 3, 4), b: f(t, 4), r: null }, {}), /bias must be \(3\), got \(4\)/],
-  'linear residual': [(t) => linear({ x: f(t, 2, 4), w: f(t, 3, 4), b: f(t, 3), r: f(t, 3, 2) }, {}), /^linear: r .*\(2, 3\), got \(3, 2\)/],
+  'linear width': [
+    (t) => linear({ x: f(t, 2, 5), w: f(t, 3, 4), b: f(t, 3), r: null }, {}),
+    /^linear: .*\(2, 5\).*\(3, 4\)/,
+  ],
+  'linear bias': [
+    (t) => linear({ x: f(t, 2, 4), w: f(t, 3, 4), b: f(t, 4), r: null }, {}),
+    /bias must be \(3\), got \(4\)/,
+  ],
+  'linear residual': [
+    (t) => linear({ x: f(t, 2, 4), w: f(t, 3, 4), b: f(t, 3), r: f(t, 3, 2) }, {}),
+    /^linear: r .*\(2, 3\), got \(3, 2\)/,
+  ],
   'mlp hidden': [
     (t) => mlp({ x: f(t, 2, 4), w1: f(t, 6, 4), b1: f(t, 6), w2: f(t, 4, 5), b2: f(t, 4), r: null }, {}),
     /^mlp: .*\(2, 4\).*\(6, 4\) and \(4, 5\)/,
@@ -120,26 +146,48 @@ const WRONG: Record<string, [(t: Trace) => unknown, RegExp]> = {
     (t) => mlp({ x: f(t, 2, 4), w1: f(t, 6, 4), b1: f(t, 6), w2: f(t, 4, 6), b2: f(t, 4), r: f(t, 4, 2) }, {}),
     /^mlp: r .*\(2, 4\), got \(4, 2\)/,
   ],
-  'attention head': [(t) => attention({ qkv: f(t, 2, 3, 30) }, { heads: 2 }), /^attention: .*multiple of 4.*\(2, 3, 30\)/],
+  'attention head': [
+    (t) => attention({ qkv: f(t, 2, 3, 30) }, { heads: 2 }),
+    /^attention: .*multiple of 4.*\(2, 3, 30\)/,
+  ],
   'attention rank': [(t) => attention({ qkv: f(t, 2, 12) }, { heads: 1 }), /^attention: .*\(2, 12\)/],
-  'layernorm weight': [(t) => layernorm({ x: f(t, 2, 4), r: null, w: f(t, 5), b: f(t, 4) }, { eps: 1 }), /^layernorm: w must be \(4\), got \(5\)/],
-  'layernorm residual': [(t) => layernorm({ x: f(t, 2, 4), r: f(t, 4, 2), w: f(t, 4), b: f(t, 4) }, { eps: 1 }), /^layernorm: r .*\(4, 2\)/],
+  'layernorm weight': [
+    (t) => layernorm({ x: f(t, 2, 4), r: null, w: f(t, 5), b: f(t, 4) }, { eps: 1 }),
+    /^layernorm: w must be \(4\), got \(5\)/,
+  ],
+  'layernorm residual': [
+    (t) => layernorm({ x: f(t, 2, 4), r: f(t, 4, 2), w: f(t, 4), b: f(t, 4) }, { eps: 1 }),
+    /^layernorm: r .*\(4, 2\)/,
+  ],
   'embed positions': [
-    (t) => embed({ emb: f(t, 2, 3, 3), pos: f(t, 5, 8), cls: f(t, 3), ids_keep: u(t, 2, 3), ids_restore: u(t, 2, 7) }, {}),
+    (t) =>
+      embed({ emb: f(t, 2, 3, 3), pos: f(t, 5, 8), cls: f(t, 3), ids_keep: u(t, 2, 3), ids_restore: u(t, 2, 7) }, {}),
     /^embed: .*\(2, 3, 3\), \(5, 8\), \(2, 7\)/,
   ],
   'embed too many': [
-    (t) => embed({ emb: f(t, 2, 9, 4), pos: f(t, 8, 4), cls: f(t, 4), ids_keep: u(t, 2, 9), ids_restore: u(t, 2, 7) }, {}),
+    (t) =>
+      embed({ emb: f(t, 2, 9, 4), pos: f(t, 8, 4), cls: f(t, 4), ids_keep: u(t, 2, 9), ids_restore: u(t, 2, 7) }, {}),
     /^embed: .*\(2, 9, 4\)/,
   ],
   'restore order': [
-    (t) => restore({ y: f(t, 2, 3, 3), mask_token: f(t, 3), pos: f(t, 5, 3), ids_shuffle: u(t, 2, 3), ids_restore: u(t, 2, 4) }, {}),
+    (t) =>
+      restore(
+        { y: f(t, 2, 3, 3), mask_token: f(t, 3), pos: f(t, 5, 3), ids_shuffle: u(t, 2, 3), ids_restore: u(t, 2, 4) },
+        {},
+      ),
     /^restore: .*\(2, 3, 3\), \(5, 3\), \(2, 3\)/,
   ],
-  'patchify side': [(t) => patchify({ img: f(t, 1, 3, 8, 10), ids: null }, { patch_size: 4, order: 0 }), /^patchify: .*4.*\(1, 3, 8, 10\)/],
-  'patchify batch': [(t) => patchify({ img: f(t, 2, 3, 8, 8), ids: u(t, 1, 2) }, { patch_size: 4, order: 0 }), /ids must be \(2, 2\), got \(1, 2\)/],
+  'patchify side': [
+    (t) => patchify({ img: f(t, 1, 3, 8, 10), ids: null }, { patch_size: 4, order: 0 }),
+    /^patchify: .*4.*\(1, 3, 8, 10\)/,
+  ],
+  'patchify batch': [
+    (t) => patchify({ img: f(t, 2, 3, 8, 8), ids: u(t, 1, 2) }, { patch_size: 4, order: 0 }),
+    /ids must be \(2, 2\), got \(1, 2\)/,
+  ],
   'loss side': [
-    (t) => maskedMse({ pred: f(t, 1, 3, 4), img: f(t, 1, 1, 3, 4), mask: f(t, 1, 3) }, { patch_size: 2, normPix: true }),
+    (t) =>
+      maskedMse({ pred: f(t, 1, 3, 4), img: f(t, 1, 1, 3, 4), mask: f(t, 1, 3) }, { patch_size: 2, normPix: true }),
     /^maskedMse: .*\(1, 3, 4\).*\(1, 3\).*\(1, 1, 3, 4\).*2/,
   ],
   'masking keep': [(t) => randomMasking(f(t, 2, 4), 5), /^randomMasking: keep .*5 and \(2, 4\)/],
@@ -147,9 +195,18 @@ const WRONG: Record<string, [(t: Trace) => unknown, RegExp]> = {
   'take row': [(t) => take({ x: f(t, 2, 3, 4) }, { rows: [0, 3] }), /^take: .*0\.\.2, got 3/],
   'take twice': [(t) => take({ x: f(t, 2, 3, 4) }, { rows: [1, 1] }), /^take: .*distinct/],
   'take rank': [(t) => take({ x: f(t, 2, 4) }, { rows: [0] }), /^take: .*\(2, 4\)/],
-  'dropout ids': [(t) => dropout({ x: f(t, 2, 4), ids: u(t, 3), clock: u(t, 2) }, { rate: 0.5, seed: 1, stream: 1 }), /ids must be \(2\), got \(3\)/],
-  'dropout rate': [(t) => dropout({ x: f(t, 2, 4), ids: u(t, 2), clock: u(t, 2) }, { rate: 1, seed: 1, stream: 1 }), /^dropout: rate .*got 1/],
-  'add shapes': [(t) => add({ a: f(t, 2, 3), b: f(t, 3, 2) }, {}), /^add: shapes must match, got \(2, 3\) and \(3, 2\)/],
+  'dropout ids': [
+    (t) => dropout({ x: f(t, 2, 4), ids: u(t, 3), clock: u(t, 2) }, { rate: 0.5, seed: 1, stream: 1 }),
+    /ids must be \(2\), got \(3\)/,
+  ],
+  'dropout rate': [
+    (t) => dropout({ x: f(t, 2, 4), ids: u(t, 2), clock: u(t, 2) }, { rate: 1, seed: 1, stream: 1 }),
+    /^dropout: rate .*got 1/,
+  ],
+  'add shapes': [
+    (t) => add({ a: f(t, 2, 3), b: f(t, 3, 2) }, {}),
+    /^add: shapes must match, got \(2, 3\) and \(3, 2\)/,
+  ],
   'add dtype': [(t) => add({ a: u(t, 2), b: u(t, 2) }, {}), /must be f32, got u32/],
   reshape: [(t) => f(t, 2, 3).reshape(5), /^reshape: \(2, 3\) has 6 elements, \(5\) has 5/],
   'empty input': [(t) => t.input('img', [0, 3], 'f32'), /^trace: .*img .*\(0, 3\)/],
@@ -181,7 +238,10 @@ test('error: one dispatch reads and writes a buffer', () => {
   const [a, b] = [new Variable('a', [64], slab, 0, false), new Variable('b', [64], slab, 64, false)];
   const t = new Trace(traits);
   t.run(elementwiseAxpy, { x: t.use(a), y: t.use(b) }, { n: 64, s: 1 });
-  assert.throws(() => makePlan(t, {}, traits), /^.*elementwise\.axpy: x must not lie in the buffer that y is written to/);
+  assert.throws(
+    () => makePlan(t, {}, traits),
+    /^.*elementwise\.axpy: x must not lie in the buffer that y is written to/,
+  );
 });
 
 test.run();

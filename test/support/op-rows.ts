@@ -79,7 +79,11 @@ const SIDES = [1, 2, 3, 5, 7, 13, 15, 16, 17, 31, 33, 63, 64, 65, 67] as const;
 // biome-ignore lint/suspicious/noExplicitAny: rows call ops of every signature by the names in their inputs
 type Loose = any;
 
-const row = (op: string, label: string, draw: (k: Kit) => OpCase): OpRow => ({ op, label, draw: (rng) => draw(kit(rng)) });
+const row = (op: string, label: string, draw: (k: Kit) => OpCase): OpRow => ({
+  op,
+  label,
+  draw: (rng) => draw(kit(rng)),
+});
 
 const linearRow = (residual: boolean, convolution: boolean): OpRow =>
   row('linear', `${residual ? 'residual' : 'no residual'}${convolution ? ', 4-d weight' : ''}`, (k) => {
@@ -125,7 +129,13 @@ const layernormRow = (residual: boolean, use: 'y' | 's' | 'both'): OpRow =>
     return { inputs, forward };
   });
 
-const image = (k: Kit) => ({ side: k.pick(1, 2, 3, 5), chans: k.pick(1, 3, 5), down: k.upTo(4), across: k.upTo(5), batch: k.upTo(3) });
+const image = (k: Kit) => ({
+  side: k.pick(1, 2, 3, 5),
+  chans: k.pick(1, 3, 5),
+  down: k.upTo(4),
+  across: k.upTo(5),
+  batch: k.upTo(3),
+});
 
 const mseRow = (normPix: boolean): OpRow =>
   row('maskedMse', normPix ? 'normalised' : 'raw', (k) => {
@@ -157,7 +167,10 @@ export const ROWS: readonly OpRow[] = [
   mlpRow(true),
   row('attention', '', (k) => {
     const [batch, tokens, heads, dim] = [k.upTo(2), k.pick(1, 2, 7, 15, 16, 17, 33), k.pick(1, 3), k.pick(4, 12, 16)];
-    return { inputs: { qkv: k.normal(batch, tokens, 3 * heads * dim) }, forward: (x: Loose) => attention(x, { heads }) };
+    return {
+      inputs: { qkv: k.normal(batch, tokens, 3 * heads * dim) },
+      forward: (x: Loose) => attention(x, { heads }),
+    };
   }),
   layernormRow(false, 'y'),
   layernormRow(false, 's'),
@@ -176,7 +189,11 @@ export const ROWS: readonly OpRow[] = [
     const [batch, patches, dim] = [k.pick(1, 2, 5, 17), k.pick(1, 2, 9, 16), k.pick(1, 3, 31, 65)];
     const keep = k.pick(0, patches, k.upTo(patches));
     const { ids_shuffle, ids_restore } = k.masking(batch, patches, keep);
-    const learned = { y: k.normal(batch, 1 + keep, dim), mask_token: k.normal(1, 1, dim), pos: k.normal(1, 1 + patches, dim) };
+    const learned = {
+      y: k.normal(batch, 1 + keep, dim),
+      mask_token: k.normal(1, 1, dim),
+      pos: k.normal(1, 1 + patches, dim),
+    };
     return { inputs: { ...learned, ids_shuffle, ids_restore }, forward: (x: Loose) => restore(x, {}) };
   }),
   mseRow(true),
@@ -189,7 +206,10 @@ export const ROWS: readonly OpRow[] = [
     inputs: { a: k.normal(k.pick(...SIDES)) },
     forward: ({ a }) => add({ a, b: a }, {}),
   })),
-  row('gelu', '', (k) => ({ inputs: { x: k.normal(k.upTo(5), k.pick(...SIDES)) }, forward: (x: Loose) => gelu(x, {}) })),
+  row('gelu', '', (k) => ({
+    inputs: { x: k.normal(k.upTo(5), k.pick(...SIDES)) },
+    forward: (x: Loose) => gelu(x, {}),
+  })),
   row('dropout', '', (k) => {
     const samples = k.upTo(5);
     const key = { rate: k.pick(0, 0.1, 0.5, 0.9), seed: k.upTo(2 ** 31), stream: k.upTo(99) };

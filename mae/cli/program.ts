@@ -1,0 +1,157 @@
+// The commands of `tesserae`: finds the one that is asked for, loads its file alone, and words what goes wrong.
+import { readFileSync } from 'node:fs';
+import { Command, CommanderError } from 'commander';
+import { TesseraeError } from '../../engine/errors.ts';
+import { misuse, suggestion, UsageError } from '../usage.ts';
+import { type CommandFile, examples } from './command.ts';
+
+const USAGE = 2;
+const FAILURE = 1;
+
+interface Entry {
+  readonly summary: string;
+  readonly group: string;
+  readonly load: () => Promise<CommandFile>;
+}
+
+const TRAIN = 'Train and look:';
+const CHECK = 'Check and measure:';
+
+const COMMANDS: Readonly<Record<string, Entry>> = {
+  quickstart: {
+    group: TRAIN,
+    summary: 'fetch CIFAR-10, pretrain a small MAE on it, show what it learned (npm start)',
+    load: () => import('./quickstart.ts'),
+  },
+  pretrain: {
+    group: TRAIN,
+    summary: 'pretrain a masked autoencoder on your images',
+    load: () => import('./pretrain.ts'),
+  },
+  reconstruct: {
+    group: TRAIN,
+    summary: 'let a checkpoint rebuild images; writes a picture',
+    load: () => import('./reconstruct.ts'),
+  },
+  doctor: {
+    group: CHECK,
+    summary: 'adapter, features, limits, and a self-check of the kernels',
+    load: () => import('./doctor.ts'),
+  },
+  run: {
+    group: TRAIN,
+    summary: 'run a program of your own on the engine',
+    load: () => import('./run.ts'),
+  },
+  conformance: {
+    group: CHECK,
+    summary: 'recompute a case of an independent implementation and compare',
+    load: () => import('./conformance.ts'),
+  },
+  bench: { group: CHECK, summary: 'measure a training step, or every kernel of it', load: () => import('./bench.ts') },
+};
+
+/** `--batch-size` and `--batch_size` are the same flag; what follows `--` is left alone. */
+export function underscored(argv: readonly string[]): string[] {
+  const end = argv.indexOf('--');
+  return argv.map((arg, i) => {
+    if (!arg.startsWith('--') || arg.length < 3 || (end >= 0 && i >= end)) return arg;
+    const [name] = arg.split('=', 1);
+    return `--${name.slice(2).replaceAll('-', '_')}${arg.slice(name.length)}`;
+  });
+}
+
+const version = (): string =>
+  JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')).version as string;
+
+function makeProgram(): Command {
+  const program = new Command('tesserae')
+    .description('Masked autoencoders (MAE) on hand-written WebGPU kernels, on a GPU or none.')
+    .usage('COMMAND [flags]')
+    .version(version(), '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'print this, or the help of a command')
+    .helpCommand(false)
+    .optionsGroup('Flags of every command:')
+    .option(
+      '--profile <NAME>',
+      'kernels for software adapters (cpu), any GPU (simt) or tensor cores (matrix); chosen by the adapter unless said',
+    )
+    .option('--adapter <NAME>', 'part of the name of a WebGPU adapter, or software, lavapipe, swiftshader, system')
+    .configureHelp({
+      showGlobalOptions: true,
+      styleTitle: (title) => (title === 'Global Options:' ? 'Flags of every command:' : title),
+      visibleGlobalOptions: (command) =>
+        command.parent ? rootOf(command).options.filter((o) => o.long !== '--version') : [],
+    })
+    .configureOutput({ writeErr: () => {} })
+    .exitOverride();
+  program.addHelpText(
+    'after',
+    examples(
+      ['tesserae quickstart', 'everything from nothing: data, training, pictures, in some minutes'],
+      [
+        'tesserae pretrain --data_path photos --model mae_vit_small_patch16 --output_dir runs/photos',
+        'your own images',
+      ],
+      ['tesserae COMMAND --help', 'what a command takes; flags may be written with dashes or underscores'],
+    ),
+  );
+  return program;
+}
+
+function rootOf(command: Command): Command {
+  return command.parent ? rootOf(command.parent) : command;
+}
+
+const OWN = ['--profile', '--adapter', '--help', '--version'];
+
+/** The first word that is no flag and no flag's value. */
+function commandOf(argv: readonly string[]): string | undefined {
+  for (let i = 0; i < argv.length; i++) {
+    const [name] = argv[i].split('=', 1);
+    if (!name.startsWith('-')) return name;
+    if (name.startsWith('--') && !OWN.includes(name)) misuse(`unknown option ${name}${suggestion(name, OWN)}`);
+    if (argv[i] === '--profile' || argv[i] === '--adapter') i++;
+  }
+  return undefined;
+}
+
+/** Runs a command line, without the program's name. Throws what `explain` words. */
+export async function run(given: readonly string[]): Promise<void> {
+  const program = makeProgram();
+  let argv = given[0] === 'help' ? [...given.slice(1), '--help'] : given;
+  const name = commandOf(argv);
+  // What a program of the user's own is given is not ours to rewrite.
+  if (name !== 'run') argv = underscored(argv);
+  if (name !== undefined && !Object.hasOwn(COMMANDS, name)) {
+    misuse(
+      `${name} is no command${suggestion(name, Object.keys(COMMANDS)) || `; there are ${Object.keys(COMMANDS).join(', ')}`}`,
+    );
+  }
+  for (const [key, { summary, group, load }] of Object.entries(COMMANDS)) {
+    const command = program.command(key).summary(summary).description(summary).helpGroup(group);
+    command.helpOption('-h, --help', 'print this');
+    if (key === name) (await load()).define(command);
+  }
+  if (argv.length === 0) argv = ['--help'];
+  else if (name === undefined && !argv.some((arg) => /^(-h|--help|-V|--version)$/.test(arg))) {
+    misuse('a command is missing; tesserae --help lists them');
+  }
+  await program.parseAsync([...argv], { from: 'user' });
+}
+
+/** What the user is told, and the exit code: 2 for wrong usage, 1 for a failure, 0 where help or the version was printed. */
+export function explain(error: unknown): { line: string; code: number } {
+  if (error instanceof CommanderError && error.exitCode === 0) return { line: '', code: 0 };
+  const said = error instanceof Error ? error.message : String(error);
+  const text = said
+    .replace(/^error: /, '')
+    .replace(/\n\((Did you mean .*)\)$/, (_, hint: string) => `; ${hint[0].toLowerCase()}${hint.slice(1)}`)
+    .replace(/\s*\n\s*/g, ' ');
+  const expected = error instanceof TesseraeError || error instanceof CommanderError;
+  const usage = error instanceof UsageError || error instanceof CommanderError;
+  return {
+    line: `tesserae: ${expected ? text : `unexpected: ${text} (TESSERAE_DEBUG=1 shows where)`}`,
+    code: usage ? USAGE : FAILURE,
+  };
+}

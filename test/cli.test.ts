@@ -1,0 +1,270 @@
+// The command line: help without heavy modules, mistakes in one line with exit code 2, failures with 1, and what each command leaves.
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { layernormForward } from '../kernels/layernorm/layernorm.ts';
+import type { AnyKernel } from '../kernels/kernel.ts';
+import { Engine } from '../engine/engine.ts';
+import { openDawn } from '../engine/node/dawn.ts';
+import { explain, run } from '../mae/cli/program.ts';
+import { checkKernel, problemsOf } from '../mae/cli/selfcheck.ts';
+import { loadSharp } from '../mae/data/sharp.ts';
+import { configure } from '../mae/model/config.ts';
+import { initialWeights } from '../mae/model/init.ts';
+import { saveCheckpoint } from '../mae/train/checkpoint.ts';
+import { cli } from './support/spawn-cli.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'tesserae-cli-'));
+test.after(() => rmSync(folder, { recursive: true }));
+const at = (name: string): string => join(folder, name);
+
+/** Sizes with which a step takes milliseconds. */
+const TINY = {
+  input_size: '8x12',
+  patch_size: '4',
+  embed_dim: '24',
+  depth: '1',
+  num_heads: '2',
+  decoder_embed_dim: '16',
+  decoder_depth: '1',
+  decoder_num_heads: '1',
+  batch_size: '4',
+  mask_ratio: '0.5',
+};
+const flags = (of: Record<string, string>): string[] =>
+  Object.entries(of).flatMap(([name, value]) => [`--${name}`, value]);
+
+/** Module hooks that refuse what takes long to load. */
+const source = (code: string): string => `data:text/javascript,${encodeURIComponent(code)}`;
+const HOOK = source(`export function resolve(name, context, next) {
+  if (/^(webgpu|sharp|vega|vega-lite|zod|yaml|cli-progress)$/.test(name)) throw new Error('loaded ' + name);
+  return next(name, context);
+}`);
+const LIGHT = {
+  NODE_OPTIONS: `--import ${source(`import { register } from 'node:module'; register(${JSON.stringify(HOOK)});`)}`,
+};
+
+test('help and version load nothing heavy', async () => {
+  for (const args of [['--help'], [], ['help']]) {
+    const { code, out, err } = await cli(args, LIGHT);
+    assert.equal([code, err], [0, '']);
+    for (const name of [
+      'quickstart',
+      'pretrain',
+      'reconstruct',
+      'doctor',
+      'conformance',
+      'bench',
+      '--profile',
+      '--adapter',
+    ])
+      assert.match(out, name);
+  }
+  const { out } = await cli(['--version'], LIGHT);
+  assert.is(out.trim(), JSON.parse(readFileSync('package.json', 'utf8')).version);
+  assert.match((await cli(['pretrain'], LIGHT)).err, 'loaded ', 'the hook must work');
+});
+
+test('the help of a command tells every flag with its default', async () => {
+  const { code, out } = await cli(['pretrain', '--help']);
+  assert.is(code, 0);
+  for (const text of [
+    '--batch_size <N>',
+    '(default: 64)',
+    '--norm_pix_loss',
+    '--input_size <N|HxW>',
+    '--config <FILE>',
+    '--profile',
+  ])
+    assert.match(out, text);
+});
+
+for (const [args, code, said] of [
+  [['pretrian'], 2, /pretrian is no command; did you mean pretrain\?/],
+  [['--profle', 'cpu', 'doctor'], 2, /unknown option --profle; did you mean --profile\?/],
+  [['--profile', 'cpu'], 2, /a command is missing/],
+  [['doctor', '--profile', 'gpu'], 2, /--profile must be one of cpu, simt, matrix, got gpu/],
+  [['bench'], 2, /say what, step or kernels/],
+  [['bench', 'stepp'], 2, /did you mean step\?/],
+  [['bench', 'step', '--stepz', '3'], 2, /unknown option '--stepz'; did you mean --steps\?/],
+  [['bench', 'step', '--batch-size=0'], 2, /--batch_size must be a whole number of at least 1, got 0/],
+  [['bench', 'step', '--embed_dim', '100'], 2, /embed_dim 100 must be a multiple of its 3 heads/],
+  [['pretrain', '--batch-size', '8'], 2, /--data_path is missing/],
+  [['pretrain', '--data-path', 'x', '--bathc-size', '8'], 2, /did you mean --batch_size\?/],
+  [['pretrain', '--data_path', 'x', '--config', 'no.yaml'], 2, /--config no\.yaml: cannot be read/],
+  [['reconstruct', 'no.safetensors'], 2, /missing required argument 'images'/],
+  [['reconstruct', 'no.safetensors', 'a.jpg'], 1, /no\.safetensors.*No such file/],
+  [
+    ['reconstruct', 'no.safetensors', 'a.jpg', '--mask_ratio', '2'],
+    2,
+    /--mask_ratio must be a number above 0 and below 1, got 2/,
+  ],
+  [['conformance', 'package.json'], 1, /package\.json.*is it a safetensors file/],
+] as const) {
+  test(`tesserae ${args.join(' ')}: one line, exit code ${code}`, async () => {
+    const told = await run(args).then(
+      () => ({ line: 'no error', code: 0 }),
+      (error: unknown) => explain(error),
+    );
+    assert.is(told.code, code, told.line);
+    assert.match(told.line, said);
+    assert.match(told.line, /^tesserae: [^\n]+$/);
+  });
+}
+
+test('the process: one line on stderr, the exit code, nothing on stdout', async () => {
+  for (const [args, code] of [
+    [['pretrain', '--data-path', 'x', '--bathc-size', '8'], 2],
+    [['conformance', 'package.json'], 1],
+  ] as const) {
+    const ended = await cli(args);
+    assert.equal([ended.code, ended.out], [code, '']);
+    assert.match(ended.err, /^tesserae: [^\n]+\n$/);
+  }
+});
+
+test('a stack is shown where it is asked for, and only there', async () => {
+  const { err } = await cli(['reconstruct', 'no.safetensors', 'a.jpg'], { TESSERAE_DEBUG: '1' });
+  assert.match(err, /\n +at /);
+});
+
+test('an adapter that is not there', async () => {
+  const { code, err } = await cli(['bench', 'step', '--adapter', 'no such adapter'], { TESSERAE_ADAPTER_KIND: '' });
+  assert.is(code, 2, err);
+  assert.match(err, /^tesserae: --adapter no such adapter: no adapter has that in its name; there (is|are) /);
+});
+
+test('bench step --json: one object with the promised numbers', async () => {
+  const { code, out, err } = await cli(['bench', 'step', ...flags(TINY), '--steps', '2', '--json']);
+  assert.is(code, 0, err);
+  const figures = JSON.parse(out);
+  for (const name of ['ms', 'images_per_s', 'gflop', 'peak_bytes', 'dispatches', 'host_ms'])
+    assert.ok(figures[name] > 0, name);
+  assert.ok(Math.abs(figures.images_per_s * figures.ms - 4000) < 1e-6);
+  assert.ok(Number.isInteger(figures.dispatches) && Number.isInteger(figures.peak_bytes));
+});
+
+test('reconstruct: a panel, the same for the same seed, another for another', async () => {
+  const sizes = {
+    img_size: [8, 12] as [number, number],
+    embed_dim: 24,
+    depth: 1,
+    num_heads: 2,
+    decoder_embed_dim: 16,
+    decoder_depth: 1,
+    decoder_num_heads: 1,
+  };
+  const config = configure('mae_vit_nano_patch4_32', sizes);
+  const data = { name: 'x', mean: [0.5, 0.5, 0.5], std: [0.25, 0.25, 0.25], classes: null };
+  await saveCheckpoint(at('c.safetensors'), {
+    config,
+    weights: initialWeights(config, 1),
+    data,
+    maskRatio: 0.5,
+    moments: null,
+    training: null,
+  });
+  const sharp = await loadSharp();
+  const pixels = Uint8Array.from({ length: 40 * 30 * 3 }, () => 256 * Math.random());
+  await sharp(pixels, { raw: { width: 40, height: 30, channels: 3 } })
+    .png()
+    .toFile(at('image.png'));
+  const pictures: Buffer[] = [];
+  for (const seed of ['1', '1', '2']) {
+    const { code, out, err } = await cli([
+      'reconstruct',
+      at('c.safetensors'),
+      at('image.png'),
+      at('image.png'),
+      '--seed',
+      seed,
+      '--output',
+      at('out.png'),
+    ]);
+    assert.is(code, 0, err);
+    assert.match(out, /3 of 6 patches were seen; the picture is .*out\.png\n$/);
+    assert.is(out.match(/image\.png +\d\.\d{4}/g)?.length, 2);
+    pictures.push(readFileSync(at('out.png')));
+  }
+  assert.ok(pictures[0].equals(pictures[1]));
+  assert.not.ok(pictures[0].equals(pictures[2]));
+  const { width } = await sharp(pictures[0]).metadata();
+  assert.ok(width > 4 * 12 * 16);
+});
+
+test('pretrain by a YAML file leaves log, metrics and a checkpoint that reconstruct takes', async () => {
+  const sharp = await loadSharp();
+  mkdirSync(at('photos'));
+  for (let i = 0; i < 11; i++) {
+    const pixels = Uint8Array.from({ length: 20 * 16 * 3 }, () => 256 * Math.random());
+    await sharp(pixels, { raw: { width: 20, height: 16, channels: 3 } })
+      .png()
+      .toFile(at(`photos/${i}.png`));
+  }
+  const { batch_size, mask_ratio, ...sizes } = TINY;
+  const yaml = {
+    ...sizes,
+    mask_ratio,
+    data_path: at('photos'),
+    model: 'mae_vit_nano_patch4_32',
+    epochs: 2,
+    warmup_epochs: 1,
+    heldout: 3,
+  };
+  writeFileSync(
+    at('run.yaml'),
+    Object.entries(yaml)
+      .map(([name, value]) => `${name}: ${value}\n`)
+      .join(''),
+  );
+  const { code, out, err } = await cli([
+    'pretrain',
+    '--config',
+    at('run.yaml'),
+    '--batch-size',
+    batch_size,
+    '--output_dir',
+    at('run'),
+    '--pin_mem',
+  ]);
+  assert.is(code, 0, err);
+  assert.match(err, '--pin_mem is not used');
+  assert.match(out, 'checkpoint.safetensors has the model');
+  assert.match(readFileSync(at('run/loss.svg'), 'utf8'), 'mae_vit_nano_patch4_32 on photos');
+  const log = readFileSync(at('run/log.txt'), 'utf8')
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+  assert.equal(
+    log.map((line) => line.epoch),
+    [0, 1],
+  );
+  for (const line of log) assert.ok(line.train_loss > 0 && line.train_lr > 0 && line.heldout_loss > 0);
+  assert.is(readFileSync(at('run/metrics.jsonl'), 'utf8').match(/"loss"/g)?.length, 4);
+  assert.ok(existsSync(at('run/checkpoint.safetensors')));
+  assert.is(
+    (await cli(['reconstruct', at('run/checkpoint.safetensors'), at('photos/0.png'), '--output', at('after.png')]))
+      .code,
+    0,
+  );
+});
+
+test('doctor: right here, and a kernel that is wrong by little is seen', async () => {
+  const { code, out, err } = await cli(['doctor', '--quick']);
+  assert.is(code, 0, out + err);
+  assert.match(out, /right +(\d+) of \1 kernels/);
+  using device = await openDawn();
+  using engine = new Engine(device);
+  const kernel = layernormForward as unknown as AnyKernel;
+  const [problem] = problemsOf(kernel);
+  assert.ok((await checkKernel(engine, kernel, problem, 1)) <= 1);
+  const reference: AnyKernel['reference'] = (arrays, p) => {
+    kernel.reference(arrays, p);
+    (arrays as { y: Float64Array }).y[0] += 1e-3;
+  };
+  assert.ok((await checkKernel(engine, { ...kernel, reference }, problem, 1)) > 1);
+});
+
+test.run();
