@@ -6,7 +6,8 @@ import type { Call, Trace } from '../engine/trace.ts';
 import type { AnyKernel, Settings } from '../kernels/kernel.ts';
 import { random } from '../kernels/random/random.ts';
 import type { KernelBench, KernelRow } from '../mae/cli/bench.ts';
-import { median, trainingStep } from './step.ts';
+import { trialStep } from '../mae/train/step.ts';
+import { median } from './step.ts';
 
 /** A call is repeated within one submit until that takes so long: the host's part and the grain of waiting vanish. */
 const SUBMIT_MS = 20;
@@ -29,7 +30,7 @@ function distinctCalls(
 ): { call: Call; count: number }[] {
   using engine = new Engine(device);
   const found = new Map<string, { call: Call; count: number }>();
-  for (const { call } of trainingStep(engine, sizes).plan.steps) {
+  for (const { call } of trialStep(engine, sizes.config, sizes.batchSize, sizes.maskRatio).plan.steps) {
     const key = `${call.kernel.name} ${JSON.stringify(call.problem)}`;
     const before = found.get(key);
     if (before) before.count++;

@@ -133,6 +133,16 @@ test('buffers are shared by lifetime, and never by two that live together', () =
       plan.rooms.reduce((bytes, r) => bytes + r.bytes, 0),
     );
     assert.ok(plan.transientBytes < most * sum, `${plan.transientBytes} bytes of ${sum} are not well shared`);
+    // No plan can do with less than what lives at its fullest moment.
+    const alive = plan.steps.map((_, at) => {
+      const now = [...spans].filter(([, [first, last]]) => first <= at && at <= last);
+      return now.reduce((bytes, [storage]) => bytes + 4 * storage.length, 0);
+    });
+    const least = Math.max(...alive);
+    assert.ok(
+      plan.transientBytes >= least && plan.transientBytes < 1.25 * least,
+      `${plan.transientBytes}, ${least} live`,
+    );
   }
   engine.dispose();
 });

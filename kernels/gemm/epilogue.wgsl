@@ -1,16 +1,26 @@
-// The last step of a product, on one sum: c[at] = epilogue(sum), where `at` lies in column `col`.
-fn finish(at: u32, col: u32, sum: f32) {
+// The last step of a product: c[at] = epilogue(sum). What it reads comes first and apart, so that a caller can load
+// for many elements at once before it computes: on a CPU one miss at a time costs more than the whole epilogue.
+fn biasOf(col: u32) -> f32 {
+  if (EPILOGUE >= 1u && EPILOGUE <= 3u) { return bias[col]; }
+  return 0.0;
+}
+
+fn auxOf(at: u32) -> f32 {
+  if (EPILOGUE >= 3u) { return r[at]; }
+  return 0.0;
+}
+
+fn finish(at: u32, sum: f32, offset: f32, aux: f32) {
   if (EPILOGUE == 0u) {
     c[at] = sum;
   } else if (EPILOGUE == 1u) {
-    c[at] = sum + bias[col];
+    c[at] = sum + offset;
   } else if (EPILOGUE == 2u) {
-    let pre = sum + bias[col];
-    u[at] = pre;
-    c[at] = gelu(pre);
+    u[at] = sum + offset;
+    c[at] = gelu(sum + offset);
   } else if (EPILOGUE == 3u) {
-    c[at] = sum + bias[col] + r[at];
+    c[at] = sum + offset + aux;
   } else {
-    c[at] = sum * dgelu(r[at]);
+    c[at] = sum * dgelu(aux);
   }
 }

@@ -41,10 +41,9 @@ fn main(
   var acc: array<vec4<f32>, QUADS * TN>; // 4 rows each
   for (var k0 = tile.start; k0 < tile.end; k0 += KC) {
     var y: array<f32, KC * TN>;
-    for (var kk = 0u; kk < KC; kk++) { // unroll
-      let at = min(k0 + kk, last) * stepB;
-      for (var j = 0u; j < TN; j++) { // unroll
-        y[kk * TN + j] = b[cols[j] + at];
+    for (var j = 0u; j < TN; j++) { // unroll
+      for (var kk = 0u; kk < KC; kk++) { // unroll
+        y[kk * TN + j] = b[cols[j] + min(k0 + kk, last) * stepB];
       }
     }
     if (LAYOUT == 2u) {
@@ -83,14 +82,22 @@ fn main(
     }
   }
   // Stores are the dear part of the compilation, so few are written out: the sums move down instead.
-  let rows = min(TM, p.m - tile.row);
-  for (var done = 0u; done < rows; done += QUAD) {
+  var offset: array<f32, TN>;
+  for (var j = 0u; j < TN; j++) { // unroll
+    offset[j] = biasOf(min(tile.col + j * SG + lane, p.n - 1u));
+  }
+  for (var row = tile.row; row < min(tile.row + TM, p.m); row += QUAD) {
+    var aux: array<f32, QUAD * TN>;
     for (var i = 0u; i < QUAD; i++) { // unroll
-      if (done + i < rows) {
-        let at = tile.c + (tile.row + done + i) * p.ldc;
+      for (var j = 0u; j < TN; j++) { // unroll
+        aux[i * TN + j] = auxOf(tile.c + min(row + i, p.m - 1u) * p.ldc + min(tile.col + j * SG + lane, p.n - 1u));
+      }
+    }
+    for (var i = 0u; i < QUAD; i++) { // unroll
+      if (row + i < p.m) {
         for (var j = 0u; j < TN; j++) { // unroll
           let col = tile.col + j * SG + lane;
-          if (col < p.n) { finish(at + col, col, acc[j][i]); }
+          if (col < p.n) { finish(tile.c + (row + i) * p.ldc + col, acc[j][i], offset[j], aux[i * TN + j]); }
         }
       }
     }

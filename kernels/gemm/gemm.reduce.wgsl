@@ -20,5 +20,5 @@ fn main(
   if (at >= size) { return; }
   var sum = 0.0;
   for (var s = 0u; s < p.splits; s++) { sum += parts[s * size + at]; }
-  finish(at, at % p.n, sum);
+  finish(at, sum, biasOf(at % p.n), auxOf(at));
 }

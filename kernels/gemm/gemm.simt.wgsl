@@ -123,7 +123,8 @@ fn main(
     for (var j = 0u; j < TN; j++) {
       let rr = tile.row + row + i;
       let cc = tile.col + col + j * ACROSS;
-      if (rr < p.m && cc < p.n) { finish(tile.c + rr * p.ldc + cc, cc, acc[i * TN + j]); }
+      let at = tile.c + rr * p.ldc + cc;
+      if (rr < p.m && cc < p.n) { finish(at, acc[i * TN + j], biasOf(cc), auxOf(at)); }
     }
   }
 }

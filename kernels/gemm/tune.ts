@@ -30,7 +30,7 @@ export function simtTile(p: GemmProblem & { LAYOUT: number }): { BM: number; BN:
 export function cpuTile(p: Sizes, SG: number): { SG: number; TM: number; TN: number; KC: number } | null {
   if (SG !== 4 && SG !== 8 && SG !== 16) return null;
   let best = { cost: Number.POSITIVE_INFINITY, TM: 0, TN: 0 };
-  for (const TM of [32, 16]) {
+  for (const TM of SG === 16 ? [32, 16] : [16]) {
     for (const TN of SG === 16 ? [6, 4, 3, 2, 1] : [8, 6, 4, 2]) {
       const cost = tiles(p, TM, TN * SG) * (TM * (0.4 * TN + 1.1) + 5.8 * TN);
       if (cost < best.cost) best = { cost, TM, TN };

@@ -1,5 +1,6 @@
 // `tesserae pretrain`: facebookresearch/mae's main_pretrain.py by its flags, or by a YAML file of the same names.
 import { readFile } from 'node:fs/promises';
+import { constants } from 'node:os';
 import { basename, join } from 'node:path';
 import { type Command, Option } from 'commander';
 import {
@@ -55,12 +56,13 @@ async function run(flags: PretrainFlags & { config?: string }, command: Command)
     import('../train/pretrain.ts'),
     openEngine(globals, { note: reporter.note }),
   ]);
-  const interrupted = (): void => {
+  // The terminal is given back as it was.
+  const interrupted = (signal: 'SIGINT' | 'SIGTERM'): void => {
     reporter.finish();
     process.stderr.write('interrupted; the same command with --resume auto goes on from the last checkpoint\n');
-    process.exit(130);
+    process.exit(128 + constants.signals[signal]);
   };
-  process.once('SIGINT', interrupted);
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, interrupted);
   try {
     const { checkpoint, imagesPerSecond } = await pretrain(engine, options, reporter);
     reporter.finish();
@@ -69,7 +71,7 @@ async function run(flags: PretrainFlags & { config?: string }, command: Command)
     process.stdout.write(`next: tesserae reconstruct ${checkpoint} YOUR_IMAGE.jpg\n`);
   } finally {
     reporter.finish();
-    process.removeListener('SIGINT', interrupted);
+    for (const signal of ['SIGINT', 'SIGTERM']) process.removeListener(signal, interrupted);
   }
 }
 

@@ -7,27 +7,48 @@ import type { Engine } from '../../engine/engine.ts';
 import { writeFileAtomic } from '../../engine/node/files.ts';
 import type { PretrainFlags, PretrainOptions } from '../train/options.ts';
 import type { PretrainSummary } from '../train/pretrain.ts';
-import { columns, examples, type Flags, globalsOf, openEngine } from './command.ts';
+import { columns, examples, type Flags, type Globals, globalsOf, openEngine } from './command.ts';
 import { makeReporter } from './progress.ts';
 
-/** What both recipes share: raw pixels, as the reconstruction is meant to be looked at. */
+/** Raw pixels, as the reconstruction is meant to be looked at. */
 const RECIPE = {
   data_path: 'cifar10',
   model: 'mae_vit_nano_patch4_32',
   output_dir: join('runs', 'quickstart'),
+  batch_size: 64,
+  epochs: 4,
+  warmup_epochs: 0.4,
+  blr: 6e-3,
   save_freq: 0,
 };
-/** About three minutes on two cores without a GPU; a GPU has time for the whole set, several times. */
-const SOFTWARE = { ...RECIPE, batch_size: 64, train_images: 8192, epochs: 4, warmup_epochs: 0.4, blr: 6e-3 };
-const HARDWARE = { ...RECIPE, batch_size: 256, epochs: 20, warmup_epochs: 2, blr: 1.5e-3 };
+/** Time that training may take; every image that it sees within it makes better pictures. */
+const MINUTES = 2.5;
+const TRAINING_IMAGES = 48_000;
 const PICTURES = 10;
+
+/** As many images as four epochs have time for on this machine, and more epochs where there is time for all. */
+async function fitted(
+  globals: Globals,
+  note: (line: string) => void,
+): Promise<{ train_images: number; epochs: number }> {
+  const [{ trialSpeed }, { configure }] = await Promise.all([import('../train/step.ts'), import('../model/config.ts')]);
+  using engine = await openEngine(globals, { note });
+  const speed = await trialSpeed(engine, configure(RECIPE.model), RECIPE.batch_size, 0.75);
+  const affordable = Math.max(2048, speed * 60 * MINUTES);
+  const epochs = Math.min(40, Math.max(RECIPE.epochs, Math.floor(affordable / TRAINING_IMAGES)));
+  const train_images = Math.min(TRAINING_IMAGES, 1024 * Math.max(1, Math.floor(affordable / epochs / 1024)));
+  note(
+    `this machine trains on about ${speed.toFixed(0)} images/s: ${epochs} epochs of ${train_images} images fit into ${MINUTES} minutes`,
+  );
+  return { train_images, epochs };
+}
 
 export function define(command: Command): void {
   command
     .option('--data_path <PATH>', "a folder with CIFAR-10's original binary files (default: fetched, kept in a cache)")
     .option('--output_dir <PATH>', `where everything goes (default: ${RECIPE.output_dir})`)
-    .option('--epochs <N>', 'train longer or shorter (default: chosen by the adapter)')
-    .option('--train_images <N>', 'of the training set; the default leaves out most of it where there is no GPU')
+    .option('--epochs <N>', 'train longer or shorter (default: 4, or what fits into some minutes)')
+    .option('--train_images <N>', 'of the 48,000 (default: as many as some minutes are enough for)')
     .option('--resume <auto>', 'go on with an interrupted run')
     .addHelpText(
       'after',
@@ -42,13 +63,14 @@ async function run(flags: Flags, command: Command): Promise<void> {
     import('../train/pretrain.ts'),
   ]);
   const reporter = makeReporter();
-  const engine = await openEngine(globalsOf(command), { note: reporter.note });
+  const globals = globalsOf(command);
+  const chosen = flags.epochs && flags.train_images ? {} : await fitted(globals, reporter.note);
+  const engine = await openEngine(globals, { note: reporter.note });
   const { adapter, traits } = engine.device;
-  const recipe: PretrainFlags = { ...(adapter.software ? SOFTWARE : HARDWARE), ...flags };
+  const recipe: PretrainFlags = { ...RECIPE, ...chosen, ...flags };
   const options = parsePretrainOptions(recipe, undefined, reporter.note);
-  reporter.note(
-    `adapter: ${adapter.description || adapter.vendor}, profile ${traits.profile}${adapter.software ? ' (no GPU: a small run)' : ''}`,
-  );
+  const where = adapter.description || adapter.vendor;
+  reporter.note(`adapter: ${where}, profile ${traits.profile}${adapter.software ? ' (no GPU)' : ''}`);
   try {
     const summary = await pretrain(engine, options, reporter);
     await showReconstructions(engine, options, summary);

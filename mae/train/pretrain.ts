@@ -4,16 +4,14 @@ import { join } from 'node:path';
 import type { Engine } from '../../engine/engine.ts';
 import { fail } from '../../engine/errors.ts';
 import { appendLine, cutLog, durableLength, removeStrayTemporaries } from '../../engine/node/files.ts';
-import { uniformNoise } from '../../engine/ops/masking.ts';
-import { AdamW } from '../../engine/optim/adamw.ts';
-import { type Batch as Inputs, Trainer } from '../../engine/trainer.ts';
+import type { AdamW } from '../../engine/optim/adamw.ts';
+import type { Batch as Inputs, Trainer } from '../../engine/trainer.ts';
 import type { Reporter } from './reporter.ts';
 import type { Dataset } from '../data/dataset.ts';
 import { type Batch, loadBatches } from '../data/loader.ts';
 import { newCapacities } from '../data/pack.ts';
 import { cropBox, epochOrder, flipped } from '../data/sampler.ts';
-import { STREAM } from '../data/streams.ts';
-import { decays, lenKeep, type MaeConfig, patchesOf } from '../model/config.ts';
+import { lenKeep, type MaeConfig, patchesOf } from '../model/config.ts';
 import { MaskedAutoencoder } from '../model/model.ts';
 import { type Checkpoint, type DataInfo, saveCheckpoint } from './checkpoint.ts';
 import { type TrainingData, trainingData } from './data.ts';
@@ -22,8 +20,8 @@ import { modelConfig, peakRate, type PretrainOptions } from './options.ts';
 import { Preparer } from './prepare.ts';
 import { findResume, optimizerMoments, restoreMoments, recipeOf } from './resume.ts';
 import { learningRate } from './schedule.ts';
+import { pretrainStep, type StepInputs } from './step.ts';
 
-const INPUTS = { ids: 'u32', clock: 'u32' } as const;
 /** Steps whose losses may still be on the device. */
 const LOSSES_IN_FLIGHT = 2;
 
@@ -48,7 +46,7 @@ class Run {
   readonly #train: Dataset;
   readonly #model: MaskedAutoencoder;
   readonly #optimizer: AdamW;
-  readonly #trainer: Trainer<typeof INPUTS>;
+  readonly #trainer: Trainer<StepInputs>;
   readonly #preparer: Preparer;
   readonly #heldout: Heldout | null;
   readonly #data: DataInfo;
@@ -85,27 +83,10 @@ class Run {
     }
     this.#model = new MaskedAutoencoder(engine, this.#config, from?.weights ?? seed);
     this.#preparer = new Preparer(engine, this.#config, { mean, std });
-    const specs = new Map([...this.#model.parameters.variables.values()].map((v) => [v.name, v]));
-    this.#optimizer = new AdamW(engine, this.#model.parameters, {
-      betas: [0.9, 0.95],
-      group: ({ name: parameter }) => ({
-        weightDecay: decays(specs.get(parameter) ?? fail(parameter)) ? options.weight_decay : 0,
-        lrScale: 1,
-      }),
-      clipNorm: options.clip_grad ?? undefined,
-    });
+    this.#trainer = pretrainStep(engine, this.#model, (batch) => this.#preparer.images(batch), options);
+    this.#optimizer = this.#trainer.optimizer;
     if (from) restoreMoments(engine, this.#optimizer, from);
-    const patches = patchesOf(this.#config);
-    const keep = lenKeep(patches, mask_ratio);
-    this.#trainer = new Trainer(engine, {
-      inputs: INPUTS,
-      optimizer: this.#optimizer,
-      loss: ({ ids, clock }, t) => {
-        const img = t.use(this.#preparer.images(ids.shape[0]));
-        const noise = uniformNoise(ids, clock, patches, seed, STREAM.mask);
-        return this.#model.forward(img, noise, keep, { dropout: { ids, clock, seed } }).loss;
-      },
-    });
+    const keep = lenKeep(patchesOf(this.#config), mask_ratio);
     this.#heldout =
       opened.heldout &&
       new Heldout(engine, this.#model, this.#preparer, opened.heldout, { batchSize: batch_size, keep, seed });
@@ -116,11 +97,11 @@ class Run {
 
   /** Opens the data and the output folder, and goes on from a checkpoint where there is one to go on from. */
   static async open(engine: Engine, options: PretrainOptions, report: Reporter): Promise<Run> {
+    const opened = await trainingData(options, report);
     await mkdir(options.output_dir, { recursive: true }).catch((error: Error) =>
       fail(`pretrain: --output_dir ${options.output_dir}: ${error.message}`),
     );
     await removeStrayTemporaries(options.output_dir);
-    const opened = await trainingData(options, report);
     const from = await findResume(engine, options, report);
     const run = new Run(engine, options, report, opened, from);
     for (const log of LOGS) await cutLog(join(options.output_dir, log), from?.training?.logs[log] ?? 0);
@@ -186,7 +167,7 @@ class Run {
   async #update(parts: readonly Batch[]): Promise<void> {
     const lr = this.#rate();
     const clock = { data: Uint32Array.of(this.#epoch, this.#step), shape: [2] };
-    const sources = parts.map((batch) => async (): Promise<Inputs<typeof INPUTS>> => {
+    const sources = parts.map((batch) => async (): Promise<Inputs<StepInputs>> => {
       await this.#preparer.run(batch);
       return { ids: { data: batch.ids, shape: [batch.ids.length] }, clock };
     });

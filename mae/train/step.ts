@@ -1,0 +1,90 @@
+// The step that pretraining replays: masks drawn on the GPU, forward, backward, AdamW in the reference's decay groups.
+import type { Engine } from '../../engine/engine.ts';
+import { uniformNoise } from '../../engine/ops/masking.ts';
+import { AdamW } from '../../engine/optim/adamw.ts';
+import type { Plan } from '../../engine/plan.ts';
+import type { Variable } from '../../engine/tensor.ts';
+import { Trainer } from '../../engine/trainer.ts';
+import { random } from '../../kernels/random/random.ts';
+import { STREAM } from '../data/streams.ts';
+import { decays, lenKeep, type MaeConfig, patchesOf } from '../model/config.ts';
+import { MaskedAutoencoder } from '../model/model.ts';
+
+/** Of a batch: the samples' numbers in the data set (batch), and (epoch, step). Its images lie on the device already. */
+export const STEP_INPUTS = { ids: 'u32', clock: 'u32' } as const;
+export type StepInputs = typeof STEP_INPUTS;
+
+export interface StepOptions {
+  readonly mask_ratio: number;
+  readonly seed: number;
+  readonly weight_decay: number;
+  readonly clip_grad?: number;
+}
+
+/** `images` says where the images of a batch of a given size lie. */
+export function pretrainStep(
+  engine: Engine,
+  model: MaskedAutoencoder,
+  images: (batch: number) => Variable,
+  { mask_ratio, seed, weight_decay, clip_grad }: StepOptions,
+): Trainer<StepInputs> {
+  const patches = patchesOf(model.config);
+  const keep = lenKeep(patches, mask_ratio);
+  const optimizer = new AdamW(engine, model.parameters, {
+    betas: [0.9, 0.95],
+    group: (variable) => ({ weightDecay: decays(variable) ? weight_decay : 0, lrScale: 1 }),
+    clipNorm: clip_grad,
+  });
+  return new Trainer(engine, {
+    inputs: STEP_INPUTS,
+    optimizer,
+    loss: ({ ids, clock }, t) => {
+      const noise = uniformNoise(ids, clock, patches, seed, STREAM.mask);
+      const dropout = { ids, clock, seed };
+      return model.forward(t.use(images(ids.shape[0])), noise, keep, { dropout }).loss;
+    },
+  });
+}
+
+export interface Trial {
+  readonly plan: Plan;
+  /** Submits one step; what it gives waits until the device has done it, and tells the loss. */
+  submit(): Promise<() => Promise<number>>;
+}
+
+/** The same step on random images and fresh weights: to plan, to measure. */
+export function trialStep(engine: Engine, config: MaeConfig, batch: number, mask_ratio: number): Trial {
+  const shape = [batch, config.in_chans, ...config.img_size];
+  const rng = random(0);
+  const pixels = Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, () => 2 * rng.uniform() - 1);
+  const images = engine.variable('trial images', shape, { data: pixels });
+  const model = new MaskedAutoencoder(engine, config, 0);
+  const trainer = pretrainStep(engine, model, () => images, { mask_ratio, seed: 0, weight_decay: 0.05 });
+  const ids = { data: Uint32Array.from({ length: batch }, (_, i) => i), shape: [batch] };
+  let step = 0;
+  return {
+    plan: trainer.plan({ ids: ids.shape, clock: [2] }),
+    submit: async () => {
+      const clock = { data: Uint32Array.of(0, step++), shape: [2] };
+      const [result] = await trainer.step({ ids, clock }, { lr: 1e-4 });
+      return async () => (await result.read()).loss[0];
+    },
+  };
+}
+
+/** Images per second of a trial on an engine of its own memory: the best of a few steps after two that compile. */
+export async function trialSpeed(
+  engine: Engine,
+  config: MaeConfig,
+  batch: number,
+  mask_ratio: number,
+): Promise<number> {
+  const { submit } = trialStep(engine, config, batch, mask_ratio);
+  let best = Number.POSITIVE_INFINITY;
+  for (let i = 0; i < 5; i++) {
+    const began = performance.now();
+    await (await submit())();
+    if (i >= 2) best = Math.min(best, performance.now() - began);
+  }
+  return (1000 * batch) / best;
+}
