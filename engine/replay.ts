@@ -20,7 +20,7 @@ interface Dispatch {
   readonly flops: number;
 }
 
-/** What a run gives back: read it when convenient, at the latest STAGING_SLOTS - 1 runs later. */
+/** What a run gives back: read it at any time, now or many runs later. */
 export interface Results<K extends string> {
   /** Waits for the step and copies the outputs: f32 as Float32Array, integers as Uint32Array or Int32Array. */
   read(): Promise<Record<K, HostData>>;

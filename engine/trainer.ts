@@ -39,7 +39,7 @@ export class Trainer<I extends InputTypes> {
   async step(batches: readonly BatchSource<I>[] | BatchSource<I>, { lr }: { lr: number }): Promise<StepResults> {
     const list = (Array.isArray(batches) ? batches : [batches]) as readonly BatchSource<I>[];
     if (list.length === 0) fail('step: at least one micro-batch is needed');
-    this.optimizer.setLearningRate(this.engine, lr);
+    this.optimizer.setLearningRate(lr);
     const results: Results<'loss' | 'norm'>[] = [];
     for (const [i, source] of list.entries()) {
       const batch = typeof source === 'function' ? await source() : source;

@@ -20,7 +20,7 @@ export function resolve(kernel: AnyKernel, problem: Settings, adapter: AdapterTr
     if (!tuned) continue;
     const all: Settings = { ...asked, ...tuned };
     const knobs = Object.fromEntries(Object.keys(v.wgsl.knobs).map((k) => [k, all[k]])) as KnobValues;
-    const code = unroll([restate(v.wgsl, knobs), ...v.lib].join('\n'));
+    const code = written([restate(v.wgsl, knobs), ...v.lib].join('\n'));
     return { code, knobs, grid: v.grid(all), profile, wgsl: v.wgsl };
   }
   throw new Error(`${kernel.name}: no variant runs on this adapter (profile ${adapter.profile})`);
@@ -43,7 +43,15 @@ export function restate(wgsl: Wgsl, knobs: KnobValues): string {
   );
 }
 
-const LOOP = /^[ \t]*for \(var (\w+) = (\d+)u; \1 < (\w+); \1\+\+\) \{ \/\/ unroll[^\n]*\n/m;
+/** Programs by the text before unrolling: the layers of a model share them. */
+const programs = new Map<string, string>();
+function written(text: string): string {
+  let code = programs.get(text);
+  if (code === undefined) programs.set(text, (code = unroll(text)));
+  return code;
+}
+
+const LOOP = /^[ \t]*for \(var (\w+) = (\d+)u; \1 < (\w+); \1\+\+\) \{ \/\/ unroll[^\n]*\n/gm;
 
 /** Writes out every loop marked `// unroll`: software adapters keep an array in registers only under literal indices. */
 export function unroll(code: string): string {
@@ -53,6 +61,7 @@ export function unroll(code: string): string {
     if (value !== null) constants.set(name, value);
   }
   let text = code;
+  LOOP.lastIndex = 0;
   for (let m = LOOP.exec(text); m; m = LOOP.exec(text)) {
     const [head, index, from, bound] = m;
     const to = product(bound, constants);
@@ -64,6 +73,8 @@ export function unroll(code: string): string {
     let out = '';
     for (let i = Number(from); i < to; i++) out += `{\n${body.replace(use, `${i}u`)}}\n`;
     text = text.slice(0, m.index) + out + text.slice(text.indexOf('\n', end) + 1);
+    // What comes before has no marked loop left; what was written out may.
+    LOOP.lastIndex = m.index;
   }
   return text;
 }
@@ -101,6 +112,9 @@ export function packParams(wgsl: Wgsl, problem: Settings): ArrayBuffer {
   for (const [name, { type, offset }] of Object.entries(wgsl.params)) {
     const value = problem[name];
     if (typeof value !== 'number') throw new Error(`parameter ${name} is missing`);
+    if (type !== 'f32' && !Number.isInteger(value)) throw new Error(`parameter ${name} must be whole, got ${value}`);
+    if (type !== 'f32' && !Number.isInteger(value))
+      throw new Error(`parameter ${name} must be a whole number, got ${value}`);
     if (type === 'f32') view.setFloat32(offset, value, true);
     else if (type === 'i32') view.setInt32(offset, value, true);
     else view.setUint32(offset, value, true);

@@ -177,7 +177,7 @@ async function trainingSteps(
   computed: Map<string, RawTensor>,
 ): Promise<void> {
   const { betas, eps, weight_decay, no_decay } = parse<CaseAdamW>(file, 'adamw');
-  const optimizer = new AdamW(engine, model.parameters, {
+  const optimizer = new AdamW(model.parameters, {
     betas,
     eps,
     group: ({ name }) => ({ weightDecay: no_decay.includes(name) ? 0 : weight_decay, lrScale: 1 }),
@@ -197,7 +197,7 @@ async function trainingSteps(
   };
   const losses: number[] = [];
   for (const [i, lr] of rates.entries()) {
-    optimizer.setLearningRate(engine, lr);
+    optimizer.setLearningRate(lr);
     const { loss } = await (await program.run({ img: part(images, i), noise: part(noises, i) })).read();
     losses.push(loss[0]);
   }

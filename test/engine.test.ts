@@ -56,14 +56,20 @@ test('a wrong call is refused before anything reaches the GPU', async () => {
 });
 
 test('a plan knows its cost before it allocates, and that cost is true', async () => {
-  const start = spy.bytes;
+  const start = { bytes: spy.bytes, buffers: spy.buffers.size, made: { ...spy.made } };
   const engine = new Engine(device);
   const { trainer } = tinyTraining(engine, seed);
   const before = { made: { ...spy.made }, stats: engine.stats };
   const plan = trainer.plan(shapesOf(8));
   assert.equal({ made: { ...spy.made }, stats: engine.stats }, before, 'plan() made something');
   for (let i = 0; i < 3; i++) await (await trainer.step(tinyBatch(8, seed + i), { lr: 1e-3 }))[0].read();
-  const allocated = spy.bytes - start;
+  const allocated = spy.bytes - start.bytes;
+  assert.equal(engine.stats, {
+    bytes: allocated,
+    buffers: spy.buffers.size - start.buffers,
+    pipelines: spy.made.createComputePipelineAsync - start.made.createComputePipelineAsync,
+    bindGroups: spy.made.createBindGroup - start.made.createBindGroup,
+  });
   // Beside the plan: a uniform of 256 bytes at most a dispatch, four bindings that stand for unused ones, rounding.
   assert.ok(
     allocated <= plan.peakBytes + 256 * plan.dispatches + 1024,

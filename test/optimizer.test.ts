@@ -65,7 +65,7 @@ async function adamwSteps(engine: Engine, clipNorm: number | null): Promise<numb
   const parameters = new Parameters(engine, 'p', specs);
   const start = new Map(specs.map(({ name, shape }) => [name, draw(shape[0])]));
   parameters.load(start);
-  const optimizer = new AdamW(engine, parameters, {
+  const optimizer = new AdamW(parameters, {
     betas: [0.9, 0.95],
     clipNorm: clipNorm ?? undefined,
     group: (v) => groupOf(v.name),
@@ -85,7 +85,7 @@ async function adamwSteps(engine: Engine, clipNorm: number | null): Promise<numb
     // Rates and gradient sizes that change from step to step: some are clipped, some are not.
     const lr = Math.fround(0.02 * (1 + Math.sin(step)));
     const grads = new Map(specs.map(({ name, shape }) => [name, draw(shape[0], 0.02 * (1 + (step % 5)))]));
-    optimizer.setLearningRate(engine, lr);
+    optimizer.setLearningRate(lr);
     const inputs = Object.fromEntries([...grads].map(([name, data]) => [name, { data, shape: [data.length] }]));
     const { norm } = await (await program.run(inputs)).read();
     const expected = plain(grads, lr);
@@ -171,7 +171,7 @@ test('a parameter without a gradient gets 0, not the one of the step before', as
   const specs = ['a', 'b'].map((name) => ({ name, shape: [3], trainable: true }));
   const parameters = new Parameters(engine, 'p', specs);
   parameters.load(new Map(specs.map(({ name }) => [name, new Float32Array(3)])));
-  const optimizer = new AdamW(engine, parameters, { clipNorm: 100 });
+  const optimizer = new AdamW(parameters, { clipNorm: 100 });
   const step = (names: string[]) =>
     engine.compile({ w: 'f32' }, ({ w }, t) => {
       const terms = names.map((name) => weigh({ x: parameters.get(name), w }, {}).sum);

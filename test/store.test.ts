@@ -31,7 +31,7 @@ function slab(engine: Engine): { parameters: Parameters; values: Record<string, 
 test('variables that share one gradient each get it, though all lie in one buffer', async () => {
   using engine = new Engine(device);
   const { parameters, values } = slab(engine);
-  const optimizer = new AdamW(engine, parameters);
+  const optimizer = new AdamW(parameters);
   const [a, b, c] = ['a', 'b', 'c'].map((name) => parameters.get(name));
   const program = engine.compile({ w: 'f32' }, ({ w }, t) => {
     const both = add({ a: add({ a: t.use(a), b: c }, {}).y, b: c }, {}).y;
@@ -107,8 +107,8 @@ test('store: in place where it can be, by a copy where the slab is read or alrea
   );
 
   // And so where a kernel reads the whole slab: an update of gradients that are all 0 must not see the later one.
-  const optimizer = new AdamW(engine, parameters, { group: () => ({ weightDecay: 0.5, lrScale: 1 }) });
-  optimizer.setLearningRate(engine, 0.5);
+  const optimizer = new AdamW(parameters, { group: () => ({ weightDecay: 0.5, lrScale: 1 }) });
+  optimizer.setLearningRate(0.5);
   const before = await engine.read(a);
   const early = dispatches((input, t) => {
     const y = add({ a: input, b: input }, {}).y;

@@ -33,7 +33,7 @@ export class AdamW {
   readonly #tables = new Map<Slab, { group: Variable; groups: Variable; count: number }>();
   readonly #options: Required<Omit<AdamWOptions, 'clipNorm'>> & { clipNorm: number | null };
 
-  constructor(engine: Engine, parameters: Parameters, options: AdamWOptions = {}) {
+  constructor(parameters: Parameters, options: AdamWOptions = {}) {
     const {
       betas = [0.9, 0.999],
       eps = 1e-8,
@@ -42,6 +42,7 @@ export class AdamW {
     } = options;
     if (betas.some((b) => !(b >= 0 && b < 1))) fail(`adamw: betas must be in [0, 1), got ${betas.join(', ')}`);
     if (clipNorm !== null && !(clipNorm > 0)) fail(`adamw: clipNorm must be above 0, got ${clipNorm}`);
+    const { engine } = parameters;
     this.#options = { betas, eps, group, clipNorm };
     this.parameters = parameters;
     this.gradients = parameters.mirror('grad');
@@ -58,8 +59,8 @@ export class AdamW {
   }
 
   /** The learning rate of the steps that are submitted from now on. */
-  setLearningRate(engine: Engine, lr: number): void {
-    engine.write(this.#lr, Float32Array.of(lr));
+  setLearningRate(lr: number): void {
+    this.parameters.engine.write(this.#lr, Float32Array.of(lr));
   }
 
   /** Adds these gradients to those kept, or replaces them (`first`), by 0 where there is none. */

@@ -33,6 +33,11 @@ export const gemm = defineKernel({
   },
   options: { LAYOUT: 0, EPILOGUE: 0 },
   shapes: (p) => {
+    if (p.splits > 1 && p.EPILOGUE !== 0) {
+      throw new Error(
+        `gemm: partial sums take no epilogue: splits is ${p.splits}, EPILOGUE ${p.EPILOGUE}; give it to gemm.reduce`,
+      );
+    }
     const c = [extent(p, 'C', p.m, p.n)];
     return {
       a: [p.LAYOUT === TN ? extent(p, 'A', p.k, p.m) : extent(p, 'A', p.m, p.k)],

@@ -10,7 +10,7 @@ const specs = named.map(([name, shape]) => ({ name, shape }));
 const parameters = new Parameters(engine, 'weights', specs);
 parameters.load(new Map(named.map(([name, shape]) => [name, uniform(shape).map((x) => (x - 0.5) / 4)])));
 const [w1, b1, w2, b2] = named.map(([name]) => parameters.get(name));
-const optimizer = new AdamW(engine, parameters);
+const optimizer = new AdamW(parameters);
 
 const step = engine.compile({ x: 'f32', img: 'f32', mask: 'f32' }, ({ x, img, mask }, trace) => {
   const { y: pred } = mlp({ x, w1, b1, w2, b2, r: x }, {}); // x + gelu(x w1 + b1) w2 + b2
@@ -25,5 +25,5 @@ const [x, img] = [
   [2, 3, 8, 8],
 ].map((shape) => ({ data: uniform(shape), shape }));
 const mask = { data: new Float32Array(8).fill(1), shape: [2, 4] };
-optimizer.setLearningRate(engine, 1e-2);
+optimizer.setLearningRate(1e-2);
 for (let i = 0; i < 20; i++) console.log('loss', (await (await step.run({ x, img, mask })).read()).loss[0]);

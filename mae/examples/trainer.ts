@@ -6,7 +6,7 @@ import { configure, MaskedAutoencoder } from '../index.ts';
 using engine = new Engine(await openDawn());
 const sizes = { embed_dim: 48, depth: 2, decoder_embed_dim: 32, decoder_depth: 1 };
 const model = new MaskedAutoencoder(engine, configure('mae_vit_nano_patch4_32', sizes), 0);
-const optimizer = new AdamW(engine, model.parameters, { betas: [0.9, 0.95] });
+const optimizer = new AdamW(model.parameters, { betas: [0.9, 0.95] });
 const trainer = new Trainer(engine, {
   inputs: { img: 'f32', noise: 'f32' },
   optimizer,

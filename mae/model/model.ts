@@ -14,6 +14,7 @@ import { restore } from '../../engine/ops/restore.ts';
 import { take } from '../../engine/ops/take.ts';
 import { Parameters } from '../../engine/parameters.ts';
 import type { Tensor, Variable } from '../../engine/tensor.ts';
+import { STREAM } from '../data/streams.ts';
 import { checked, type MaeConfig, parameterSpecs } from './config.ts';
 import { initialWeights } from './init.ts';
 
@@ -71,7 +72,7 @@ export class MaskedAutoencoder {
     let { x } = embed({ emb, pos: this.#get('pos_embed'), cls: this.#get('cls_token'), ids_keep, ids_restore }, {});
     watch?.('enc_in', x);
     for (let i = 0; i < depth; i++) {
-      x = this.#block(`blocks.${i}`, x, num_heads, 2 * i, key);
+      x = this.#block(`blocks.${i}`, x, num_heads, STREAM.dropout + 2 * i, key);
       watch?.(`enc_block.${i}`, x);
     }
     return this.#norm('norm', x).y;
@@ -85,7 +86,7 @@ export class MaskedAutoencoder {
     let { x } = restore({ y, mask_token, pos: this.#get('decoder_pos_embed'), ids_shuffle, ids_restore }, {}); // (N, 1 + L, E)
     watch?.('dec_in', x);
     for (let i = 0; i < decoder_depth; i++) {
-      x = this.#block(`decoder_blocks.${i}`, x, decoder_num_heads, 2 * (depth + i), key);
+      x = this.#block(`decoder_blocks.${i}`, x, decoder_num_heads, STREAM.dropout + 2 * (depth + i), key);
       watch?.(`dec_block.${i}`, x);
     }
     // The cls token has no pixels: its row is dropped before the projection, which then is not computed for it.

@@ -30,7 +30,7 @@ export function pretrainStep(
 ): Trainer<StepInputs> {
   const patches = patchesOf(model.config);
   const keep = lenKeep(patches, mask_ratio);
-  const optimizer = new AdamW(engine, model.parameters, {
+  const optimizer = new AdamW(model.parameters, {
     betas: [0.9, 0.95],
     group: (variable) => ({ weightDecay: decays(variable) ? weight_decay : 0, lrScale: 1 }),
     clipNorm: clip_grad,

@@ -50,7 +50,7 @@ export function tinyTraining(engine: Engine, seed: number, options: AdamWOptions
     weightDecay: decays({ name, shape }) ? 0.05 : 0,
     lrScale: 1,
   });
-  const optimizer = new AdamW(engine, model.parameters, { betas: [0.9, 0.95], group, ...options });
+  const optimizer = new AdamW(model.parameters, { betas: [0.9, 0.95], group, ...options });
   const trainer = new Trainer(engine, {
     inputs: { img: 'f32', noise: 'f32' },
     optimizer,
