@@ -53,14 +53,5 @@ export function splitFor(
   return Math.max(1, Math.min(wanted, Math.floor(p.k / 256)));
 }
 
-/**
- * Operands beyond 5 MB fall out of the caches between tiles, so all tiles share chunks of 1 MB; but the partial sums
- * should be at most half as long as the operands. A single tile leaves a core idle.
- */
-function cpuSplits(p: Sizes, rows: number, cols: number): number {
-  const operands = (p.m + p.n) * p.k;
-  if (4 * operands > 5e6 && p.k >= Math.max(p.m, p.n)) {
-    return Math.min(Math.ceil((4 * operands) / 2 ** 20), Math.floor(operands / (2 * p.m * p.n)));
-  }
-  return tiles(p, rows, cols) === 1 ? 2 : 1;
-}
+/** A single tile leaves a core idle; elsewhere splitting lost or made no difference (gemm.md). */
+const cpuSplits = (p: Sizes, rows: number, cols: number): number => (tiles(p, rows, cols) === 1 ? 2 : 1);

@@ -22,9 +22,9 @@ const RECIPE = {
   save_freq: 0,
 };
 /** Time that training may take; every image that it sees within it makes better pictures. */
-const MINUTES = 2.5;
+const MINUTES = 3;
 const TRAINING_IMAGES = 48_000;
-const PICTURES = 10;
+const PICTURES = 8;
 
 /** As many images as four epochs have time for on this machine, and more epochs where there is time for all. */
 async function fitted(

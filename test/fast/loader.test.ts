@@ -163,8 +163,14 @@ test('buffers of a run settle on one size', async () => {
   const settled = { ...capacities };
   const again = await collect(dataset, options(epochOrder(1, 0, 64), { capacities }));
   assert.equal({ ...capacities }, settled);
-  await collect(dataset, options(epochOrder(1, 1, 64), { capacities, place: randomPlaces(8, 9) }));
-  assert.equal({ ...capacities }, settled, 'other boxes fit as well');
+  // Other boxes fit as well, or make the buffers grow once or twice: not every batch a size of its own.
+  const sizes = new Set<string>();
+  for (let epoch = 1; epoch <= 8; epoch++) {
+    const place = randomPlaces(8, 8 + epoch);
+    const batches = await collect(dataset, options(epochOrder(1, epoch, 64), { capacities, place }));
+    for (const b of batches) sizes.add(`${b.pixels.length} ${b.taps.length} ${b.mid_words}`);
+  }
+  assert.ok(sizes.size <= 5, `${sizes.size} sizes in 8 epochs`);
   for (const b of again)
     assert.equal([b.pixels.length, b.taps.length, b.mid_words], [settled.words, settled.taps, settled.mid]);
 });
