@@ -10,7 +10,7 @@ export function distribution(text = existsSync('/etc/os-release') ? readFileSync
 }
 
 const BACKPORTS =
-  "echo 'deb http://deb.debian.org/debian bookworm-backports main' > /etc/apt/sources.list.d/backports.list && " +
+  "add the suite bookworm-backports (main) to apt's sources, then " +
   'apt-get update && apt-get install -y -t bookworm-backports mesa-vulkan-drivers libvulkan1';
 
 /** The exact thing to install for an adapter on this system. */

@@ -7,7 +7,6 @@ import { Problem } from './say.mjs';
 
 const KEYRINGS = ['gpg', 'pgp'].map((ending) => `/usr/share/keyrings/debian-archive-keyring.${ending}`);
 const keyring = () => KEYRINGS.find((path) => existsSync(path));
-const OFFICIAL = 'http://deb.debian.org/debian';
 
 /** What Debian and the loader call this processor; `null` where the software adapter is not built for it. */
 export const ARCHITECTURES = {
@@ -77,10 +76,10 @@ export function debianMirrors(indexed, sources) {
     .filter(({ uri, suites }) => !/security/.test(uri) && !suites.some((suite) => /security|\/$/.test(suite)))
     .filter(({ uri, options }) => /\/debian\/?$|debian\.list$/.test(uri) || /debian-archive/.test(options))
     .map(({ uri }) => uri);
-  return [...new Set([...fromIndex, ...fromSources, OFFICIAL].map(tidy))];
+  return [...new Set([...fromIndex, ...fromSources].map(tidy))];
 }
 
-/** The mirrors for this machine: what apt knows, else what its sources files say, else Debian's own. */
+/** The mirrors for this machine: what apt knows, else what its sources files say. */
 export async function machineMirrors(etc = '/etc/apt') {
   const format = '$(REPO_URI) $(ORIGIN)';
   const indexed = await run('apt-get', ['indextargets', '--format', format, 'Created-By: Packages']);

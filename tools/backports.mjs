@@ -19,6 +19,7 @@ export async function installFromBackports({ quiet = false } = {}) {
     mkdirSync(join(work, 'lists', 'partial'), { recursive: true });
     const own = existsSync('/etc/apt/sources.list') ? readFileSync('/etc/apt/sources.list', 'utf8') : '';
     const [mirror] = await machineMirrors();
+    if (!mirror) return "apt's sources name no Debian mirror";
     writeFileSync(join(work, 'sources.list'), `${own}\ndeb ${mirror} bookworm-backports main\n`);
     const options = [
       `-oDir::Etc::SourceList=${work}/sources.list`,

@@ -124,7 +124,9 @@ export async function installSoftwareGpu(suite, { quiet = false, again = false }
 /** From the first mirror that answers. */
 async function download(suite, part, line) {
   const failures = [];
-  for (const mirror of await machineMirrors()) {
+  const mirrors = await machineMirrors();
+  if (!mirrors.length) throw new Problem("apt's sources name no Debian mirror: add one to /etc/apt/sources.list");
+  for (const mirror of mirrors) {
     const work = join(part, 'work');
     mkdirSync(work, { recursive: true });
     try {

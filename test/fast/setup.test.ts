@@ -45,16 +45,14 @@ URIs: http://off.example/debian
 Suites: sid
 Components: main
 `;
-const OFFICIAL = 'http://deb.debian.org/debian';
 
 test('mirrors come from sources files when apt has no lists', () => {
-  assert.equal(debianMirrors('', parseSources(LIST, false)), ['https://mirror.example/debian', OFFICIAL]);
+  assert.equal(debianMirrors('', parseSources(LIST, false)), ['https://mirror.example/debian']);
   assert.equal(debianMirrors('', parseSources(STANZAS, true)), [
     'http://one.example/debian',
     'http://two.example/debian',
-    OFFICIAL,
   ]);
-  assert.equal(debianMirrors('', []), [OFFICIAL]);
+  assert.equal(debianMirrors('', []), []);
 });
 
 test('cloud images name their mirrors in a file of their own', () => {
@@ -64,12 +62,8 @@ test('cloud images name their mirrors in a file of their own', () => {
 
 test("apt's own index comes first, third parties and security are left out", () => {
   const indexed =
-    'https://deb.nodesource.com/node_20.x/ . nodistro\nhttp://a/debian-security/ Debian\nhttp://a/debian/ Debian\n';
-  assert.equal(debianMirrors(indexed, parseSources(LIST, false)), [
-    'http://a/debian',
-    'https://mirror.example/debian',
-    OFFICIAL,
-  ]);
+    'https://other.example/node_20.x/ . nodistro\nhttp://a/debian-security/ Debian\nhttp://a/debian/ Debian\n';
+  assert.equal(debianMirrors(indexed, parseSources(LIST, false)), ['http://a/debian', 'https://mirror.example/debian']);
 });
 
 test('apt works on private folders only', () => {
