@@ -231,7 +231,8 @@ function judge(file: Safetensors, computed: ReadonlyMap<string, RawTensor>, conf
     }
   }
   const results = [...groups].map(([group, r]) => ({ group, bound: BOUNDS[group] ?? 1e-4, ...r }));
-  const passed = results.every((r) => r.error <= r.bound);
+  const partly = [...missing].some((group) => groups.has(group) || group in BOUNDS);
+  const passed = !partly && results.every((r) => r.error <= r.bound);
   return { groups: results, computed, missing: [...missing], passed };
 }
 

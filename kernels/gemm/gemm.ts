@@ -61,6 +61,10 @@ export const gemm = defineKernel({
     { ...dense({ m: 9, n: 21, k: 40, batch: 5, LAYOUT: NT }), LAYOUT: NT },
     // Enough tiles for the large ones of simt.
     dense({ m: 65, n: 67, k: 9, batch: 33 }),
+    // Enough 64 x 64 tiles for simt's large tile, with vector loads.
+    dense({ m: 68, n: 64, k: 20, batch: 65 }),
+    { ...dense({ m: 68, n: 64, k: 20, batch: 65, LAYOUT: NT }), LAYOUT: NT },
+    { ...dense({ m: 68, n: 64, k: 20, batch: 65, LAYOUT: TN }), LAYOUT: TN },
     // Splits: a short last part, and an empty one.
     { ...dense({ m: 20, n: 36, k: 131, splits: 3, LAYOUT: TN }), LAYOUT: TN },
     dense({ m: 5, n: 9, k: 17, batch: 2, splits: 4 }),

@@ -1,6 +1,5 @@
 // `tesserae pretrain`: facebookresearch/mae's main_pretrain.py by its flags, or by a YAML file of the same names.
 import { readFile } from 'node:fs/promises';
-import { constants } from 'node:os';
 import { basename, join } from 'node:path';
 import { type Command, Option } from 'commander';
 import {
@@ -12,6 +11,7 @@ import {
   UNUSED,
 } from '../train/options.ts';
 import { examples, globalsOf, openEngine } from './command.ts';
+import { interruptible } from './interrupt.ts';
 import { makeReporter } from './progress.ts';
 
 export function define(command: Command): void {
@@ -50,29 +50,23 @@ function helpOf({ help, standard, kind }: OptionSpec<unknown>): string {
 async function run(flags: PretrainFlags & { config?: string }, command: Command): Promise<void> {
   const { config, ...rest } = flags;
   const reporter = makeReporter();
-  const options = parsePretrainOptions(rest, config, reporter.note);
+  const { recipeToResume } = await import('../train/resume.ts');
+  const folder = String(rest.output_dir ?? OPTIONS.output_dir.standard);
+  const recipe = await recipeToResume(rest.resume as string | undefined, folder);
+  const options = parsePretrainOptions(rest, config, reporter.note, recipe);
   const globals = globalsOf(command);
   const [{ pretrain }, engine] = await Promise.all([
     import('../train/pretrain.ts'),
     openEngine(globals, { note: reporter.note }),
   ]);
-  // The terminal is given back as it was.
-  const interrupted = (signal: 'SIGINT' | 'SIGTERM'): void => {
-    reporter.finish();
-    process.stderr.write('interrupted; the same command with --resume auto goes on from the last checkpoint\n');
-    process.exit(128 + constants.signals[signal]);
-  };
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, interrupted);
-  try {
-    const { checkpoint, imagesPerSecond } = await pretrain(engine, options, reporter);
+  await interruptible(reporter, options.output_dir, async () => {
+    const { checkpoint, imagesPerSecond, done } = await pretrain(engine, options, reporter);
     reporter.finish();
     const curve = await drawCurve(options);
-    process.stdout.write(`${imagesPerSecond.toFixed(1)} images/s; ${checkpoint} has the model, ${curve} its course\n`);
+    const pace = done ? `${imagesPerSecond.toFixed(1)} images/s` : 'this run had ended already';
+    process.stdout.write(`${pace}; ${checkpoint} has the model, ${curve} its course\n`);
     process.stdout.write(`next: tesserae reconstruct ${checkpoint} YOUR_IMAGE.jpg\n`);
-  } finally {
-    reporter.finish();
-    for (const signal of ['SIGINT', 'SIGTERM']) process.removeListener(signal, interrupted);
-  }
+  });
 }
 
 /** The curve of the whole run, the parts before a resume included. */

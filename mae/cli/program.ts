@@ -74,7 +74,7 @@ function makeProgram(): Command {
     .optionsGroup('Flags of every command:')
     .option(
       '--profile <NAME>',
-      'kernels for software adapters (cpu), any GPU (simt) or tensor cores (matrix); chosen by the adapter unless said',
+      'kernels for software adapters (cpu), any GPU (simt) or tensor cores (matrix: not yet); chosen by the adapter unless said',
     )
     .option('--adapter <NAME>', 'part of the name of a WebGPU adapter, or software, lavapipe, swiftshader, system')
     .configureHelp({

@@ -8,6 +8,7 @@ import { writeFileAtomic } from '../../engine/node/files.ts';
 import type { PretrainFlags, PretrainOptions } from '../train/options.ts';
 import type { PretrainSummary } from '../train/pretrain.ts';
 import { columns, examples, type Flags, type Globals, globalsOf, openEngine } from './command.ts';
+import { interruptible } from './interrupt.ts';
 import { makeReporter } from './progress.ts';
 
 /** Raw pixels, as the reconstruction is meant to be looked at. */
@@ -58,27 +59,32 @@ export function define(command: Command): void {
 }
 
 async function run(flags: Flags, command: Command): Promise<void> {
-  const [{ parsePretrainOptions }, { pretrain }] = await Promise.all([
+  const [{ parsePretrainOptions }, { pretrain }, { recipeToResume }] = await Promise.all([
     import('../train/options.ts'),
     import('../train/pretrain.ts'),
+    import('../train/resume.ts'),
   ]);
   const reporter = makeReporter();
   const globals = globalsOf(command);
-  const chosen = flags.epochs && flags.train_images ? {} : await fitted(globals, reporter.note);
-  const engine = await openEngine(globals, { note: reporter.note });
-  const { adapter, traits } = engine.device;
-  const recipe: PretrainFlags = { ...RECIPE, ...chosen, ...flags };
-  const options = parsePretrainOptions(recipe, undefined, reporter.note);
-  const where = adapter.description || adapter.vendor;
-  reporter.note(`adapter: ${where}, profile ${traits.profile}${adapter.software ? ' (no GPU)' : ''}`);
-  try {
+  const wanted: PretrainFlags = { ...RECIPE, overwrite: !flags.resume, ...flags };
+  const asked = parsePretrainOptions(wanted);
+  await interruptible(reporter, asked.output_dir, async () => {
+    const complete = flags.epochs && flags.train_images;
+    const recipe = await recipeToResume(asked.resume, asked.output_dir);
+    const going = Object.keys(recipe).length > 0;
+    const chosen = going ? recipe : complete ? {} : await fitted(globals, reporter.note);
+    const engine = await openEngine(globals, { note: reporter.note });
+    const options = parsePretrainOptions(
+      { ...RECIPE, overwrite: !flags.resume, ...chosen, ...flags },
+      undefined,
+      reporter.note,
+    );
     const summary = await pretrain(engine, options, reporter);
     await showReconstructions(engine, options, summary);
     await showCurve(options);
-    process.stdout.write(await closing(options, summary));
-  } finally {
     reporter.finish();
-  }
+    process.stdout.write(await closing(options, summary));
+  });
 }
 
 const file = (options: PretrainOptions, name: string): string => join(options.output_dir, name);
@@ -135,7 +141,7 @@ async function closing(options: PretrainOptions, { imagesPerSecond, checkpoint }
     ...files.map((line) => `  ${line}`),
     'Next:',
     `  npx tesserae reconstruct ${relative('', checkpoint)} YOUR_IMAGE.jpg`,
-    '  npm start -- --epochs 20                    train longer',
+    '  npm start -- --epochs 20                     train longer',
     '  npx tesserae pretrain --data_path FOLDER …   your own images (--help tells the flags)',
     '  npx tesserae doctor                          what this machine can do',
     '',

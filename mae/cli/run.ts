@@ -3,6 +3,7 @@ import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { access } from 'node:fs/promises';
 import type { Command } from 'commander';
+import { TesseraeError } from '../../engine/errors.ts';
 import { misuse } from '../usage.ts';
 import { examples } from './command.ts';
 
@@ -16,6 +17,10 @@ export function define(command: Command): void {
       const path = resolve(file);
       await access(path).catch(() => misuse(`run: there is no file ${file}`));
       process.argv.splice(1, process.argv.length, path, ...args);
-      await import(pathToFileURL(path).href);
+      await import(pathToFileURL(path).href).catch((error: unknown) => {
+        // Its author wants to know where; the engine's own messages say enough.
+        if (error instanceof Error && !(error instanceof TesseraeError)) process.stderr.write(`${error.stack}\n`);
+        throw error;
+      });
     });
 }

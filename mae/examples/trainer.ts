@@ -18,5 +18,5 @@ for (let step = 0; step < 20; step++) {
   const img = { data: stripes, shape: [8, 3, 32, 32] };
   const noise = { data: Float32Array.from({ length: 8 * 64 }, Math.random), shape: [8, 64] };
   const [result] = await trainer.step({ img, noise }, { lr: 2e-3 });
-  console.log('loss', (await result.read()).loss[0]);
+  console.log('loss', (await result.read()).loss[0].toFixed(4));
 }

@@ -122,7 +122,10 @@ function specification({ train, heldout, title }: Curves): TopLevelSpec {
     layer: [
       { data: named(RAW, raw), mark: { ...line, strokeWidth: 1, clip: true } },
       { data: named(SMOOTH, smoothed), mark: { ...line, strokeWidth: 2.5 } },
-      { data: named(HELDOUT, heldout), mark: { ...line, strokeWidth: 2, point: { size: 45, filled: true } } },
+      {
+        data: named(HELDOUT, heldout),
+        mark: { ...line, strokeWidth: 1.5, strokeDash: [5, 4], point: { size: 45, filled: true } },
+      },
     ],
   };
 }

@@ -21,6 +21,8 @@ export interface DataInfo {
 export interface TrainingState {
   /** Flags of the run that change its numbers; a resumed run must have the same. */
   readonly recipe: Readonly<Record<string, unknown>>;
+  /** Images of the training set: with others the order of samples would be another. */
+  readonly images: number;
   readonly epoch: number;
   /** Optimizer steps done in this epoch. */
   readonly step: number;

@@ -14,10 +14,10 @@ const fromText = (value: unknown): unknown => {
   return /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(value.trim()) ? Number(value) : value;
 };
 
-/** A whole number from `low`. */
-export const whole = (low: number): Kind<number> => ({
-  schema: z.preprocess(fromText, z.int().min(low)),
-  rule: `a whole number of at least ${low}`,
+/** A whole number from `low`, to `high` where there is a limit. */
+export const whole = (low: number, high = Number.MAX_SAFE_INTEGER): Kind<number> => ({
+  schema: z.preprocess(fromText, z.int().min(low).max(high)),
+  rule: `a whole number of at least ${low}${high < Number.MAX_SAFE_INTEGER ? ` and at most ${high}` : ''}`,
   value: 'N',
 });
 

@@ -80,7 +80,7 @@ export const OPTIONS = {
   min_lr: required(real(), 0, STEPS, 'where the cosine ends'),
   weight_decay: required(real(), 0.05, STEPS, 'of AdamW, on all but biases and norms'),
   clip_grad: optional(real({ open: true }), STEPS, 'largest norm of all gradients together (default: not clipped)'),
-  seed: required(whole(0), 0, STEPS, 'of weights, order, crops, masks and dropout'),
+  seed: required(whole(0, 2 ** 32 - 1), 0, STEPS, 'of weights, order, crops, masks and dropout'),
   max_steps: optional(whole(1), STEPS, 'stop after this many updates, however long the schedule is'),
 
   output_dir: required(text('PATH'), './output_dir', OUTPUT, 'folder of log, metrics, checkpoints and pictures'),
@@ -90,6 +90,7 @@ export const OPTIONS = {
     OUTPUT,
     'go on from a checkpoint; auto: from the newest in output_dir, if any',
   ),
+  overwrite: required(onOff(), false, OUTPUT, 'start again in an output_dir that holds a run'),
   save_freq: required(whole(0), 20, OUTPUT, 'epochs between numbered checkpoints that are kept (0: none)'),
   save_steps: required(whole(0), 0, OUTPUT, 'updates between checkpoints within an epoch (0: at epoch ends only)'),
   eval_freq: required(whole(1), 1, OUTPUT, 'epochs between evaluations on the held-out images'),
@@ -124,6 +125,7 @@ const known = [...Object.keys(OPTIONS), ...Object.keys(UNUSED)];
 
 /**
  * Options from flags (or a plain object) and a YAML file; flags beat the file, the file beats the defaults.
+ * @param beneath values that beat the defaults alone: the recipe of a run that is resumed
  * @param note called with a line for every flag that is accepted but means nothing here
  * @throws UsageError that names flag or key, value and rule
  */
@@ -131,12 +133,15 @@ export function parsePretrainOptions(
   flags: PretrainFlags,
   configFile?: string,
   note: (line: string) => void = () => {},
+  beneath: PretrainFlags = {},
 ): PretrainOptions {
   const file = configFile === undefined ? {} : readConfig(configFile);
   const fromFile = checkKeys(file, (key) => `--config ${configFile}: ${key}`, note, configFile);
   const fromFlags = checkKeys(flags, (key) => `--${key}`, note);
+  const resumed = checkKeys(beneath, (key) => `the checkpoint's ${key}`, note);
   const options: Record<string, unknown> = {};
-  for (const [name, { standard }] of table) options[name] = fromFlags[name] ?? fromFile[name] ?? standard;
+  for (const [name, { standard }] of table)
+    options[name] = fromFlags[name] ?? fromFile[name] ?? resumed[name] ?? standard;
   options.heldout ??= options.data_path === 'cifar10' ? 2000 : 0;
   if (options.data_path === undefined) misuse('--data_path is missing: name a folder of images, or cifar10');
   const checked = options as PretrainOptions;

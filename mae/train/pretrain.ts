@@ -17,6 +17,7 @@ import { type Checkpoint, type DataInfo, saveCheckpoint } from './checkpoint.ts'
 import { type TrainingData, trainingData } from './data.ts';
 import { Heldout } from './heldout.ts';
 import { modelConfig, peakRate, type PretrainOptions } from './options.ts';
+import { introduce } from './introduce.ts';
 import { Preparer } from './prepare.ts';
 import { findResume, optimizerMoments, restoreMoments, recipeOf } from './resume.ts';
 import { learningRate } from './schedule.ts';
@@ -29,6 +30,8 @@ export interface PretrainSummary {
   readonly model: MaskedAutoencoder;
   readonly data: DataInfo;
   readonly imagesPerSecond: number;
+  /** Optimizer steps of this process. */
+  readonly done: number;
   readonly checkpoint: string;
 }
 
@@ -81,6 +84,17 @@ class Run {
         `pretrain: ${this.#train.length} images are fewer than batch_size x accum_iter = ${perStep}; lower --batch_size`,
       );
     }
+    const before = from?.training?.images ?? this.#train.length;
+    if (before !== this.#train.length) {
+      fail(
+        `resume: the data has ${this.#train.length} images, the run began with ${before}; put them back, or start a new run`,
+      );
+    }
+    if (opened.train.channels !== this.#config.in_chans) {
+      fail(
+        `pretrain: --in_chans is ${this.#config.in_chans}, this data has ${opened.train.channels} channels; leave it out`,
+      );
+    }
     this.#model = new MaskedAutoencoder(engine, this.#config, from?.weights ?? seed);
     this.#preparer = new Preparer(engine, this.#config, { mean, std });
     this.#trainer = pretrainStep(engine, this.#model, (batch) => this.#preparer.images(batch), options);
@@ -97,13 +111,14 @@ class Run {
 
   /** Opens the data and the output folder, and goes on from a checkpoint where there is one to go on from. */
   static async open(engine: Engine, options: PretrainOptions, report: Reporter): Promise<Run> {
+    const from = await findResume(engine, options, report);
     const opened = await trainingData(options, report);
     await mkdir(options.output_dir, { recursive: true }).catch((error: Error) =>
       fail(`pretrain: --output_dir ${options.output_dir}: ${error.message}`),
     );
     await removeStrayTemporaries(options.output_dir);
-    const from = await findResume(engine, options, report);
     const run = new Run(engine, options, report, opened, from);
+    introduce(engine, options, run.#model, run.#trainer, opened.train, run.#stepsPerEpoch, report);
     for (const log of LOGS) await cutLog(join(options.output_dir, log), from?.training?.logs[log] ?? 0);
     return run;
   }
@@ -127,6 +142,7 @@ class Run {
       model: this.#model,
       data: this.#data,
       imagesPerSecond: (this.#done * batch_size * accum_iter) / seconds,
+      done: this.#done,
       checkpoint: join(this.#options.output_dir, 'checkpoint.safetensors'),
     };
   }
@@ -187,7 +203,7 @@ class Run {
       const loss = await promise;
       if (!Number.isFinite(loss)) {
         fail(
-          `pretrain: the loss is ${loss} at epoch ${this.#epoch}, step ${step}; lower --blr, or resume from the last checkpoint`,
+          `pretrain: the loss is ${loss} at epoch ${this.#epoch}, step ${step}; lower the learning rate, or resume from the last checkpoint`,
         );
       }
       this.#lossSum += loss;
@@ -251,6 +267,7 @@ class Run {
       moments: await optimizerMoments(this.#engine, this.#optimizer),
       training: {
         recipe: recipeOf(this.#options),
+        images: this.#train.length,
         epoch: this.#epoch,
         step: this.#step,
         lossSum: this.#lossSum,

@@ -1,6 +1,6 @@
 // Going on from a checkpoint: which one, whether it fits the flags, and the optimizer's state in and out.
 import { access } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import type { Engine } from '../../engine/engine.ts';
 import { fail } from '../../engine/errors.ts';
 import type { AdamW } from '../../engine/optim/adamw.ts';
@@ -8,43 +8,41 @@ import { readVariables } from '../../engine/parameters.ts';
 import type { Variable } from '../../engine/tensor.ts';
 import type { Reporter } from './reporter.ts';
 import { type Checkpoint, loadCheckpoint, type Moments } from './checkpoint.ts';
-import { modelConfig, type PretrainOptions } from './options.ts';
+import type { PretrainOptions } from './options.ts';
 
-/** The flags that decide a run's numbers, besides the model's sizes. */
-export function recipeOf(o: PretrainOptions): Record<string, unknown> {
-  const {
-    seed,
-    batch_size,
-    accum_iter,
-    mask_ratio,
-    epochs,
-    weight_decay,
-    lr,
-    blr,
-    min_lr,
-    warmup_epochs,
-    clip_grad,
-    data_path,
-    heldout,
-    train_images,
-  } = o;
-  return {
-    seed,
-    batch_size,
-    accum_iter,
-    mask_ratio,
-    epochs,
-    weight_decay,
-    lr: lr ?? null,
-    blr,
-    min_lr,
-    warmup_epochs,
-    clip_grad: clip_grad ?? null,
-    data_path,
-    heldout,
-    train_images: train_images ?? null,
-  };
+/** Options that change where results go, or when, but no number of them. */
+const BESIDES = new Set([
+  'output_dir',
+  'resume',
+  'overwrite',
+  'save_freq',
+  'save_steps',
+  'eval_freq',
+  'num_workers',
+  'max_steps',
+]);
+/** What a run may go on with differently, as with the reference's --resume; it then is another run than it began as. */
+const CHANGEABLE = new Set(['epochs', 'lr', 'blr', 'min_lr', 'warmup_epochs', 'weight_decay', 'clip_grad']);
+
+/** The options that decide a run's numbers. */
+export const recipeOf = (options: PretrainOptions): Record<string, unknown> =>
+  Object.fromEntries(
+    Object.entries(options).map(([name, value]) => [name, BESIDES.has(name) ? undefined : (value ?? null)]),
+  );
+
+/** The recipe of the run that these flags resume, so that none of it has to be said again; {} where there is none. */
+export async function recipeToResume(resume: string | undefined, output_dir: string): Promise<Record<string, unknown>> {
+  if (!resume) return {};
+  const path = resume === 'auto' ? join(output_dir, 'checkpoint.safetensors') : resume;
+  if (!(await exists(path))) return {};
+  return { ...(await loadCheckpoint(path)).training?.recipe };
 }
+
+const exists = (path: string): Promise<boolean> =>
+  access(path).then(
+    () => true,
+    () => false,
+  );
 
 /** The checkpoint that --resume names, or with `auto` the one in the output folder if there is any. */
 export async function findResume(
@@ -52,31 +50,25 @@ export async function findResume(
   options: PretrainOptions,
   report: Reporter,
 ): Promise<Checkpoint | null> {
-  if (!options.resume) return null;
-  const path = options.resume === 'auto' ? join(options.output_dir, 'checkpoint.safetensors') : options.resume;
-  if (
-    options.resume === 'auto' &&
-    !(await access(path).then(
-      () => true,
-      () => false,
-    ))
-  )
-    return null;
+  const latest = join(options.output_dir, 'checkpoint.safetensors');
+  if (!options.resume) {
+    if (options.overwrite || !(await exists(latest))) return null;
+    const remedy = '--resume auto goes on with it, --overwrite starts again';
+    return fail(
+      `pretrain: --output_dir ${options.output_dir} holds a run already; ${remedy}, or choose another folder`,
+    );
+  }
+  const path = options.resume === 'auto' ? latest : options.resume;
+  if (options.resume === 'auto' && !(await exists(latest))) return null;
   const found = await loadCheckpoint(path, { training: true });
   if (!found.training || !found.moments)
     fail(`resume: ${path} holds weights but no training state; start a new run without --resume`);
-  if (JSON.stringify(found.config) !== JSON.stringify(modelConfig(options))) {
-    fail(
-      `resume: ${path} holds a model of other sizes than these flags ask for; leave out the size flags or choose another --output_dir`,
-    );
-  }
   for (const [flag, now] of Object.entries(recipeOf(options))) {
-    const before = found.training.recipe[flag] ?? null;
-    if (JSON.stringify(before) !== JSON.stringify(now)) {
-      fail(
-        `resume: --${flag} is ${now}, but ${path} was trained with ${before}; give the same, or choose another --output_dir`,
-      );
-    }
+    const before = found.training.recipe[flag];
+    if (JSON.stringify(before) === JSON.stringify(now)) continue;
+    const change = `--${flag} is ${now ?? 'not given'}, ${path} was trained with ${before ?? 'none'}`;
+    if (!CHANGEABLE.has(flag)) fail(`resume: ${change}; leave it out, or choose another --output_dir`);
+    report.note(`resume: ${change}: from here on this is another run`);
   }
   const adapter = `${engine.device.adapter.description} ${engine.device.traits.profile}`;
   if (found.training.adapter !== adapter) {
@@ -85,7 +77,9 @@ export async function findResume(
     );
   }
   report.note(`resuming from ${path}: epoch ${found.training.epoch}, step ${found.training.step}`);
-  return found;
+  // Logs of another folder stay there: this one's begin anew.
+  if (resolve(dirname(path)) === resolve(options.output_dir)) return found;
+  return { ...found, training: { ...found.training, logs: {} } };
 }
 
 export async function optimizerMoments(engine: Engine, optimizer: AdamW): Promise<Moments> {

@@ -112,12 +112,14 @@ async function killInSave(data: string, output: string, save: number): Promise<b
   return readdirSync(output).some((name) => name.endsWith('.tmp'));
 }
 
-async function killAfter(data: string, output: string, ms: number): Promise<void> {
+/** @returns whether it was killed: a quick run may end first. */
+async function killAfter(data: string, output: string, ms: number): Promise<boolean> {
   mkdirSync(output, { recursive: true });
   const child = start(data, output);
   const timer = setTimeout(() => child.kill('SIGKILL'), ms);
   await ended(child);
   clearTimeout(timer);
+  return child.signalCode === 'SIGKILL';
 }
 
 export interface KillReport {
@@ -143,7 +145,10 @@ export async function killAndResume(rounds: number, seed: number, say: (line: st
       const output = join(home, `round${round}`);
       let inside = false;
       if (round % 2 === 0) inside = await killInSave(data, output, 1 + rng.below(steps));
-      else await killAfter(data, output, duration * (0.3 + 0.65 * rng.uniform()));
+      else {
+        while (!(await killAfter(data, output, duration * (0.3 + 0.6 * rng.uniform()))))
+          rmSync(output, { recursive: true });
+      }
       const got = await complete(data, output);
       const same = got.tensors === want.tensors && got.log === want.log;
       const stray = readdirSync(output).filter((name) => name.endsWith('.tmp'));

@@ -1,0 +1,40 @@
+// What a run is about to do, told before its first step is compiled: the adapter, the model, the data, and its pace.
+import type { Engine } from '../../engine/engine.ts';
+import { numel } from '../../engine/tensor.ts';
+import type { Trainer } from '../../engine/trainer.ts';
+import type { Dataset } from '../data/dataset.ts';
+import type { MaskedAutoencoder } from '../model/model.ts';
+import type { PretrainOptions } from './options.ts';
+import type { Reporter } from './reporter.ts';
+import type { StepInputs } from './step.ts';
+
+/** A software adapter's usual speed on two cores (bench step), for a warning alone. */
+const SOFTWARE_FLOPS = 25e9;
+const LONG_SECONDS = 20;
+
+export function introduce(
+  engine: Engine,
+  options: PretrainOptions,
+  { config, parameters }: MaskedAutoencoder,
+  trainer: Trainer<StepInputs>,
+  { length, classes }: Dataset,
+  stepsPerEpoch: number,
+  { note }: Reporter,
+): void {
+  const { adapter, traits } = engine.device;
+  const { model, batch_size, accum_iter, mask_ratio, output_dir } = options;
+  const count = parameters.trainable.reduce((sum, { shape }) => sum + numel(shape), 0);
+  const [height, width] = config.img_size;
+  const where = adapter.description || adapter.vendor;
+  note(`adapter: ${where}, profile ${traits.profile}${adapter.software ? ' (no GPU)' : ''}`);
+  const masked = `${Math.round(1000 * mask_ratio) / 10} % masked`;
+  note(`model: ${model}, ${(count / 1e6).toFixed(2)} M parameters, ${height} x ${width} pixels, ${masked}`);
+  const images = `${length} images${classes ? ` of ${classes.length} classes` : ''}`;
+  note(`data: ${images}, ${stepsPerEpoch} steps of ${batch_size * accum_iter} an epoch; results in ${output_dir}`);
+  const seconds = (trainer.plan({ ids: [batch_size], clock: [2] }).flops * accum_iter) / SOFTWARE_FLOPS;
+  if (adapter.software && seconds > LONG_SECONDS) {
+    note(
+      `a step takes about ${seconds.toFixed(0)} s without a GPU; mae_vit_nano_patch4_32 (32 pixels) is made for that`,
+    );
+  }
+}
