@@ -121,7 +121,10 @@ async function showCurve(options: PretrainOptions): Promise<void> {
   );
 }
 
-async function closing(options: PretrainOptions, { imagesPerSecond, checkpoint }: PretrainSummary): Promise<string> {
+async function closing(
+  options: PretrainOptions,
+  { imagesPerSecond, done, checkpoint }: PretrainSummary,
+): Promise<string> {
   const { parseMetrics } = await import('../pictures/loss-curve.ts');
   const { heldout } = parseMetrics(await readFile(file(options, 'metrics.jsonl'), 'utf8'));
   const { bold, cyan, dim } = picocolors;
@@ -135,9 +138,10 @@ async function closing(options: PretrainOptions, { imagesPerSecond, checkpoint }
   ]);
   const first = heldout[0]?.loss ?? Number.NaN;
   const last = heldout.at(-1)?.loss ?? Number.NaN;
+  const pace = done ? dim(` (${imagesPerSecond.toFixed(0)} images/s)`) : '';
   return [
     '',
-    `${bold('Masked loss on 2,000 held-out images:')} ${first.toFixed(3)} before, ${bold(last.toFixed(3))} after training ${dim(`(${imagesPerSecond.toFixed(0)} images/s)`)}`,
+    `${bold('Masked loss on 2,000 held-out images:')} ${first.toFixed(3)} before, ${bold(last.toFixed(3))} after training${pace}`,
     ...files.map((line) => `  ${line}`),
     'Next:',
     `  npx tesserae reconstruct ${relative('', checkpoint)} YOUR_IMAGE.jpg`,
