@@ -3,7 +3,8 @@ import type { Engine } from '../../engine/engine.ts';
 import { uniformNoise } from '../../engine/ops/masking.ts';
 import { AdamW } from '../../engine/optim/adamw.ts';
 import type { Plan } from '../../engine/plan.ts';
-import type { Variable } from '../../engine/tensor.ts';
+import { fail } from '../../engine/errors.ts';
+import { numel, type Variable } from '../../engine/tensor.ts';
 import { Trainer } from '../../engine/trainer.ts';
 import { random } from '../../kernels/random/random.ts';
 import { STREAM } from '../data/streams.ts';
@@ -56,7 +57,14 @@ export interface Trial {
 export function trialStep(engine: Engine, config: MaeConfig, batch: number, mask_ratio: number): Trial {
   const shape = [batch, config.in_chans, ...config.img_size];
   const rng = random(0);
-  const pixels = Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, () => 2 * rng.uniform() - 1);
+  const length = numel(shape);
+  const { maxBindingBytes } = engine.device.traits;
+  if (4 * length > maxBindingBytes) {
+    fail(
+      `bench: ${batch} images take ${4 * length} bytes, this device binds ${maxBindingBytes} at most; use a smaller batch`,
+    );
+  }
+  const pixels = Float32Array.from({ length }, () => 2 * rng.uniform() - 1);
   const images = engine.variable('trial images', shape, { data: pixels });
   const model = new MaskedAutoencoder(engine, config, 0);
   const trainer = pretrainStep(engine, model, () => images, { mask_ratio, seed: 0, weight_decay: 0.05 });
