@@ -1,5 +1,5 @@
 // Turns a .wgsl kernel into a module: its text plus bindings, parameters and knobs reflected from it,
-// so that none of these is ever retyped. Used by the Node hook, the bundler and the type generator.
+// so that none of these is ever retyped. Used by the Node hook and the type generator.
 import { WgslReflect } from 'wgsl_reflect/wgsl_reflect.module.js';
 
 const KNOB = /^const (\w+)(?:\s*:\s*\w+)? = ([^;]+);.*\/\/ knob/gm;

@@ -66,19 +66,15 @@ async function run(flags: Flags, command: Command): Promise<void> {
   ]);
   const reporter = makeReporter();
   const globals = globalsOf(command);
-  const wanted: PretrainFlags = { ...RECIPE, overwrite: !flags.resume, ...flags };
-  const asked = parsePretrainOptions(wanted);
+  const base: PretrainFlags = { ...RECIPE, overwrite: !flags.resume };
+  const asked = parsePretrainOptions({ ...base, ...flags });
   await interruptible(reporter, asked.output_dir, async () => {
     const complete = flags.epochs && flags.train_images;
     const recipe = await recipeToResume(asked.resume, asked.output_dir);
     const going = Object.keys(recipe).length > 0;
     const chosen = going ? recipe : complete ? {} : await fitted(globals, reporter.note);
     const engine = await openEngine(globals, { note: reporter.note });
-    const options = parsePretrainOptions(
-      { ...RECIPE, overwrite: !flags.resume, ...chosen, ...flags },
-      undefined,
-      reporter.note,
-    );
+    const options = parsePretrainOptions({ ...base, ...chosen, ...flags }, undefined, reporter.note);
     const summary = await pretrain(engine, options, reporter);
     await showReconstructions(engine, options, summary);
     await showCurve(options);

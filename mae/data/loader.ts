@@ -19,8 +19,6 @@ export interface LoaderOptions {
   readonly batchSize: number;
   /** Batches to leave out at the front, for a resume within an epoch. */
   readonly startBatch?: number;
-  /** Leave out a short last batch. */
-  readonly dropLast?: boolean;
   readonly place: Place;
   readonly output: PackTo;
   /** Batches in memory beside the one that is handed out. */
@@ -32,12 +30,11 @@ export interface LoaderOptions {
 }
 
 /** Batches in a whole epoch. */
-export const batchCount = (samples: number, batchSize: number, dropLast = false): number =>
-  dropLast ? Math.floor(samples / batchSize) : Math.ceil(samples / batchSize);
+export const batchCount = (samples: number, batchSize: number): number => Math.ceil(samples / batchSize);
 
 /** Yields the epoch's batches in order. What fails in decoding is thrown at the batch that it belongs to. */
 export async function* loadBatches(dataset: Dataset, options: LoaderOptions): AsyncGenerator<Batch, void, undefined> {
-  const { order, batchSize, startBatch = 0, dropLast = false, ahead = 2, concurrency = 4 } = options;
+  const { order, batchSize, startBatch = 0, ahead = 2, concurrency = 4 } = options;
   if (!(Number.isInteger(batchSize) && batchSize > 0))
     fail(`loader: batch_size must be a whole number >= 1, got ${batchSize}`);
   const capacities = options.capacities ?? newCapacities();
@@ -62,7 +59,7 @@ export async function* loadBatches(dataset: Dataset, options: LoaderOptions): As
     return { index, ids, labels, ...pack.finish() };
   };
 
-  const end = batchCount(order.length, batchSize, dropLast);
+  const end = batchCount(order.length, batchSize);
   const pending: Promise<Batch>[] = [];
   let next = startBatch;
   const fill = (): void => {

@@ -4,8 +4,8 @@ import { philox4x32 } from '../../kernels/random/philox.ts';
 
 /** What a draw is for. Numbers are part of the checkpoint's promise: never reuse or renumber one. */
 export const STREAM = {
-  /** Initial weights. */
-  init: 1,
+  /** Initial weights: every parameter adds its own number. */
+  init: 0x696e6974,
   /** Order of the samples in an epoch. */
   order: 2,
   /** Box of the random resized crop. */

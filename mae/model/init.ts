@@ -1,17 +1,15 @@
 // Initial weights, exactly distributed as facebookresearch/mae's initialize_weights.
 import { type Random, random } from '../../kernels/random/random.ts';
 import { numel } from '../../engine/tensor.ts';
+import { STREAM } from '../data/streams.ts';
 import { gridOf, type MaeConfig, parameterSpecs, patchValues } from './config.ts';
 import { sinCosPositions } from './posembed.ts';
-
-/** A stream far from those that training uses; one sub-stream for every parameter. */
-const INIT_STREAM = 0x696e6974;
 
 /** Values by name: linear weights xavier-uniform (fused qkv as one matrix), biases 0, norms 1 and 0, tokens N(0, .02). */
 export function initialWeights(config: MaeConfig, seed: number): Map<string, Float32Array> {
   return new Map(
     parameterSpecs(config).map(({ name, shape }, i) => {
-      const rng = random(seed, INIT_STREAM + i);
+      const rng = random(seed, STREAM.init + i);
       return [name, values(name, shape, config, rng)];
     }),
   );

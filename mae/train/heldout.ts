@@ -4,7 +4,7 @@ import { uniformNoise } from '../../engine/ops/masking.ts';
 import type { Dataset } from '../data/dataset.ts';
 import { loadBatches } from '../data/loader.ts';
 import { newCapacities, type PackTo } from '../data/pack.ts';
-import { centreBox } from '../data/sampler.ts';
+import { centrePlaces } from '../data/sampler.ts';
 import { STREAM } from '../data/streams.ts';
 import { patchesOf } from '../model/config.ts';
 import type { MaskedAutoencoder } from '../model/model.ts';
@@ -47,10 +47,7 @@ export class Heldout {
     const clock = { data: new Uint32Array(2), shape: [2] };
     const losses: Promise<number>[] = [];
     const output = this.#output;
-    const place = (_: number, image: { height: number; width: number }) => ({
-      box: centreBox(image, output),
-      flip: false,
-    });
+    const place = centrePlaces(output);
     for await (const batch of loadBatches(this.#dataset, {
       order,
       batchSize,

@@ -10,7 +10,7 @@ import type { Reporter } from './reporter.ts';
 import type { Dataset } from '../data/dataset.ts';
 import { type Batch, loadBatches } from '../data/loader.ts';
 import { newCapacities } from '../data/pack.ts';
-import { cropBox, epochOrder, flipped } from '../data/sampler.ts';
+import { epochOrder, randomPlaces } from '../data/sampler.ts';
 import { lenKeep, type MaeConfig, patchesOf } from '../model/config.ts';
 import { MaskedAutoencoder } from '../model/model.ts';
 import { type Checkpoint, type DataInfo, saveCheckpoint } from './checkpoint.ts';
@@ -151,13 +151,12 @@ class Run {
     const { seed, batch_size, accum_iter, save_steps } = this.#options;
     const order = epochOrder(seed, this.#epoch, this.#train.length);
     const [height, width] = this.#config.img_size;
-    const epoch = this.#epoch;
     const loader = loadBatches(this.#train, {
       // What does not fill an update is left out, as the reference drops the last batch.
       order: order.subarray(0, this.#stepsPerEpoch * accum_iter * batch_size),
       batchSize: batch_size,
       startBatch: this.#step * accum_iter,
-      place: (sample, image) => ({ box: cropBox({ seed, epoch, sample }, image), flip: flipped(seed, epoch, sample) }),
+      place: randomPlaces(seed, this.#epoch),
       output: {
         chans: this.#config.in_chans,
         height,
