@@ -1,5 +1,5 @@
 // A GPUDevice that the engine opened or was given, with what kernels may know of it. Browser and Node alike.
-import type { AdapterTraits, Profile } from '../kernels/kernel.ts';
+import type { AdapterTraits, MatrixShape, Profile } from '../kernels/kernel.ts';
 import { fail, TesseraeError } from './errors.ts';
 
 export interface DeviceOptions {
@@ -7,6 +7,8 @@ export interface DeviceOptions {
   profile?: Profile;
   /** Raise buffer limits to what the adapter has (default true); false keeps WebGPU's default limits. */
   raiseLimits?: boolean;
+  /** Features that are not asked for even where the adapter has them: to meet what other adapters lack. */
+  without?: readonly string[];
   /** How to wait for the GPU without spinning; the Node entry gives one for Dawn. */
   wait?: <T>(promise: Promise<T>) => Promise<T>;
 }
@@ -14,7 +16,8 @@ export interface DeviceOptions {
 /** GPUMapMode.READ: the global exists only after Dawn or a browser defined it. */
 const MAP_READ = 1;
 
-const WANTED = ['subgroups', 'shader-f16', 'timestamp-query', 'chromium-experimental-subgroup-matrix'];
+const MATRIX = 'chromium-experimental-subgroup-matrix';
+const WANTED = ['subgroups', 'shader-f16', 'timestamp-query', MATRIX];
 
 export interface AdapterSummary {
   readonly vendor: string;
@@ -51,6 +54,7 @@ export class Device {
       maxWorkgroupStorageBytes: gpu.limits.maxComputeWorkgroupStorageSize,
       maxWorkgroupInvocations: gpu.limits.maxComputeInvocationsPerWorkgroup,
       maxBindingBytes: gpu.limits.maxStorageBufferBindingSize,
+      matrices: features.has(MATRIX) ? matricesOf(info) : [],
     };
     // Dawn drops a whole submit after a validation error, silently: any uncaptured error ends the work.
     gpu.addEventListener('uncapturederror', (event) => {
@@ -88,6 +92,15 @@ export class Device {
   }
 }
 
+/** What the adapter multiplies with f16 operands and f32 sums. */
+function matricesOf(info: GPUAdapterInfo): MatrixShape[] {
+  type Config = MatrixShape & { readonly componentType: string; readonly resultComponentType: string };
+  const { subgroupMatrixConfigs } = info as { subgroupMatrixConfigs?: Iterable<Config> };
+  return [...(subgroupMatrixConfigs ?? [])]
+    .filter((c) => c.componentType === 'f16' && c.resultComponentType === 'f32')
+    .map(({ M, N, K }) => ({ M, N, K }));
+}
+
 function isSoftware(info: GPUAdapterInfo): boolean {
   if ((info as { isFallbackAdapter?: boolean }).isFallbackAdapter) return true;
   return /llvmpipe|lavapipe|swiftshader|software|basic render/i.test(
@@ -99,7 +112,8 @@ function isSoftware(info: GPUAdapterInfo): boolean {
 export async function openDevice(gpu: GPU, options: DeviceOptions = {}): Promise<Device> {
   const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' });
   if (!adapter) fail('device: no WebGPU adapter found; run `tesserae doctor` to see what is missing');
-  const requiredFeatures = WANTED.filter((f) => adapter.features.has(f)) as GPUFeatureName[];
+  const wanted = WANTED.filter((f) => adapter.features.has(f) && !options.without?.includes(f));
+  const requiredFeatures = wanted as GPUFeatureName[];
   const { maxBufferSize, maxStorageBufferBindingSize } = adapter.limits;
   const requiredLimits: Record<string, number> =
     options.raiseLimits === false ? {} : { maxBufferSize, maxStorageBufferBindingSize };

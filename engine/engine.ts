@@ -6,7 +6,7 @@ import { Pipelines } from './pipelines.ts';
 import { makePlan, type Plan } from './plan.ts';
 import { checkInput, type Dummies, Replay, type Results } from './replay.ts';
 import {
-  ARRAYS,
+  arrayOf,
   type DType,
   type HostData,
   type HostTensor,
@@ -71,7 +71,7 @@ export class Engine {
 
   async read(variable: Variable): Promise<HostData> {
     const raw = await this.memory.read(this.memory.slab(variable.slab), variable.offset * 4, numel(variable.shape) * 4);
-    return new ARRAYS[variable.dtype](raw);
+    return new (arrayOf(`read: ${variable.name}`, variable.dtype))(raw);
   }
 
   /**

@@ -51,7 +51,7 @@ export class Memory {
   /** The slab's buffer, zeroed at first use (WebGPU does that). */
   slab(slab: Slab): GPUBuffer {
     if (!slab.buffer) {
-      slab.buffer = this.create(slab.label, slab.length * 4, USAGE.STORAGE | USAGE.COPY_SRC | USAGE.COPY_DST);
+      slab.buffer = this.create(slab.label, slab.bytes, USAGE.STORAGE | USAGE.COPY_SRC | USAGE.COPY_DST);
       this.#slabs.add(slab);
     }
     return slab.buffer;

@@ -10,8 +10,8 @@ export interface ParameterSpec {
   readonly trainable?: boolean;
 }
 
-/** Elements between which a parameter may start: bindings start at multiples of 256 bytes. */
-export const CHUNK = 64;
+/** Elements between which a parameter may start: bindings start at multiples of 256 bytes, of f16 copies too. */
+export const CHUNK = 128;
 
 export class Parameters {
   readonly engine: Engine;

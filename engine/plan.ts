@@ -3,7 +3,7 @@ import type { AdapterTraits } from '../kernels/kernel.ts';
 import { type Program, resolve } from '../kernels/restate.ts';
 import { fail, shapeText } from './errors.ts';
 import type { Call, Trace } from './trace.ts';
-import { numel, type Slab, type Storage, type Tensor } from './tensor.ts';
+import { bytesOf, type Slab, type Storage, type Tensor } from './tensor.ts';
 
 export interface Step {
   readonly call: Call;
@@ -35,7 +35,7 @@ export interface Plan {
 
 export const STAGING_SLOTS = 3;
 const align = (bytes: number, to = 256): number => Math.ceil(bytes / to) * to;
-const bytesOf = (storage: Storage): number => align(Math.max(4, storage.length * 4), 16);
+const roomOf = ({ dtype, length }: Storage): number => align(Math.max(4, bytesOf(dtype, length)), 16);
 
 export function makePlan(trace: Trace, outputs: Record<string, Tensor>, traits: AdapterTraits): Plan {
   const steps = trace.calls.map((call) => ({ call, program: resolve(call.kernel, call.problem, traits) }));
@@ -58,7 +58,7 @@ export function makePlan(trace: Trace, outputs: Record<string, Tensor>, traits: 
     flops += kernel.flops(problem as never);
     for (const [name, t] of Object.entries(bindings)) {
       if (!t) continue;
-      const bytes = 4 * numel(t.shape);
+      const { bytes } = t;
       if (bytes > traits.maxBindingBytes) {
         const much = `${kernel.name}: ${name} ${shapeText(t.shape)} takes ${bytes} bytes`;
         fail(
@@ -74,10 +74,10 @@ export function makePlan(trace: Trace, outputs: Record<string, Tensor>, traits: 
   const transientBytes = sum(rooms.map((r) => r.bytes));
   const peakBytes =
     transientBytes +
-    sum([...inputs.values()].map((i) => bytesOf(i.storage))) +
-    sum([...constants].map(bytesOf)) +
-    sum([...slabs].map((s) => 4 * s.length)) +
-    STAGING_SLOTS * sum(Object.values(outputs).map((t) => 4 * numel(t.shape)));
+    sum([...inputs.values()].map((i) => roomOf(i.storage))) +
+    sum([...constants].map(roomOf)) +
+    sum([...slabs].map((s) => s.bytes)) +
+    STAGING_SLOTS * sum(Object.values(outputs).map((t) => t.bytes));
   return {
     steps,
     rooms,
@@ -133,13 +133,13 @@ function lifetimes(calls: readonly Call[], outputs: Record<string, Tensor>): Spa
  */
 function share(spans: Span[]): Room[] {
   const rooms: (Room & { spans: Span[] })[] = [];
-  const bySize = [...spans].sort((a, b) => b.storage.length - a.storage.length || a.first - b.first);
+  const bySize = [...spans].sort((a, b) => roomOf(b.storage) - roomOf(a.storage) || a.first - b.first);
   for (const span of bySize) {
     const free = (room: { spans: Span[] }): boolean =>
       room.spans.every((s) => s.last < span.first || s.first > span.last);
     let room = rooms.filter(free).at(-1);
     if (!room) {
-      room = { bytes: bytesOf(span.storage), tenants: [], spans: [] };
+      room = { bytes: roomOf(span.storage), tenants: [], spans: [] };
       rooms.push(room);
     }
     room.tenants.push(span.storage);

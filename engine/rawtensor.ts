@@ -1,5 +1,6 @@
 // Tensors at rest: little-endian bytes with a dtype and a shape, and typed views of them. What files hold.
 import { fail, shapeText } from './errors.ts';
+import { fromHalves } from './half.ts';
 
 /** Bytes per element of every dtype that can be read and written, under safetensors' names. */
 export const DTYPE_BYTES = {
@@ -115,19 +116,4 @@ export function toFloat32(tensor: RawTensor): Float32Array {
     default:
       fail(`toFloat32: ${tensor.dtype} is no floating-point dtype: use viewAs(tensor, '${tensor.dtype}')`);
   }
-}
-
-/** IEEE 754 binary16 to binary32. */
-function fromHalves(halves: Uint16Array): Float32Array {
-  const values = new Float32Array(halves.length);
-  const bits = new Uint32Array(values.buffer);
-  for (let i = 0; i < halves.length; i++) {
-    const half = halves[i];
-    bits[i] = (half & 0x7fff) << 13;
-    // Exponent and mantissa now sit where binary32 has them; the bias is 15 instead of 127. A product in f64 is exact.
-    if ((half & 0x7c00) === 0x7c00) bits[i] |= 0x7f800000;
-    else values[i] *= 2 ** 112;
-    bits[i] |= (half & 0x8000) << 16;
-  }
-  return values;
 }

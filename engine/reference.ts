@@ -6,7 +6,7 @@ import type { Trace } from './trace.ts';
 type Numbers = Float64Array | Uint32Array | Int32Array;
 
 const make = (dtype: string, n: number): Numbers =>
-  dtype === 'f32' ? new Float64Array(n) : dtype === 'u32' ? new Uint32Array(n) : new Int32Array(n);
+  dtype === 'f32' || dtype === 'f16' ? new Float64Array(n) : dtype === 'u32' ? new Uint32Array(n) : new Int32Array(n);
 
 /** Values of slabs in f64, kept from run to run. */
 export type ReferenceMemory = Map<Slab, Numbers>;

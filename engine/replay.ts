@@ -5,7 +5,16 @@ import { fail, shapeText } from './errors.ts';
 import { type Memory, USAGE } from './memory.ts';
 import type { Pipelines } from './pipelines.ts';
 import { type Plan, STAGING_SLOTS } from './plan.ts';
-import { ARRAYS, checkArray, type DType, type HostData, type HostTensor, numel, type Storage } from './tensor.ts';
+import {
+  arrayOf,
+  bytesOf,
+  checkArray,
+  type DType,
+  type HostData,
+  type HostTensor,
+  numel,
+  type Storage,
+} from './tensor.ts';
 
 /** Buffers for bindings that a problem does not use; two writable ones of a dispatch must differ. */
 export interface Dummies {
@@ -73,7 +82,7 @@ export class Replay<K extends string> {
     const usage = USAGE.STORAGE | USAGE.COPY_DST | USAGE.COPY_SRC;
     const inputs = new Map<string, GPUBuffer>();
     for (const [name, { storage }] of plan.inputs)
-      inputs.set(name, memory.create(`input ${name}`, storage.length * 4, usage));
+      inputs.set(name, memory.create(`input ${name}`, bytesOf(storage.dtype, storage.length), usage));
     const constants = new Map<Storage, GPUBuffer>();
     for (const storage of plan.constants) {
       if (storage.home?.kind !== 'constant') continue;
@@ -83,7 +92,7 @@ export class Replay<K extends string> {
     }
     const place: Place = (storage) => {
       const { home } = storage;
-      if (home?.kind === 'slab') return { buffer: memory.slab(home.slab), offset: home.offset * 4 };
+      if (home?.kind === 'slab') return { buffer: memory.slab(home.slab), offset: bytesOf(storage.dtype, home.offset) };
       const buffer =
         home?.kind === 'input' ? inputs.get(home.name) : (transient.get(storage) ?? constants.get(storage));
       return { buffer: buffer ?? fail('plan: a tensor that no call writes is used'), offset: 0 };
@@ -113,7 +122,7 @@ export class Replay<K extends string> {
             binding: b.binding,
             resource: { buffer: b.access === 'read' ? dummies.read : dummies.write[unused++] },
           };
-        const size = Math.max(4, numel(tensor.shape) * 4);
+        const size = Math.max(4, tensor.bytes);
         return { binding: b.binding, resource: { ...place(tensor.storage), size } };
       });
       const size = program.wgsl.paramsBytes;
@@ -126,7 +135,8 @@ export class Replay<K extends string> {
       const group = device.gpu.createBindGroup({ label: call.kernel.name, layout, entries });
       return { pipeline, group, grid: program.grid, flops: call.kernel.flops(call.problem as never) };
     });
-    const outputBytes = Object.values(plan.outputs).reduce((sum, t) => sum + numel(t.shape) * 4, 0);
+    for (const [name, t] of Object.entries(plan.outputs)) arrayOf(`output ${name}`, t.dtype);
+    const outputBytes = Object.values(plan.outputs).reduce((sum, t) => sum + t.bytes, 0);
     const staging = Array.from({ length: outputBytes ? STAGING_SLOTS : 0 }, (_, i) =>
       memory.create(`staging ${i}`, outputBytes, USAGE.MAP_READ | USAGE.COPY_DST),
     );
@@ -179,8 +189,8 @@ export class Replay<K extends string> {
     let at = 0;
     for (const t of staging ? Object.values(this.plan.outputs) : []) {
       const { buffer, offset } = this.#place(t.storage);
-      encoder.copyBufferToBuffer(buffer, offset, staging as GPUBuffer, at, numel(t.shape) * 4);
-      at += numel(t.shape) * 4;
+      encoder.copyBufferToBuffer(buffer, offset, staging as GPUBuffer, at, t.bytes);
+      at += t.bytes;
     }
     commands.push(encoder.finish());
     return commands;
@@ -194,7 +204,7 @@ export class Replay<K extends string> {
     const result: Record<string, HostData> = {};
     for (const [name, t] of Object.entries(this.plan.outputs)) {
       const n = numel(t.shape);
-      result[name] = new ARRAYS[t.dtype](copy, at, n);
+      result[name] = new (arrayOf(name, t.dtype))(copy, at, n);
       at += n * 4;
     }
     return result as Record<K, HostData>;

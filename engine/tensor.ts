@@ -2,7 +2,7 @@
 import { fail, shapeText } from './errors.ts';
 import type { Trace } from './trace.ts';
 
-export type DType = 'f32' | 'u32' | 'i32';
+export type DType = 'f32' | 'f16' | 'u32' | 'i32';
 export type Shape = readonly number[];
 export type HostData = Float32Array | Uint32Array | Int32Array;
 
@@ -16,22 +16,32 @@ export const numel = (shape: Shape): number => shape.reduce((a, b) => a * b, 1);
 
 export const sameShape = (a: Shape, b: Shape): boolean => a.length === b.length && a.every((n, i) => n === b[i]);
 
-/** The typed array that holds elements of a dtype on the host. */
+export const bytesOf = (dtype: DType, elements: number): number => elements * (dtype === 'f16' ? 2 : 4);
+
+/** The typed array that holds elements of a dtype on the host, which has no f16: those are cast to f32 on the device. */
 export const ARRAYS = { f32: Float32Array, u32: Uint32Array, i32: Int32Array } as const;
+
+export const arrayOf = (what: string, dtype: DType): (typeof ARRAYS)[keyof typeof ARRAYS] =>
+  dtype === 'f16' ? fail(`${what} is f16, which stays on the device: cast it to f32 first`) : ARRAYS[dtype];
 
 /** Refuses an array of another kind: its bits would be taken for numbers of this dtype. */
 export function checkArray(what: string, dtype: DType, data: HostData): void {
-  if (!(data instanceof ARRAYS[dtype])) {
+  if (dtype === 'f16' || !(data instanceof ARRAYS[dtype])) {
+    if (dtype === 'f16') fail(`${what} is f16, which stays on the device: give f32 and cast it there`);
     fail(`${what} is ${dtype} and takes a ${ARRAYS[dtype].name}, got a ${(data as object).constructor.name}`);
   }
 }
 
-/** A persistent run of 4-byte elements on the device: parameters, moments, counters. Its buffer is made at first use. */
+/** A persistent run of elements on the device: parameters, moments, counters. Its buffer is made at first use. */
 export class Slab {
   readonly label: string;
   readonly dtype: DType;
   readonly length: number;
   buffer: GPUBuffer | null = null;
+
+  get bytes(): number {
+    return bytesOf(this.dtype, this.length);
+  }
 
   constructor(label: string, dtype: DType, length: number) {
     this.label = label;
@@ -45,7 +55,7 @@ export class Variable {
   readonly name: string;
   readonly shape: Shape;
   readonly slab: Slab;
-  /** First element within the slab; a multiple of 64, as bindings start at multiples of 256 bytes. */
+  /** First element within the slab; a multiple of 128, as bindings start at multiples of 256 bytes, in f16 too. */
   readonly offset: number;
   readonly trainable: boolean;
 
@@ -97,6 +107,10 @@ export class Tensor {
 
   get dtype(): DType {
     return this.storage.dtype;
+  }
+
+  get bytes(): number {
+    return bytesOf(this.dtype, numel(this.shape));
   }
 
   /** The same elements under another shape. */

@@ -12,6 +12,7 @@ import type {
   Settings,
   Shape,
 } from '../kernels/kernel.ts';
+import { storedAs } from '../kernels/kernel.ts';
 import { elementwiseAdd, elementwiseCopy } from '../kernels/elementwise/elementwise.ts';
 import { fail, shapeText } from './errors.ts';
 import { type DType, type HostData, numel, Storage, Tensor, type TensorLike, type Variable } from './tensor.ts';
@@ -101,12 +102,13 @@ export class Trace {
     const bindings: Record<string, Tensor | null> = {};
     const outputs: Record<string, Tensor> = {};
     const writes: string[] = [];
-    for (const [name, { access, type }] of Object.entries(kernel.bindings)) {
+    for (const [name, { access }] of Object.entries(kernel.bindings)) {
       const shape = shapes[name];
+      const stored = storedAs(kernel, name, full);
       const passed = access === 'read' || kernel.inout.includes(name);
       if (access === 'read_write' && shape) writes.push(name);
       if (!passed) {
-        bindings[name] = shape && this.empty(shape, type as DType);
+        bindings[name] = shape && this.empty(shape, stored);
         if (bindings[name]) outputs[name] = bindings[name];
         continue;
       }
@@ -116,7 +118,7 @@ export class Trace {
       if (tensor && shape) {
         if (numel(tensor.shape) !== numel(shape))
           fail(`${kernel.name}: ${name} must be ${shapeText(shape)}, got ${shapeText(tensor.shape)}`);
-        if (tensor.dtype !== type) fail(`${kernel.name}: ${name} must be ${type}, got ${tensor.dtype}`);
+        if (tensor.dtype !== stored) fail(`${kernel.name}: ${name} must be ${stored}, got ${tensor.dtype}`);
         this.use(tensor);
       }
       bindings[name] = tensor;

@@ -30,6 +30,15 @@ export interface AdapterTraits {
   readonly maxWorkgroupInvocations: number;
   /** Of one storage buffer binding. */
   readonly maxBindingBytes: number;
+  /** Products on subgroup matrices with f16 operands and f32 sums that the adapter lists; empty where it has none. */
+  readonly matrices: readonly MatrixShape[];
+}
+
+/** A product of an (M, K) by a (K, N) subgroup matrix. */
+export interface MatrixShape {
+  readonly M: number;
+  readonly N: number;
+  readonly K: number;
 }
 
 export const PROFILES = ['cpu', 'simt', 'matrix'] as const;
@@ -49,6 +58,10 @@ export interface Variant {
   readonly needs: readonly string[];
   readonly grid: (problem: Settings) => Grid;
   readonly tune: (problem: Settings, adapter: AdapterTraits) => KnobValues | null;
+  /** What is tried next where this one cannot run. */
+  readonly otherwise: Variant | null;
+  /** Products of f16 operands: tests draw numbers that f16 holds. */
+  readonly halfOperands: boolean;
 }
 
 /** `tune` gives knobs for a problem on an adapter, or null where this variant cannot run there. */
@@ -59,6 +72,8 @@ export function variant<B extends BindingTypes, P extends ParamTypes, K>(
     needs?: readonly string[];
     grid: (problem: Values<P> & K) => Grid;
     tune?: (problem: Values<P> & K, adapter: AdapterTraits) => Partial<K> | null;
+    otherwise?: Variant;
+    halfOperands?: boolean;
   },
 ): Variant & { readonly __types?: [B, P] } {
   return {
@@ -67,6 +82,8 @@ export function variant<B extends BindingTypes, P extends ParamTypes, K>(
     needs: how.needs ?? [],
     grid: how.grid as unknown as Variant['grid'],
     tune: (how.tune ?? (() => ({}))) as unknown as Variant['tune'],
+    otherwise: how.otherwise ?? null,
+    halfOperands: how.halfOperands ?? false,
   };
 }
 
@@ -90,6 +107,8 @@ export interface KernelSpec<B extends BindingTypes, P extends ParamTypes, O exte
   options?: O;
   /** read_write bindings that are updated in place: the caller passes them. */
   inout?: readonly I[];
+  /** Bindings that are stored as f16 where an option says so (`{ y: 'HALF' }`): the last dimension is then a multiple of 4. */
+  half?: { readonly [N in keyof B]?: keyof O };
   /** The shape of every binding; null where a problem does not use it. Output allocation and input checks follow. */
   shapes: (problem: Values<P> & Wide<O>) => { [N in keyof B]: Shape | null };
   /** Floating-point operations. */
@@ -112,6 +131,7 @@ export interface Kernel<
 > extends KernelSpec<B, P, O, I> {
   readonly options: O;
   readonly inout: readonly I[];
+  readonly half: { readonly [N in keyof B]?: keyof O };
   readonly bindings: Wgsl<B, P>['bindings'];
 }
 
@@ -125,18 +145,22 @@ export function defineKernel<
   const I extends string = never,
 >(spec: KernelSpec<B, P, O, I>): Kernel<B, P, O, I> {
   const first = spec.variants.simt.wgsl;
-  for (const [profile, v] of Object.entries(spec.variants)) {
+  const halves: unknown[] = Object.values(spec.half ?? {});
+  for (const [profile, head] of Object.entries(spec.variants)) {
     const say = (what: string) => new Error(`${spec.name}: variant ${profile} ${what}`);
     const layout = (w: Wgsl) => JSON.stringify([w.bindings, w.params]);
-    if (layout(v.wgsl) !== layout(first)) throw say('must have the same bindings and parameters as simt');
-    for (const o of Object.keys(spec.options ?? {})) {
-      if (!(o in v.wgsl.knobs)) throw say(`lacks the option ${o} as a knob`);
+    for (let v: Variant | null = head; v; v = v.otherwise) {
+      if (layout(v.wgsl) !== layout(first)) throw say('must have the same bindings and parameters as simt');
+      for (const o of Object.keys(spec.options ?? {})) {
+        if (!(o in v.wgsl.knobs) && !halves.includes(o)) throw say(`lacks the option ${o} as a knob`);
+      }
     }
   }
   return {
     ...spec,
     options: (spec.options ?? {}) as O,
     inout: spec.inout ?? [],
+    half: spec.half ?? {},
     bindings: first.bindings as Wgsl<B, P>['bindings'],
   };
 }
@@ -147,6 +171,7 @@ export interface AnyKernel {
   readonly variants: { readonly [profile in Profile]?: Variant };
   readonly options: Settings;
   readonly inout: readonly string[];
+  readonly half: { readonly [binding: string]: string | undefined };
   readonly bindings: Wgsl['bindings'];
   readonly shapes: (problem: never) => { readonly [binding: string]: Shape | null };
   readonly flops: (problem: never) => number;
@@ -154,6 +179,12 @@ export interface AnyKernel {
   readonly inputs?: (problem: never, random: Random) => { readonly [name: string]: ArrayLike<number> };
   readonly cases: readonly Settings[];
   readonly tolerance?: number;
+}
+
+/** How the elements of a binding are stored for one problem. */
+export function storedAs(kernel: Pick<AnyKernel, 'half' | 'bindings'>, binding: string, problem: Settings): Scalar {
+  const option = kernel.half[binding];
+  return option !== undefined && problem[option] ? 'f16' : kernel.bindings[binding].type;
 }
 
 /** Workgroups for n rows or blocks, folded to two dimensions where n passes 65,535: index = x + y * num_workgroups.x. */

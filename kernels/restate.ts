@@ -6,41 +6,84 @@ export interface Program {
   readonly knobs: KnobValues;
   readonly grid: Grid;
   readonly profile: Profile;
+  readonly variant: Variant;
   readonly wgsl: Wgsl;
 }
 
-/** Chooses the variant (the asked profile, else simt) and tunes, restates and unrolls it for one problem. */
+/** Chooses the variant (the asked profile's, else simt's) and tunes, restates and unrolls it for one problem. */
 export function resolve(kernel: AnyKernel, problem: Settings, adapter: AdapterTraits): Program {
   const order: Profile[] = adapter.profile === 'simt' ? ['simt'] : [adapter.profile, 'simt'];
   for (const profile of order) {
-    const v = kernel.variants[profile] as Variant | undefined;
-    if (!v?.needs.every((f) => adapter.features.has(f))) continue;
-    const asked: Settings = { ...v.wgsl.knobs, ...kernel.options, ...problem };
-    const tuned = v.tune(asked, adapter);
-    if (!tuned) continue;
-    const all: Settings = { ...asked, ...tuned };
-    const knobs = Object.fromEntries(Object.keys(v.wgsl.knobs).map((k) => [k, all[k]])) as KnobValues;
-    const code = written([restate(v.wgsl, knobs), ...v.lib].join('\n'));
-    return { code, knobs, grid: v.grid(all), profile, wgsl: v.wgsl };
+    for (let v = kernel.variants[profile] as Variant | null | undefined; v; v = v.otherwise) {
+      if (!v.needs.every((f) => adapter.features.has(f))) continue;
+      const asked: Settings = { ...v.wgsl.knobs, ...kernel.options, ...problem };
+      const halves = new Set(Object.values(kernel.half).filter((option) => option && asked[option]) as string[]);
+      const text = stored(v.wgsl.text, halves, adapter.features.has('shader-f16'));
+      const tuned = text === null ? null : v.tune(asked, adapter);
+      if (text === null || !tuned) continue;
+      const all: Settings = { ...asked, ...tuned };
+      const knobs = Object.fromEntries(Object.keys(v.wgsl.knobs).map((k) => [k, all[k]])) as KnobValues;
+      const code = written([restate(text, knobs), ...v.lib].join('\n'));
+      return { code, knobs, grid: v.grid(all), profile, variant: v, wgsl: v.wgsl };
+    }
   }
-  throw new Error(`${kernel.name}: no variant runs on this adapter (profile ${adapter.profile})`);
+  throw new Error(
+    `${kernel.name}: no variant runs on this adapter (profile ${adapter.profile}, ${JSON.stringify(problem)})`,
+  );
 }
 
 /** Rewrites the lines marked `// knob` and nothing else. */
-export function restate(wgsl: Wgsl, knobs: KnobValues): string {
-  return wgsl.text.replace(
-    /^(const (\w+)(?:\s*:\s*\w+)? = )([^;]+)(;.*\/\/ knob.*)$/gm,
-    (line, head, name, old, tail) => {
-      const value = knobs[name];
-      if (value === undefined || typeof value === 'boolean')
-        return value === undefined ? line : `${head}${value}${tail}`;
-      const suffix = /[uif]$/.exec(old.trim())?.[0] ?? '';
-      if (suffix === 'u' && (!Number.isInteger(value) || value < 0)) {
-        throw new Error(`${name}: a knob of type u32 needs a whole number >= 0, got ${value}`);
-      }
-      return `${head}${value}${suffix}${tail}`;
-    },
-  );
+export function restate(text: string, knobs: KnobValues): string {
+  return text.replace(/^(const (\w+)(?:\s*:\s*\w+)? = )([^;]+)(;.*\/\/ knob.*)$/gm, (line, head, name, old, tail) => {
+    const value = knobs[name];
+    if (value === undefined || typeof value === 'boolean') return value === undefined ? line : `${head}${value}${tail}`;
+    const suffix = /[uif]$/.exec(old.trim())?.[0] ?? '';
+    if (suffix === 'u' && (!Number.isInteger(value) || value < 0)) {
+      throw new Error(`${name}: a knob of type u32 needs a whole number >= 0, got ${value}`);
+    }
+    return `${head}${value}${suffix}${tail}`;
+  });
+}
+
+const STORED = /^(.*?)\s*\/\/ stored: (\w+).*$/gm;
+
+/**
+ * Rewrites the lines marked `// stored: OPTION` for bindings that are f16: as the shader's f16 type, or, where there is
+ * none, as pairs packed into u32 (a text that writes single elements cannot do that). Null where this text cannot.
+ *
+ *     alias Quad = vec4<f32>; // stored: HALF                                        vec4<f16>   vec2<u32>
+ *     fn wide(q: Quad) -> vec4<f32> { return vec4<f32>(q); } // stored: HALF         as it is    unpacked
+ *     fn narrow(v: vec4<f32>) -> Quad { return Quad(v); } // stored: HALF            as it is    packed
+ *     alias One = f32; // stored: HALF                                               f16         u32, to read only
+ *     fn at(i: u32) -> f32 { return f32(x[i]); } // stored: HALF                     as it is    one half of x[i / 2]
+ */
+export function stored(text: string, halves: ReadonlySet<string>, native: boolean): string | null {
+  if (halves.size === 0) return text;
+  const found = new Set<string>();
+  let possible = true;
+  const code = text.replace(STORED, (line, statement: string, option: string) => {
+    if (!halves.has(option)) return line;
+    found.add(option);
+    if (native)
+      return statement.replace(/= (vec4<f32>|f32);$/, (_, type) => (type === 'f32' ? '= f16;' : '= vec4<f16>;'));
+    const packed = pack(statement);
+    const reads = new RegExp(`^fn \\w+\\(i: u32\\).*// stored: ${option}`, 'm').test(text);
+    if (packed === null || (packed.endsWith('= u32;') && !reads)) possible = false;
+    return packed ?? line;
+  });
+  if (!possible || [...halves].some((option) => !found.has(option))) return null;
+  return native ? `enable f16;\n${code}` : code;
+}
+
+/** A marked line over u32 that hold two f16 each. */
+function pack(line: string): string | null {
+  const head = /^.*?\{ return /.exec(line)?.[0];
+  if (/= vec4<f32>;$/.test(line)) return line.replace(/vec4<f32>;$/, 'vec2<u32>;');
+  if (/= f32;$/.test(line)) return line.replace(/f32;$/, 'u32;');
+  if (/return vec4<f32>\(q\); \}$/.test(line)) return `${head}vec4(unpack2x16float(q.x), unpack2x16float(q.y)); }`;
+  if (/return \w+\(v\); \}$/.test(line)) return `${head}vec2(pack2x16float(v.xy), pack2x16float(v.zw)); }`;
+  const element = /return f32\((\w+)\[i\]\); \}$/.exec(line)?.[1];
+  return element ? `${head}unpack2x16float(${element}[i / 2u])[i % 2u]; }` : null;
 }
 
 /** Programs by the text before unrolling: the layers of a model share them. */
@@ -112,7 +155,6 @@ export function packParams(wgsl: Wgsl, problem: Settings): ArrayBuffer {
   for (const [name, { type, offset }] of Object.entries(wgsl.params)) {
     const value = problem[name];
     if (typeof value !== 'number') throw new Error(`parameter ${name} is missing`);
-    if (type !== 'f32' && !Number.isInteger(value)) throw new Error(`parameter ${name} must be whole, got ${value}`);
     if (type !== 'f32' && !Number.isInteger(value))
       throw new Error(`parameter ${name} must be a whole number, got ${value}`);
     if (type === 'f32') view.setFloat32(offset, value, true);

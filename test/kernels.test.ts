@@ -10,10 +10,22 @@ const only = process.env.KERNEL;
 const base = Number(process.env.SEED ?? Date.now() % 2 ** 31);
 
 for (const kernel of catalogue.filter((k) => !only || k.name.startsWith(only))) {
-  for (const profile of PROFILES.filter((p) => kernel.variants[p])) {
-    test(`${kernel.name} ${profile}`, async () => {
-      using device = await openDawn({ profile, raiseLimits: false });
-      for (const [i, problem] of kernel.cases.entries()) {
+  const halves = (kernel.cases as readonly Settings[]).filter((c) => Object.values(kernel.half).some((o) => o && c[o]));
+  const runs = [
+    ...PROFILES.filter((p) => kernel.variants[p]).map((p) => ({
+      profile: p,
+      without: [],
+      cases: kernel.cases,
+      what: p,
+    })),
+    ...(halves.length
+      ? [{ profile: 'simt' as const, without: ['shader-f16'], cases: halves, what: 'simt, packed f16' }]
+      : []),
+  ];
+  for (const { profile, without, cases, what } of runs) {
+    test(`${kernel.name} ${what}`, async () => {
+      using device = await openDawn({ profile, without, raiseLimits: false });
+      for (const [i, problem] of cases.entries()) {
         try {
           const trial = prepare(kernel, problem as Settings, device, base + i);
           for (const poison of POISONS) await compare(kernel, trial, device, poison);

@@ -1,10 +1,10 @@
 // AdamW (Loshchilov & Hutter 2019) over all parameters at once; what changes from step to step lives on the GPU.
-import { adamwClip, adamwHyper, adamwLogs, adamwTick, adamwUpdate } from '../../kernels/adamw/adamw.ts';
+import { ADAMW_BLOCK, adamwClip, adamwHyper, adamwLogs, adamwTick, adamwUpdate } from '../../kernels/adamw/adamw.ts';
 import { elementwiseAxpy, elementwiseFill } from '../../kernels/elementwise/elementwise.ts';
 import { reduceSum, sumGroups } from '../../kernels/reduce/reduce.ts';
 import type { Engine } from '../engine.ts';
 import { fail } from '../errors.ts';
-import { CHUNK, Parameters } from '../parameters.ts';
+import { Parameters } from '../parameters.ts';
 import { numel, type Slab, Storage, Tensor, Variable } from '../tensor.ts';
 import type { Trace } from '../trace.ts';
 
@@ -119,11 +119,11 @@ export class AdamW {
     return (mirror.get(variable) as Variable).slab;
   }
 
-  /** Which row of (weight decay, lr scale) holds for every CHUNK elements of a slab. */
+  /** Which row of (weight decay, lr scale) holds for every ADAMW_BLOCK elements of a slab. */
   #table(engine: Engine, slab: Slab): { group: Variable; groups: Variable; count: number } {
     const rows = new Map<string, number>();
     const values: number[] = [];
-    const group = new Uint32Array(Math.ceil(slab.length / CHUNK));
+    const group = new Uint32Array(slab.length / ADAMW_BLOCK);
     for (const v of this.parameters.trainable.filter((p) => p.slab === slab)) {
       const { weightDecay, lrScale } = this.#options.group(v);
       const key = `${weightDecay} ${lrScale}`;
@@ -133,8 +133,8 @@ export class AdamW {
       }
       group.fill(
         rows.get(key) as number,
-        v.offset / CHUNK,
-        (v.offset + Math.ceil(numel(v.shape) / CHUNK) * CHUNK) / CHUNK,
+        v.offset / ADAMW_BLOCK,
+        (v.offset + Math.ceil(numel(v.shape) / ADAMW_BLOCK) * ADAMW_BLOCK) / ADAMW_BLOCK,
       );
     }
     const data = Float32Array.from(values);

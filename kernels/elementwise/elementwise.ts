@@ -2,11 +2,13 @@
 import { ceilDiv, defineKernel, fold, variant } from '../kernel.ts';
 import erf from '../lib/erf.wgsl';
 import philox from '../lib/philox.wgsl';
+import { streamThreads } from '../lib/lanes.ts';
 import { spread } from '../lib/spread.ts';
 import type { Random } from '../random/random.ts';
 import { anyWords } from '../random/uniform.ts';
 import add from './elementwise.add.wgsl';
 import axpy from './elementwise.axpy.wgsl';
+import cast from './elementwise.cast.wgsl';
 import copy from './elementwise.copy.wgsl';
 import dgelu from './elementwise.dgelu.wgsl';
 import dropout from './elementwise.dropout.wgsl';
@@ -80,6 +82,31 @@ export const elementwiseCopy = defineKernel({
   flops: () => 0,
   reference: ref.copy,
   cases,
+});
+
+/** y = x, both (n), n a multiple of 4, in another storage: X16 and Y16 say which of them is f16. */
+export const elementwiseCast = defineKernel({
+  name: 'elementwise.cast',
+  variants: {
+    simt: variant(cast, {
+      grid: ({ n, WG, PER }) => fold(ceilDiv(n, 4 * WG * PER)),
+      tune: (_, adapter) => streamThreads(adapter),
+    }),
+  },
+  options: { X16: false, Y16: false },
+  half: { x: 'X16', y: 'Y16' },
+  shapes: ({ n }) => {
+    if (n % 4) throw new Error(`elementwise.cast: n must be a multiple of 4, got ${n}`);
+    return { x: [n], y: [n] };
+  },
+  flops: () => 0,
+  reference: ref.copy,
+  cases: [
+    { n: 4, Y16: true },
+    { n: 1028, X16: true },
+    { n: 4100, Y16: true },
+    { n: 12, X16: true, Y16: true },
+  ],
 });
 
 /** y (n) = value. */

@@ -1,13 +1,18 @@
 // Runs kernels of the catalogue on the device that is open, beside their f64 references; and times two of them.
 import type { Engine } from '../../engine/engine.ts';
+import { throughHalves } from '../../engine/half.ts';
+import { cast } from '../../engine/ops/cast.ts';
 import { runReference } from '../../engine/reference.ts';
-import { type DType, type HostData, numel, type Shape, type Tensor } from '../../engine/tensor.ts';
+import { ARRAYS, type DType, type HostData, numel, type Shape, type Tensor } from '../../engine/tensor.ts';
 import type { Trace } from '../../engine/trace.ts';
 import { elementwiseCopy } from '../../kernels/elementwise/elementwise.ts';
 import { dense, gemm, NT } from '../../kernels/gemm/gemm.ts';
-import { type AnyKernel, catalogue, type Settings } from '../../kernels/index.ts';
+import { type AnyKernel, catalogue, type Settings, storedAs } from '../../kernels/index.ts';
 import { random } from '../../kernels/random/random.ts';
 import { resolve } from '../../kernels/restate.ts';
+
+/** Of outputs that are stored as f16. */
+const HALF_TOLERANCE = 1e-3;
 
 export interface KernelCheck {
   readonly kernel: string;
@@ -59,20 +64,21 @@ export async function checkKernel(engine: Engine, kernel: AnyKernel, problem: Se
   const inputs: Record<string, { data: HostData; shape: Shape }> = {};
   for (const [name, { access, type }] of Object.entries(kernel.bindings) as [
     string,
-    { access: string; type: DType },
+    { access: string; type: keyof typeof ARRAYS },
   ][]) {
     const shape = shapes[name];
     if (!shape || (access === 'read_write' && !kernel.inout.includes(name))) continue;
-    const numbers = given[name] ?? Float32Array.from({ length: numel(shape) }, () => rng.normal());
+    const drawn = given[name] ?? Float32Array.from({ length: numel(shape) }, () => rng.normal());
+    const numbers = storedAs(kernel, name, problem) === 'f16' ? throughHalves(drawn) : drawn;
     types[name] = type;
-    inputs[name] = { shape, data: { f32: Float32Array, u32: Uint32Array, i32: Int32Array }[type].from(numbers) };
+    inputs[name] = { shape, data: ARRAYS[type].from(numbers) };
   }
   const record = (tensors: Record<string, Tensor>, t: Trace): Record<string, Tensor> => {
-    const out = t.dispatch(kernel, tensors, problem as never) as Record<string, Tensor>;
-    return {
-      ...out,
-      ...Object.fromEntries(kernel.inout.filter((n: string) => tensors[n]).map((n: string) => [n, tensors[n]])),
-    };
+    const given = Object.entries(tensors).map(([n, x]) => [n, cast(t, x, storedAs(kernel, n, problem))] as const);
+    const out = t.dispatch(kernel, Object.fromEntries(given), problem as never) as Record<string, Tensor>;
+    const updated = given.filter(([n]) => kernel.inout.includes(n));
+    const all = [...Object.entries(out), ...updated].map(([n, x]) => [n, x.dtype === 'f16' ? cast(t, x, 'f32') : x]);
+    return Object.fromEntries(all);
   };
   const program = engine.compile(types, record);
   const { trace, outputs } = program.trace(
@@ -81,7 +87,9 @@ export async function checkKernel(engine: Engine, kernel: AnyKernel, problem: Se
   const numbers = Object.fromEntries(Object.entries(inputs).map(([n, { data }]) => [n, data]));
   const want = runReference(trace, outputs, numbers);
   const got = await (await program.run(inputs)).read();
-  return Math.max(...Object.keys(want).map((name) => excess(got[name], want[name], kernel.tolerance ?? 1e-5)));
+  const tolerance = (name: string): number =>
+    Math.max(kernel.tolerance ?? 1e-5, storedAs(kernel, name, problem) === 'f16' ? HALF_TOLERANCE : 0);
+  return Math.max(...Object.keys(want).map((name) => excess(got[name], want[name], tolerance(name))));
 }
 
 function excess(got: ArrayLike<number>, want: ArrayLike<number>, tolerance: number): number {

@@ -67,6 +67,7 @@ export const traitsOf = (profile: Profile): AdapterTraits => ({
   maxWorkgroupStorageBytes: 16384,
   maxWorkgroupInvocations: 256,
   maxBindingBytes: 2 ** 27,
+  matrices: [],
 });
 
 /** The case on the host in f64: a loss that can be asked again and again with other numbers, and its gradients. */

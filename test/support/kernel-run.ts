@@ -1,10 +1,13 @@
 // Runs one kernel on a device beside its f64 reference: poisoned outputs, guard bytes, fresh random inputs.
-import type { AnyKernel, Settings, Shape } from '../../kernels/kernel.ts';
+import { type AnyKernel, type Scalar, type Settings, type Shape, storedAs } from '../../kernels/kernel.ts';
 import { type Random, random } from '../../kernels/random/random.ts';
 import { packParams, type Program, resolve } from '../../kernels/restate.ts';
 import type { Device } from '../../engine/device.ts';
+import { fromHalves, throughHalves, toHalves } from '../../engine/half.ts';
 
 const GUARD_BYTES = 256;
+/** Of outputs that are stored as f16. */
+const HALF_TOLERANCE = 1e-3;
 export const POISONS = [Number.NaN, 1e30, 0] as const;
 
 type Data = Float64Array | Uint32Array | Int32Array;
@@ -14,6 +17,7 @@ export interface Trial {
   shapes: Record<string, Shape | null>;
   inputs: Record<string, Data>;
   expected: Record<string, Data>;
+  types: Record<string, Scalar>;
 }
 
 const count = (shape: Shape | null): number => (shape ? shape.reduce((a, b) => a * b, 1) : 0);
@@ -26,16 +30,20 @@ export function prepare(kernel: AnyKernel, problem: Settings, device: Device, se
   const rng: Random = random(seed);
   const given = kernel.inputs?.(full as never, rng) ?? {};
   const inputs: Record<string, Data> = {};
+  const types: Record<string, Scalar> = {};
   const arrays: Record<string, Data> = {};
   for (const [name, b] of Object.entries(kernel.bindings) as [string, { access: string; type: string }][]) {
     const n = count(shapes[name]);
+    types[name] = storedAs(kernel, name, full);
+    const halved = types[name] === 'f16' || (b.type === 'f32' && program.variant.halfOperands);
     const data = b.type === 'u32' ? new Uint32Array(n) : b.type === 'i32' ? new Int32Array(n) : new Float64Array(n);
     if (b.access === 'read' || kernel.inout.includes(name)) {
       // Through f32: the reference must see the very numbers that the device sees.
       for (let i = 0; i < n; i++) data[i] = given[name] ? given[name][i] : Math.fround(rng.normal());
       if (given[name] && given[name].length !== n)
         throw new Error(`${kernel.name}: inputs gave ${given[name].length} for ${name}, shape has ${n}`);
-      if (data instanceof Float64Array) for (let i = 0; i < n; i++) data[i] = Math.fround(data[i]);
+      if (halved) data.set(throughHalves(data as Float64Array));
+      else if (data instanceof Float64Array) for (let i = 0; i < n; i++) data[i] = Math.fround(data[i]);
       inputs[name] = data;
       arrays[name] = data.slice();
     } else arrays[name] = data;
@@ -44,7 +52,7 @@ export function prepare(kernel: AnyKernel, problem: Settings, device: Device, se
   const expected = Object.fromEntries(
     Object.entries(arrays).filter(([name]) => kernel.bindings[name].access === 'read_write' && shapes[name] !== null),
   );
-  return { program, problem: full, shapes, inputs, expected };
+  return { program, problem: full, shapes, inputs, expected, types };
 }
 
 export interface Buffers {
@@ -54,8 +62,14 @@ export interface Buffers {
   uniform: GPUBuffer | null;
 }
 
-const onDevice = (data: Data): Uint8Array =>
-  new Uint8Array((data instanceof Float64Array ? Float32Array.from(data) : data.slice()).buffer);
+function onDevice(data: Data, type: Scalar): Uint8Array<ArrayBuffer> {
+  if (type === 'f16') return new Uint8Array(toHalves(data).buffer);
+  return new Uint8Array((data instanceof Float64Array ? Float32Array.from(data) : data.slice()).buffer as ArrayBuffer);
+}
+
+/** Bytes of a binding: at least 4, and a multiple of that. */
+const bytesIn = (trial: Trial, name: string): number =>
+  Math.max(4, count(trial.shapes[name]) * (trial.types[name] === 'f16' ? 2 : 4));
 
 /** Pipeline and bind group for a trial; outputs filled with `poison`, guards around every buffer. */
 export async function bind(kernel: AnyKernel, trial: Trial, device: Device, poison: number): Promise<Buffers> {
@@ -80,7 +94,7 @@ export async function bind(kernel: AnyKernel, trial: Trial, device: Device, pois
   const buffers: Buffers['buffers'] = {};
   const group: GPUBindGroupEntry[] = [];
   for (const [name, b] of Object.entries(wgsl.bindings)) {
-    const bytes = Math.max(4, count(trial.shapes[name]) * 4);
+    const bytes = bytesIn(trial, name);
     const buffer = gpu.createBuffer({
       label: name,
       size: Math.ceil((bytes + 2 * GUARD_BYTES) / 4) * 4,
@@ -88,7 +102,8 @@ export async function bind(kernel: AnyKernel, trial: Trial, device: Device, pois
     });
     const fill = new Float32Array(buffer.size / 4).fill(poison);
     gpu.queue.writeBuffer(buffer, 0, fill);
-    if (trial.inputs[name]?.length) gpu.queue.writeBuffer(buffer, GUARD_BYTES, onDevice(trial.inputs[name]));
+    if (trial.inputs[name]?.length)
+      gpu.queue.writeBuffer(buffer, GUARD_BYTES, onDevice(trial.inputs[name], trial.types[name]));
     buffers[name] = { buffer, bytes };
     group.push({ binding: b.binding, resource: { buffer, offset: GUARD_BYTES, size: bytes } });
   }
@@ -138,20 +153,28 @@ export async function compare(kernel: AnyKernel, trial: Trial, device: Device, p
       if (!inside && words[i] !== poisonWord)
         throw new Error(`${kernel.name}: wrote outside ${name} at word ${i - GUARD_BYTES / 4}`);
     }
-    const got =
-      want instanceof Float64Array
+    const half = trial.types[name] === 'f16';
+    const got = half
+      ? fromHalves(new Uint16Array(raw, GUARD_BYTES, want.length))
+      : want instanceof Float64Array
         ? new Float32Array(raw, GUARD_BYTES, want.length)
         : new Uint32Array(raw, GUARD_BYTES, want.length);
-    worst = Math.max(worst, difference(kernel, name, got, want));
+    const tolerance = Math.max(kernel.tolerance ?? 1e-5, half ? HALF_TOLERANCE : 0);
+    worst = Math.max(worst, difference(kernel, name, got, want, tolerance));
   }
   for (const { buffer } of Object.values(b.buffers)) buffer.destroy();
   b.uniform?.destroy();
   return worst;
 }
 
-function difference(kernel: AnyKernel, name: string, got: Float32Array | Uint32Array, want: Data): number {
+function difference(
+  kernel: AnyKernel,
+  name: string,
+  got: Float32Array | Uint32Array,
+  want: Data,
+  tolerance: number,
+): number {
   const exact = !(want instanceof Float64Array);
-  const tolerance = kernel.tolerance ?? 1e-5;
   let scale = 0;
   for (const v of want) scale += v * v;
   scale = Math.sqrt(scale / Math.max(1, want.length));
