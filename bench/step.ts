@@ -1,6 +1,7 @@
 // Time of a whole training step: forward, backward and AdamW, on images that lie on the device.
-import type { StepBench, StepFigures } from '../mae/cli/bench.ts';
+import type { StepBench, StepFigures, StepSizes } from '../mae/cli/bench.ts';
 import { type Trial, trialStep } from '../mae/train/step.ts';
+import { median } from './median.ts';
 
 /** Steps are timed in groups that take at least so long: waiting has a grain of about a millisecond. */
 const GROUP_MS = 25;
@@ -20,14 +21,14 @@ async function timed(step: Trial, count: number, hosted: number[] = []): Promise
   return (performance.now() - began) / count;
 }
 
-export const median = (values: readonly number[]): number => {
-  const sorted = [...values].sort((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
-};
+export const benchStep: StepBench['benchStep'] = (engine, sizes) =>
+  timeStep(trialStep(engine, sizes.config, sizes.batchSize, sizes.maskRatio, sizes.checkpointBlocks), sizes);
 
-export const benchStep: StepBench['benchStep'] = async (engine, sizes): Promise<StepFigures> => {
-  const step = trialStep(engine, sizes.config, sizes.batchSize, sizes.maskRatio);
+/** Time of a step that is at hand. */
+export async function timeStep(
+  step: Trial,
+  sizes: Pick<StepSizes, 'batchSize' | 'steps' | 'warmup'>,
+): Promise<StepFigures> {
   let latest = 0;
   for (let i = 0; i < sizes.warmup; i++) latest = await timed(step, 1);
   const group = Math.max(1, Math.ceil(GROUP_MS / latest));
@@ -43,4 +44,4 @@ export const benchStep: StepBench['benchStep'] = async (engine, sizes): Promise<
     dispatches: step.plan.dispatches,
     host_ms: median(hosted),
   };
-};
+}

@@ -1,11 +1,13 @@
 // A GPUDevice that the engine opened or was given, with what kernels may know of it. Browser and Node alike.
 import type { AdapterTraits, MatrixShape, Profile } from '../kernels/kernel.ts';
+import type { Picks } from '../kernels/picks.ts';
 import { fail, TesseraeError } from './errors.ts';
+import { picksOf, shippedTable } from './picks.ts';
 
 export interface DeviceOptions {
   /** Kernel profile; by default cpu on a software adapter with subgroups, else simt. */
   profile?: Profile;
-  /** Raise buffer limits to what the adapter has (default true); false keeps WebGPU's default limits. */
+  /** Raise limits of buffers and workgroups to what the adapter has (default true); false keeps WebGPU's defaults. */
   raiseLimits?: boolean;
   /** Features that are not asked for even where the adapter has them: to meet what other adapters lack. */
   without?: readonly string[];
@@ -17,9 +19,21 @@ export interface DeviceOptions {
 const MAP_READ = 1;
 
 const MATRIX = 'chromium-experimental-subgroup-matrix';
+/** For large tensors, and for large tiles of matrix products. */
+const RAISED = [
+  'maxBufferSize',
+  'maxStorageBufferBindingSize',
+  'maxComputeWorkgroupStorageSize',
+  'maxComputeInvocationsPerWorkgroup',
+  'maxComputeWorkgroupSizeX',
+] as const;
 const WANTED = ['subgroups', 'shader-f16', 'timestamp-query', MATRIX];
 
 export interface AdapterSummary {
+  /** Names card, driver and width of subgroups: figures, and the bits of results, hold for these alone. */
+  readonly id: string;
+  /** The same without version and model numbers of the driver's own: figures are probably alike. */
+  readonly kind: string;
   readonly vendor: string;
   readonly architecture: string;
   readonly description: string;
@@ -30,6 +44,8 @@ export class Device {
   readonly gpu: GPUDevice;
   readonly traits: AdapterTraits;
   readonly adapter: AdapterSummary;
+  /** Measured settings that engines made from here on begin with; at first those that ship for such adapters. */
+  picks: Picks;
   readonly wait: <T>(promise: Promise<T>) => Promise<T>;
   readonly #owned: boolean;
   #failure: TesseraeError | null = null;
@@ -40,11 +56,15 @@ export class Device {
     this.#owned = owned;
     this.wait = options.wait ?? ((promise) => promise);
     const software = isSoftware(info);
-    this.adapter = { vendor: info.vendor, architecture: info.architecture, description: info.description, software };
     const sizes = info as { subgroupMinSize?: number; subgroupMaxSize?: number };
     const features = new Set<string>(gpu.features as unknown as Iterable<string>);
     const min = sizes.subgroupMinSize ?? 0;
     const max = sizes.subgroupMaxSize ?? 0;
+    const { vendor, architecture, device, description } = info;
+    const kind = `${vendor} ${architecture}, subgroups ${min}-${max}`;
+    const id = `${vendor} ${architecture} ${device}, ${description}, subgroups ${min}-${max}`;
+    this.adapter = { id, kind, vendor, architecture, description, software };
+    this.picks = picksOf(shippedTable(this.adapter));
     this.traits = {
       profile: options.profile ?? (software && features.has('subgroups') && min === max ? 'cpu' : 'simt'),
       vendor: info.vendor,
@@ -54,7 +74,8 @@ export class Device {
       maxWorkgroupStorageBytes: gpu.limits.maxComputeWorkgroupStorageSize,
       maxWorkgroupInvocations: gpu.limits.maxComputeInvocationsPerWorkgroup,
       maxBindingBytes: gpu.limits.maxStorageBufferBindingSize,
-      matrices: features.has(MATRIX) ? matricesOf(info) : [],
+      // Lavapipe (Mesa 26.2) ends the process while it compiles any matrix for subgroups of 16; for 8 it works.
+      matrices: features.has(MATRIX) && !(software && max > 8) ? matricesOf(info) : [],
     };
     // Dawn drops a whole submit after a validation error, silently: any uncaptured error ends the work.
     gpu.addEventListener('uncapturederror', (event) => {
@@ -114,9 +135,8 @@ export async function openDevice(gpu: GPU, options: DeviceOptions = {}): Promise
   if (!adapter) fail('device: no WebGPU adapter found; run `tesserae doctor` to see what is missing');
   const wanted = WANTED.filter((f) => adapter.features.has(f) && !options.without?.includes(f));
   const requiredFeatures = wanted as GPUFeatureName[];
-  const { maxBufferSize, maxStorageBufferBindingSize } = adapter.limits;
-  const requiredLimits: Record<string, number> =
-    options.raiseLimits === false ? {} : { maxBufferSize, maxStorageBufferBindingSize };
+  const requiredLimits: Record<string, number> = {};
+  if (options.raiseLimits !== false) for (const name of RAISED) requiredLimits[name] = adapter.limits[name];
   const device = await adapter.requestDevice({ label: 'tesserae', requiredFeatures, requiredLimits });
   return new Device(device, adapter.info, options, true);
 }

@@ -1,4 +1,6 @@
 // The engine on one device: compiles functions of tensors into replayed programs and keeps variables.
+import type { AdapterTraits } from '../kernels/kernel.ts';
+import type { Picks } from '../kernels/picks.ts';
 import type { Device } from './device.ts';
 import { fail, shapeText } from './errors.ts';
 import { Memory, USAGE } from './memory.ts';
@@ -16,7 +18,7 @@ import {
   type Tensor,
   Variable,
 } from './tensor.ts';
-import { Trace } from './trace.ts';
+import { type Precision, Trace } from './trace.ts';
 
 export type InputTypes = Record<string, DType>;
 type Tensors<I> = { [N in keyof I]: Tensor };
@@ -34,17 +36,30 @@ export interface Program<I extends InputTypes, K extends string> {
 
 export class Engine {
   readonly device: Device;
+  readonly precision: Precision;
+  /** Measured settings that plans made from here on use (kernels/picks.ts); at first the device's. */
+  picks: Picks;
   readonly memory: Memory;
   readonly #pipelines: Pipelines;
   readonly #dummies: Dummies;
   #groups = 0;
 
-  constructor(device: Device) {
+  /** `precision` holds for every program; f16 where the device's profile is matrix, which has no other, else f32. */
+  constructor(device: Device, { precision }: { precision?: Precision } = {}) {
+    const { profile } = device.traits;
+    this.precision = precision ?? (profile === 'matrix' ? 'f16' : 'f32');
+    if (profile === 'matrix' && precision === 'f32')
+      fail('engine: profile matrix multiplies f16 only: leave precision f32 out, or choose another profile');
     this.device = device;
+    this.picks = device.picks;
     this.memory = new Memory(device);
     this.#pipelines = new Pipelines(device);
     const dummy = (i: number) => this.memory.create(`unused ${i}`, 16, USAGE.STORAGE);
     this.#dummies = { read: dummy(0), write: [dummy(1), dummy(2), dummy(3)] };
+  }
+
+  get #traits(): AdapterTraits {
+    return { ...this.device.traits, picks: this.picks };
   }
 
   /** What has been made on the device so far: flat from the third step of a shape on. */
@@ -85,7 +100,7 @@ export class Engine {
     const plans = new Map<string, Plan>();
     const replays = new Map<string, Promise<Replay<K>>>();
     const trace = (shapes: Shapes<I>): { trace: Trace; outputs: Record<K, Tensor> } => {
-      const recorded = new Trace(this.device.traits);
+      const recorded = new Trace(this.#traits, this.precision);
       const entries = Object.entries(types).map(([name, dtype]) => {
         const shape = shapes[name] ?? fail(`plan: the shape of input ${name} is missing`);
         return [name, recorded.input(name, shape, dtype)];
@@ -99,7 +114,7 @@ export class Engine {
       let made = plans.get(key);
       if (!made) {
         const { trace: recorded, outputs } = trace(shapes);
-        plans.set(key, (made = makePlan(recorded, outputs, this.device.traits)));
+        plans.set(key, (made = makePlan(recorded, outputs, this.#traits)));
       }
       return made;
     };

@@ -38,8 +38,9 @@ const align = (bytes: number, to = 256): number => Math.ceil(bytes / to) * to;
 const roomOf = ({ dtype, length }: Storage): number => align(Math.max(4, bytesOf(dtype, length)), 16);
 
 export function makePlan(trace: Trace, outputs: Record<string, Tensor>, traits: AdapterTraits): Plan {
-  const steps = trace.calls.map((call) => ({ call, program: resolve(call.kernel, call.problem, traits) }));
-  const spans = lifetimes(trace.calls, outputs);
+  const calls = needed(trace.calls, outputs);
+  const steps = calls.map((call) => ({ call, program: resolve(call.kernel, call.problem, traits) }));
+  const spans = lifetimes(calls, outputs);
   const rooms = share(spans);
   const inputs = new Map<string, { storage: Storage; shape: readonly number[] }>();
   const constants = new Set<Storage>();
@@ -52,7 +53,7 @@ export function makePlan(trace: Trace, outputs: Record<string, Tensor>, traits: 
     else if (home?.kind === 'input') inputs.set(home.name, { storage: t.storage, shape: t.shape });
     else if (home?.kind === 'constant') constants.add(t.storage);
   };
-  for (const call of trace.calls) {
+  for (const call of calls) {
     const { kernel, problem, bindings } = call;
     refuseConflict(call);
     flops += kernel.flops(problem as never);
@@ -103,6 +104,23 @@ function refuseConflict({ kernel, bindings, writes }: Call): void {
     const write = writes.find((name) => bufferOf(name) === bufferOf(read));
     if (write) fail(`${kernel.name}: ${read} must not lie in the buffer that ${write} is written to; copy it first`);
   }
+}
+
+/** Without what was computed again (trace.checkpoint) and then read by nothing. */
+function needed(calls: readonly Call[], outputs: Record<string, Tensor>): Call[] {
+  const read = new Set<Storage>(Object.values(outputs).map((t) => t.storage));
+  const kept: Call[] = [];
+  for (const call of [...calls].reverse()) {
+    const { bindings, writes } = call;
+    if (
+      call.again &&
+      !writes.some((name) => bindings[name]?.storage.home || read.has((bindings[name] as Tensor).storage))
+    )
+      continue;
+    kept.push(call);
+    for (const t of Object.values(bindings)) if (t) read.add(t.storage);
+  }
+  return kept.reverse();
 }
 
 interface Span {

@@ -38,6 +38,12 @@ export class Slab {
   readonly dtype: DType;
   readonly length: number;
   buffer: GPUBuffer | null = null;
+  #half: Slab | null = null;
+
+  /** A twin of the same layout for f16 copies of its elements, which traces fill (trace.half). */
+  get half(): Slab {
+    return (this.#half ??= new Slab(`f16 of ${this.label}`, 'f16', this.length));
+  }
 
   get bytes(): number {
     return bytesOf(this.dtype, this.length);

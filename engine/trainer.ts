@@ -62,7 +62,8 @@ export class Trainer<I extends InputTypes> {
     if (!program) {
       program = this.engine.compile(this.#options.inputs, (inputs, trace) => {
         const loss = this.#options.loss(inputs, trace);
-        this.optimizer.accumulate(trace, trace.backward(loss, 1 / parts), first);
+        const scale = this.optimizer.lossScale?.seed(trace, parts) ?? 1 / parts;
+        this.optimizer.accumulate(trace, trace.backward(loss, scale), first);
         const norm = last ? this.optimizer.update(trace) : null;
         return (norm ? { loss, norm } : { loss }) as Record<'loss' | 'norm', Tensor>;
       });

@@ -9,6 +9,7 @@ import * as gather from './gather/gather.ts';
 import * as gemm from './gemm/gemm.ts';
 import * as layernorm from './layernorm/layernorm.ts';
 import * as loss from './loss/loss.ts';
+import * as lossscale from './lossscale/lossscale.ts';
 import * as patch from './patch/patch.ts';
 import * as random from './random/uniform.ts';
 import * as reduce from './reduce/reduce.ts';
@@ -23,6 +24,7 @@ const rooms: Record<string, Record<string, unknown>> = {
   gemm,
   layernorm,
   loss,
+  lossscale,
   patch,
   random,
   reduce,
@@ -36,4 +38,5 @@ export const catalogue: readonly AnyKernel[] = Object.values(rooms).flatMap((roo
 );
 
 export * from './kernel.ts';
+export { offers, type Picks, shapeClass } from './picks.ts';
 export { packParams, resolve, type Program } from './restate.ts';

@@ -1,4 +1,5 @@
 // What a kernel is: WGSL with reflected bindings, and beside it its grid, shapes, cost, reference and test cases.
+import type { Picks } from './picks.ts';
 import type { Random } from './random/random.ts';
 
 export type Scalar = 'f32' | 'f16' | 'u32' | 'i32';
@@ -32,6 +33,8 @@ export interface AdapterTraits {
   readonly maxBindingBytes: number;
   /** Products on subgroup matrices with f16 operands and f32 sums that the adapter lists; empty where it has none. */
   readonly matrices: readonly MatrixShape[];
+  /** Settings measured on this adapter; they go before what variants choose by themselves. */
+  readonly picks?: Picks;
 }
 
 /** A product of an (M, K) by a (K, N) subgroup matrix. */
@@ -58,10 +61,14 @@ export interface Variant {
   readonly needs: readonly string[];
   readonly grid: (problem: Settings) => Grid;
   readonly tune: (problem: Settings, adapter: AdapterTraits) => KnobValues | null;
+  /** Other settings that may be faster than tune's, all of which run there: what measuring chooses from. */
+  readonly candidates: (problem: Settings, adapter: AdapterTraits) => readonly KnobValues[];
   /** What is tried next where this one cannot run. */
   readonly otherwise: Variant | null;
   /** Products of f16 operands: tests draw numbers that f16 holds. */
   readonly halfOperands: boolean;
+  /** Where it rounds more than the others must: the least tolerance to hold it to. */
+  readonly tolerance: number;
 }
 
 /** `tune` gives knobs for a problem on an adapter, or null where this variant cannot run there. */
@@ -72,8 +79,10 @@ export function variant<B extends BindingTypes, P extends ParamTypes, K>(
     needs?: readonly string[];
     grid: (problem: Values<P> & K) => Grid;
     tune?: (problem: Values<P> & K, adapter: AdapterTraits) => Partial<K> | null;
+    candidates?: (problem: Values<P> & K, adapter: AdapterTraits) => readonly Partial<K>[];
     otherwise?: Variant;
     halfOperands?: boolean;
+    tolerance?: number;
   },
 ): Variant & { readonly __types?: [B, P] } {
   return {
@@ -82,8 +91,10 @@ export function variant<B extends BindingTypes, P extends ParamTypes, K>(
     needs: how.needs ?? [],
     grid: how.grid as unknown as Variant['grid'],
     tune: (how.tune ?? (() => ({}))) as unknown as Variant['tune'],
+    candidates: (how.candidates ?? (() => [])) as unknown as Variant['candidates'],
     otherwise: how.otherwise ?? null,
     halfOperands: how.halfOperands ?? false,
+    tolerance: how.tolerance ?? 0,
   };
 }
 
@@ -111,6 +122,8 @@ export interface KernelSpec<B extends BindingTypes, P extends ParamTypes, O exte
   half?: { readonly [N in keyof B]?: keyof O };
   /** The shape of every binding; null where a problem does not use it. Output allocation and input checks follow. */
   shapes: (problem: Values<P> & Wide<O>) => { [N in keyof B]: Shape | null };
+  /** Parameters that decide, with the options, which settings are fast: where variants offer candidates (picks.ts). */
+  sizes?: readonly (keyof P & string)[];
   /** Floating-point operations. */
   flops: (problem: Values<P> & Wide<O>) => number;
   /** Plain loops in f64 that fill the outputs. */
@@ -132,6 +145,7 @@ export interface Kernel<
   readonly options: O;
   readonly inout: readonly I[];
   readonly half: { readonly [N in keyof B]?: keyof O };
+  readonly sizes: readonly (keyof P & string)[];
   readonly bindings: Wgsl<B, P>['bindings'];
 }
 
@@ -161,6 +175,7 @@ export function defineKernel<
     options: (spec.options ?? {}) as O,
     inout: spec.inout ?? [],
     half: spec.half ?? {},
+    sizes: spec.sizes ?? [],
     bindings: first.bindings as Wgsl<B, P>['bindings'],
   };
 }
@@ -172,6 +187,7 @@ export interface AnyKernel {
   readonly options: Settings;
   readonly inout: readonly string[];
   readonly half: { readonly [binding: string]: string | undefined };
+  readonly sizes: readonly string[];
   readonly bindings: Wgsl['bindings'];
   readonly shapes: (problem: never) => { readonly [binding: string]: Shape | null };
   readonly flops: (problem: never) => number;

@@ -1,5 +1,6 @@
 // From a kernel's text to the program for one problem: knob lines restated, marked loops unrolled, library appended.
 import type { AdapterTraits, AnyKernel, Grid, KnobValues, Profile, Settings, Variant, Wgsl } from './kernel.ts';
+import { offered, shapeClass } from './picks.ts';
 
 export interface Program {
   readonly code: string;
@@ -8,23 +9,35 @@ export interface Program {
   readonly profile: Profile;
   readonly variant: Variant;
   readonly wgsl: Wgsl;
+  /** Under which its settings can be picked. */
+  readonly shapeClass: string;
+  /** Its settings are a pick, and no other than the variant itself would choose. */
+  readonly picked: boolean;
 }
 
 /** Chooses the variant (the asked profile's, else simt's) and tunes, restates and unrolls it for one problem. */
 export function resolve(kernel: AnyKernel, problem: Settings, adapter: AdapterTraits): Program {
   const order: Profile[] = adapter.profile === 'simt' ? ['simt'] : [adapter.profile, 'simt'];
   for (const profile of order) {
+    let place = -1;
     for (let v = kernel.variants[profile] as Variant | null | undefined; v; v = v.otherwise) {
+      place++;
       if (!v.needs.every((f) => adapter.features.has(f))) continue;
       const asked: Settings = { ...v.wgsl.knobs, ...kernel.options, ...problem };
       const halves = new Set(Object.values(kernel.half).filter((option) => option && asked[option]) as string[]);
       const text = stored(v.wgsl.text, halves, adapter.features.has('shader-f16'));
       const tuned = text === null ? null : v.tune(asked, adapter);
       if (text === null || !tuned) continue;
-      const all: Settings = { ...asked, ...tuned };
-      const knobs = Object.fromEntries(Object.keys(v.wgsl.knobs).map((k) => [k, all[k]])) as KnobValues;
+      const key = shapeClass(kernel, profile, place, asked);
+      const measured = adapter.picks?.get(key);
+      const pick = measured && offered(measured, v, asked, adapter);
+      const knobsOf = (settings: Settings): KnobValues =>
+        Object.fromEntries(Object.keys(v.wgsl.knobs).map((k) => [k, settings[k]])) as KnobValues;
+      const all: Settings = { ...asked, ...(pick ?? tuned) };
+      const knobs = knobsOf(all);
       const code = written([restate(text, knobs), ...v.lib].join('\n'));
-      return { code, knobs, grid: v.grid(all), profile, variant: v, wgsl: v.wgsl };
+      const picked = pick !== undefined && JSON.stringify(knobs) !== JSON.stringify(knobsOf({ ...asked, ...tuned }));
+      return { code, knobs, grid: v.grid(all), profile, variant: v, wgsl: v.wgsl, shapeClass: key, picked };
     }
   }
   throw new Error(

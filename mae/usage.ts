@@ -37,3 +37,13 @@ function edits(a: string, b: string): number {
   }
   return row[b.length];
 }
+
+/** Runs what checks sizes: what it throws is the user's mistake. */
+export function asUsage<T>(fn: () => T): T {
+  try {
+    return fn();
+  } catch (error) {
+    if (error instanceof TesseraeError) misuse(error.message);
+    throw error;
+  }
+}

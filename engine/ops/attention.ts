@@ -18,7 +18,7 @@ export const attention = defineOp('attention', {
         `attention: qkv must be (batch, tokens, 3 * ${heads} heads * dim), dim a multiple of 4 up to 128, got ${shapeText(qkv.shape)}`,
       );
     }
-    const sizes = { batch, tokens, heads, dim, scale: dim ** -0.5 };
+    const sizes = { batch, tokens, heads, dim, scale: dim ** -0.5, HALF: qkv.dtype === 'f16' };
     const { o, lse } = t.run(attentionForward, { qkv }, sizes);
     return { out: { o: o.reshape(batch, tokens, heads * dim) }, saved: { qkv, o, lse, sizes } };
   },

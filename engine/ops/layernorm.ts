@@ -1,5 +1,5 @@
 // y = layernorm(x), or s = x + r and y = layernorm(s). Gives s too: the residual stream goes on from it, so that backward
-// adds the gradients of both paths in one pass.
+// adds the gradients of both paths in one pass. `half`: where the trace's precision is f16, y is stored so.
 import { layernormBackward, layernormForward, layernormGroups } from '../../kernels/layernorm/layernorm.ts';
 import { fail, shapeText } from '../errors.ts';
 import { defineOp } from '../op.ts';
@@ -18,19 +18,20 @@ interface Inputs extends Record<string, Tensor | null> {
 }
 
 export const layernorm = defineOp('layernorm', {
-  forward(t, { x, r, w, b }: Inputs, { eps }: { eps: number }) {
+  forward(t, { x, r, w, b }: Inputs, { eps, half = false }: { eps: number; half?: boolean }) {
     const { rows, cols } = x.rows();
+    const HALF = half && t.precision === 'f16' && cols % 4 === 0;
     if (numel(w.shape) !== cols) fail(`layernorm: w must be (${cols}), got ${shapeText(w.shape)}`);
     if (r && !sameShape(r.shape, x.shape))
       fail(`layernorm: r must be as x, ${shapeText(x.shape)}, got ${shapeText(r.shape)}`);
-    const ran = t.run(layernormForward, { x, r, w, b }, { rows, cols, eps, ADD: r !== null });
+    const ran = t.run(layernormForward, { x, r, w, b }, { rows, cols, eps, ADD: r !== null, HALF });
     const s = r ? ran.s.reshape(...x.shape) : x.alias();
-    return { out: { y: ran.y.reshape(...x.shape), s }, saved: { s, w, stat: ran.stat, rows, cols } };
+    return { out: { y: ran.y.reshape(...x.shape), s }, saved: { s, w, stat: ran.stat, rows, cols, HALF } };
   },
-  backward(t, { y: dy, s: ds }, { s, w, stat, rows, cols }) {
+  backward(t, { y: dy, s: ds }, { s, w, stat, rows, cols, HALF }) {
     if (!dy) return { x: ds, r: ds, w: null, b: null };
     const groups = layernormGroups(rows, t.traits.profile);
-    const ran = t.run(layernormBackward, { x: s, w, stat, dy, ds }, { rows, cols, groups, ADD: ds !== null });
+    const ran = t.run(layernormBackward, { x: s, w, stat, dy, ds }, { rows, cols, groups, ADD: ds !== null, HALF });
     const dx = ran.dx.reshape(...s.shape);
     return {
       x: dx,

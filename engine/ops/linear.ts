@@ -17,8 +17,13 @@ interface Inputs extends Record<string, Tensor | null> {
   r: Tensor | null;
 }
 
+interface Attributes {
+  /** Where the trace's precision is f16, y is stored so: for what goes to products alone. Else y is f32. */
+  half?: boolean;
+}
+
 export const linear = defineOp('linear', {
-  forward(t, { x, w, b, r }: Inputs, _: Record<never, never>) {
+  forward(t, { x, w, b, r }: Inputs, { half = false }: Attributes) {
     const { rows, cols } = x.rows();
     const [out, ...rest] = w.shape;
     const k = rest.reduce((p, n) => p * n, 1);
@@ -29,13 +34,17 @@ export const linear = defineOp('linear', {
       fail(`linear: r must be as the result, ${shapeText(result)}, got ${shapeText(r.shape)}`);
     const size = { rows, out, k };
     const EPILOGUE = r ? EPILOGUES.biasResidual : EPILOGUES.bias;
-    const { c } = product(t, { a: x, b: w, m: rows, n: out, k, LAYOUT: NT, EPILOGUE, bias: b, r });
-    return { out: { y: c.reshape(...result) }, saved: { x, w, size } };
+    const dtype = half ? t.precision : 'f32';
+    const wh = t.half(w);
+    const { c } = product(t, { a: x, b: wh, m: rows, n: out, k, LAYOUT: NT, EPILOGUE, bias: b, r, dtype });
+    return { out: { y: c.reshape(...result) }, saved: { x, w, wh, size } };
   },
-  backward(t, { y: dy }, { x, w, size }, needs) {
+  backward(t, { y: dy }, { x, w, wh, size }, needs) {
     const { rows, out, k } = size;
     return {
-      x: needs.x ? product(t, { a: dy, b: w, m: rows, n: k, k: out, LAYOUT: NN }).c.reshape(...x.shape) : null,
+      x: needs.x
+        ? product(t, { a: dy, b: wh, m: rows, n: k, k: out, LAYOUT: NN, dtype: x.dtype }).c.reshape(...x.shape)
+        : null,
       w: needs.w ? product(t, { a: dy, b: x, m: out, n: k, k: rows, LAYOUT: TN }).c.reshape(...w.shape) : null,
       b: needs.b ? columnSum(t, dy, rows, out) : null,
       r: needs.r ? dy : null,

@@ -29,22 +29,25 @@ export const mlp = defineOp('mlp', {
     const result = [...x.shape.slice(0, -1), out];
     if (r && !sameShape(r.shape, result))
       fail(`mlp: r must be as the result, ${shapeText(result)}, got ${shapeText(r.shape)}`);
-    const gelu = { EPILOGUE: EPILOGUES.biasGelu, bias: b1 };
-    const first = product(t, { a: x, b: w1, m: rows, n: hidden, k, LAYOUT: NT, ...gelu });
+    const gelu = { EPILOGUE: EPILOGUES.biasGelu, bias: b1, dtype: t.precision };
+    const [h1, h2] = [t.half(w1), t.half(w2)];
+    const first = product(t, { a: x, b: h1, m: rows, n: hidden, k, LAYOUT: NT, ...gelu });
     const EPILOGUE = r ? EPILOGUES.biasResidual : EPILOGUES.bias;
-    const { c } = product(t, { a: first.c, b: w2, m: rows, n: out, k: hidden, LAYOUT: NT, EPILOGUE, bias: b2, r });
-    const saved = { x, w1, w2, u: first.u, g: first.c, rows, cols, hidden, out };
+    const { c } = product(t, { a: first.c, b: h2, m: rows, n: out, k: hidden, LAYOUT: NT, EPILOGUE, bias: b2, r });
+    const saved = { x, w1, w2, h1, h2, u: first.u, g: first.c, rows, cols, hidden, out };
     return { out: { y: c.reshape(...result) }, saved };
   },
-  backward(t, { y: dy }, { x, w1, w2, u, g, rows, cols, hidden, out }, needs) {
+  backward(t, { y: dy }, { x, w1, w2, h1, h2, u, g, rows, cols, hidden, out }, needs) {
     const dw2 = needs.w2
       ? product(t, { a: dy, b: g, m: out, n: hidden, k: rows, LAYOUT: TN }).c.reshape(...w2.shape)
       : null;
     const db2 = needs.b2 ? columnSum(t, dy, rows, out) : null;
-    const geluBackward = { EPILOGUE: EPILOGUES.geluBackward, r: u };
-    const du = product(t, { a: dy, b: w2, m: rows, n: hidden, k: out, LAYOUT: NN, ...geluBackward }).c;
+    const geluBackward = { EPILOGUE: EPILOGUES.geluBackward, r: u, dtype: u.dtype };
+    const du = product(t, { a: dy, b: h2, m: rows, n: hidden, k: out, LAYOUT: NN, ...geluBackward }).c;
     return {
-      x: needs.x ? product(t, { a: du, b: w1, m: rows, n: cols, k: hidden, LAYOUT: NN }).c.reshape(...x.shape) : null,
+      x: needs.x
+        ? product(t, { a: du, b: h1, m: rows, n: cols, k: hidden, LAYOUT: NN, dtype: x.dtype }).c.reshape(...x.shape)
+        : null,
       w1: needs.w1 ? product(t, { a: du, b: x, m: hidden, n: cols, k: rows, LAYOUT: TN }).c.reshape(...w1.shape) : null,
       b1: needs.b1 ? columnSum(t, du, rows, hidden) : null,
       w2: dw2,

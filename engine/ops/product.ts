@@ -1,8 +1,8 @@
 // One matrix product on a trace, split over k where that pays: what linear layers and their gradients record.
-import { dense, EPILOGUES, gemm, gemmReduce } from '../../kernels/gemm/gemm.ts';
-import { splitFor } from '../../kernels/gemm/gemm.ts';
-import type { Tensor } from '../tensor.ts';
+import { dense, EPILOGUES, gemm, gemmReduce, splitFor, TN } from '../../kernels/gemm/gemm.ts';
+import type { DType, Tensor } from '../tensor.ts';
 import type { Trace } from '../trace.ts';
+import { cast } from './cast.ts';
 
 export interface Product {
   a: Tensor;
@@ -14,15 +14,32 @@ export interface Product {
   LAYOUT: number;
   EPILOGUE?: number;
   bias?: Tensor | null;
-  /** Residual, or the saved pre-activation of the GELU whose backward this is. */
+  /** Residual, or the saved pre-activation of the GELU whose backward this is: stored as c. */
   r?: Tensor | null;
+  /** How c (and u) are stored; f32 unless said, and where n is not a multiple of 4. */
+  dtype?: DType;
 }
 
-/** c (m, n); u is the pre-activation under EPILOGUES.biasGelu. */
+/** c (m, n); u is the pre-activation under EPILOGUES.biasGelu. Operands may be stored as f32 or f16. */
 export function product(t: Trace, p: Product): { c: Tensor; u: Tensor } {
-  const { a, b, m, n, k, LAYOUT, EPILOGUE = EPILOGUES.none, bias = null, r = null } = p;
+  const { m, n, k, LAYOUT, EPILOGUE = EPILOGUES.none, bias = null } = p;
+  // f16 is read and written 4 elements at a time; rows of other lengths are computed in f32.
+  const whole = [LAYOUT === TN ? m : k, n, k].every((size) => size % 4 === 0);
+  const wanted = p.dtype === 'f16' && n % 4 === 0 ? 'f16' : 'f32';
+  const dtype = whole ? wanted : 'f32';
+  const [a, b] = whole ? [p.a, p.b] : [cast(t, p.a, 'f32'), cast(t, p.b, 'f32')];
+  const r = p.r ? cast(t, p.r, dtype) : null;
+  const C16 = dtype === 'f16';
+  const stored = { A16: a.dtype === 'f16', B16: b.dtype === 'f16' };
   const splits = splitFor({ m, n, k, batch: 1 }, t.traits);
-  if (splits === 1) return t.run(gemm, { a, b, bias, r }, { ...dense({ m, n, k, LAYOUT }), LAYOUT, EPILOGUE });
-  const { c: parts } = t.run(gemm, { a, b, bias: null, r: null }, { ...dense({ m, n, k, LAYOUT, splits }), LAYOUT });
-  return t.run(gemmReduce, { parts, bias, r }, { splits, rows: m, n, EPILOGUE });
+  let result: { c: Tensor; u: Tensor };
+  if (splits === 1) {
+    result = t.run(gemm, { a, b, bias, r }, { ...dense({ m, n, k, LAYOUT }), LAYOUT, EPILOGUE, ...stored, C16 });
+  } else {
+    const sizes = { ...dense({ m, n, k, LAYOUT, splits }), LAYOUT };
+    const { c: parts } = t.run(gemm, { a, b, bias: null, r: null }, { ...sizes, ...stored });
+    result = t.run(gemmReduce, { parts, bias, r }, { splits, rows: m, n, EPILOGUE, C16 });
+  }
+  if (dtype === wanted) return result;
+  return { c: cast(t, result.c, 'f16'), u: result.u && cast(t, result.u, 'f16') };
 }

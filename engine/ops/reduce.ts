@@ -6,7 +6,7 @@ import type { Trace } from '../trace.ts';
 /** Sums x (rows, cols) over its rows: (cols). */
 export function columnSum(t: Trace, x: Tensor, rows: number, cols: number): Tensor {
   const groups = columnGroups(rows, cols, t.traits.profile);
-  const first = t.run(reduceColumns, { x }, { rows, cols, groups, stride: cols, offset: 0 }).y;
+  const first = t.run(reduceColumns, { x }, { rows, cols, groups, stride: cols, offset: 0, HALF: x.dtype === 'f16' }).y;
   return groups === 1 ? first.reshape(cols) : columnsOf(t, first, groups, cols, cols, 0);
 }
 

@@ -4,6 +4,7 @@ import { elementwiseAxpy, elementwiseFill } from '../../kernels/elementwise/elem
 import { reduceSum, sumGroups } from '../../kernels/reduce/reduce.ts';
 import type { Engine } from '../engine.ts';
 import { fail } from '../errors.ts';
+import type { LossScale } from './lossscale.ts';
 import { Parameters } from '../parameters.ts';
 import { numel, type Slab, Storage, Tensor, Variable } from '../tensor.ts';
 import type { Trace } from '../trace.ts';
@@ -15,6 +16,8 @@ export interface AdamWOptions {
   group?: (variable: Variable) => { weightDecay: number; lrScale: number };
   /** Clips the norm of all gradients together, as torch.nn.utils.clip_grad_norm_. */
   clipNorm?: number;
+  /** For gradients that carry a scale: it is taken off, and a step that overflowed changes nothing. */
+  lossScale?: LossScale;
 }
 
 export class AdamW {
@@ -25,13 +28,14 @@ export class AdamW {
   readonly v: ReadonlyMap<Variable, Variable>;
   /** (1), u32: updates done. */
   readonly step: Variable;
+  readonly lossScale: LossScale | null;
   readonly #hyper: Variable;
   readonly #lr: Variable;
   readonly #norm: Variable;
   /** Partial sums of squares of every slab's gradients, in one slab, so that one clip sees them all; 0 between them. */
   readonly #squares: Parameters;
   readonly #tables = new Map<Slab, { group: Variable; groups: Variable; count: number }>();
-  readonly #options: Required<Omit<AdamWOptions, 'clipNorm'>> & { clipNorm: number | null };
+  readonly #options: Required<Pick<AdamWOptions, 'betas' | 'eps' | 'group'>> & { clipNorm: number | null };
 
   constructor(parameters: Parameters, options: AdamWOptions = {}) {
     const {
@@ -39,11 +43,13 @@ export class AdamW {
       eps = 1e-8,
       group = () => ({ weightDecay: 0.01, lrScale: 1 }),
       clipNorm = null,
+      lossScale = null,
     } = options;
     if (betas.some((b) => !(b >= 0 && b < 1))) fail(`adamw: betas must be in [0, 1), got ${betas.join(', ')}`);
     if (clipNorm !== null && !(clipNorm > 0)) fail(`adamw: clipNorm must be above 0, got ${clipNorm}`);
     const { engine } = parameters;
     this.#options = { betas, eps, group, clipNorm };
+    this.lossScale = lossScale;
     this.parameters = parameters;
     this.gradients = parameters.mirror('grad');
     this.m = parameters.mirror('adamw.m');
@@ -80,6 +86,8 @@ export class AdamW {
   update(t: Trace): Tensor | null {
     const [beta1, beta2] = this.#options.betas;
     const hyper = t.use(this.#hyper);
+    const gradients = this.#slabs().map((slab) => this.#slabOf(this.gradients, slab));
+    this.lossScale?.update(t, gradients, hyper);
     t.run(adamwTick, { step: t.use(this.step), hyper }, adamwLogs({ beta1, beta2 }));
     const norm = this.#options.clipNorm === null ? null : this.#clip(t, hyper, this.#options.clipNorm);
     for (const slab of this.#slabs()) {
@@ -105,7 +113,15 @@ export class AdamW {
       );
     }
     const [squares] = this.#squares.slabs;
-    const { norm } = t.run(adamwClip, { squares: flat(t, squares), hyper }, { groups: squares.length, maxNorm });
+    const { norm } = t.run(
+      adamwClip,
+      { squares: flat(t, squares), hyper },
+      {
+        groups: squares.length,
+        maxNorm,
+        SCALED: this.lossScale !== null,
+      },
+    );
     t.store(this.#norm, norm);
     return t.use(this.#norm);
   }

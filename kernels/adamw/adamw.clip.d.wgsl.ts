@@ -12,6 +12,7 @@ declare const wgsl: Wgsl<
     maxNorm: 'f32';
   },
   {
+    SCALED: boolean;
     WG: number;
   }
 >;

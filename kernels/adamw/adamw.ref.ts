@@ -11,7 +11,8 @@ export function update({
   groups,
   hyper,
 }: Named<'p' | 'g' | 'm' | 'v' | 'groups' | 'hyper'> & { group: Uint32Array }): void {
-  const [lrBase, rest1, rest2, eps, bc1, bc2, multiplier] = hyper;
+  const [lrBase, rest1, rest2, eps, bc1, bc2, multiplier, skip] = hyper;
+  if (skip) return;
   for (let i = 0; i < p.length; i++) {
     const which = group[Math.floor(i / 64)];
     const lr = lrBase * groups[2 * which + 1];
@@ -27,6 +28,7 @@ export function tick(
   { step, hyper }: Named<'hyper'> & { step: Uint32Array },
   { lnBeta1, lnBeta2 }: { lnBeta1: number; lnBeta2: number },
 ): void {
+  if (hyper[7]) return;
   step[0]++;
   hyper[4] = -Math.expm1(step[0] * lnBeta1);
   hyper[5] = -Math.expm1(step[0] * lnBeta2);
@@ -34,8 +36,9 @@ export function tick(
 
 export function clip(
   { squares, hyper, norm }: Named<'squares' | 'hyper' | 'norm'>,
-  { maxNorm }: { maxNorm: number },
+  { maxNorm, SCALED }: { maxNorm: number; SCALED: boolean },
 ): void {
-  norm[0] = Math.sqrt(squares.reduce((a, b) => a + b, 0));
-  hyper[6] = Math.min(1, maxNorm / (norm[0] + 1e-6));
+  const unscale = SCALED ? hyper[6] : 1;
+  norm[0] = Math.sqrt(squares.reduce((a, b) => a + b, 0)) * unscale;
+  hyper[6] = unscale * Math.min(1, maxNorm / (norm[0] + 1e-6));
 }

@@ -1,4 +1,5 @@
-// One step further: step += 1 and the bias corrections 1 - beta^step into hyper, as -expm1(step * ln(beta)).
+// One step further: step += 1 and the bias corrections 1 - beta^step into hyper, as -expm1(step * ln(beta)). A step that
+// hyper[7] says to skip is none: nothing changes.
 struct Params { lnBeta1: f32, lnBeta2: f32 }
 @group(0) @binding(0) var<uniform> u: Params;
 @group(0) @binding(1) var<storage, read_write> step: array<u32>; // (1)
@@ -14,6 +15,7 @@ fn complement(x: f32) -> f32 {
 
 @compute @workgroup_size(1, 1, 1)
 fn main() {
+  if (hyper[7] != 0.0) { return; }
   let next = step[0] + 1u;
   step[0] = next;
   hyper[4] = complement(f32(next) * u.lnBeta1);

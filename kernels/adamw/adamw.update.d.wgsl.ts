@@ -16,6 +16,7 @@ declare const wgsl: Wgsl<
     groupCount: 'u32';
   },
   {
+    VECTOR: number;
     WG: number;
     PER: number;
   }

@@ -21,6 +21,8 @@ declare const wgsl: Wgsl<
     SG: number;
     R: number;
     KB: number;
+    BROADCAST: boolean;
+    HELD: number;
   }
 >;
 export default wgsl;

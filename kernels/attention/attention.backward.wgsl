@@ -8,18 +8,22 @@ const HELD = 8u; // knob: vec4s of a row that one thread holds, DIM / 4 over PAR
 const TILE = 8u; // knob: rows a tile
 const WIDTH = HELD * PARTS;
 const ROWS = WG / PARTS;
+alias Quad = vec4<f32>; // stored: HALF
 struct Params { batch: u32, tokens: u32, heads: u32, dim: u32, scale: f32 }
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> qkv: array<vec4<f32>>; // (batch, tokens, 3, heads, dim)
-@group(0) @binding(2) var<storage, read> dO: array<vec4<f32>>; // (batch, tokens, heads, dim)
+@group(0) @binding(1) var<storage, read> qkv: array<Quad>; // (batch, tokens, 3, heads, dim)
+@group(0) @binding(2) var<storage, read> dO: array<Quad>; // (batch, tokens, heads, dim)
 @group(0) @binding(3) var<storage, read> lse: array<f32>; // (batch, heads, tokens)
 @group(0) @binding(4) var<storage, read> delta: array<f32>; // (batch, heads, tokens)
-@group(0) @binding(5) var<storage, read_write> dqkv: array<vec4<f32>>; // (batch, tokens, 3, heads, dim)
+@group(0) @binding(5) var<storage, read_write> dqkv: array<Quad>; // (batch, tokens, 3, heads, dim)
 
 var<workgroup> qks: array<vec4<f32>, TILE * WIDTH>;
 var<workgroup> dovs: array<vec4<f32>, TILE * WIDTH>;
 var<workgroup> saved: array<vec2<f32>, TILE>;
 var<workgroup> sums: array<vec2<f32>, select(1u, TILE * WG, PARTS > 1u)>;
+
+fn wide(q: Quad) -> vec4<f32> { return vec4<f32>(q); } // stored: HALF
+fn narrow(v: vec4<f32>) -> Quad { return Quad(v); } // stored: HALF
 
 // Where row `token` of q (0), k (1) or v (2) starts, in vec4s.
 fn rowAt(wg: vec3<u32>, token: u32, which: u32) -> u32 {
@@ -28,13 +32,13 @@ fn rowAt(wg: vec3<u32>, token: u32, which: u32) -> u32 {
 
 // A vec4 of the row of q or k that is used in scores.
 fn loadQK(wg: vec3<u32>, token: u32, column: u32, ofK: bool) -> vec4<f32> {
-  return qkv[rowAt(wg, token, select(0u, 1u, ofK)) + column];
+  return wide(qkv[rowAt(wg, token, select(0u, 1u, ofK)) + column]);
 }
 
 // Its partner in the gradient of the probabilities: do for q, v for k.
 fn loadDoV(wg: vec3<u32>, token: u32, column: u32, ofV: bool) -> vec4<f32> {
-  if (ofV) { return qkv[rowAt(wg, token, 2u) + column]; }
-  return dO[((wg.z * p.tokens + token) * p.heads + wg.y) * (DIM / 4u) + column];
+  if (ofV) { return wide(qkv[rowAt(wg, token, 2u) + column]); }
+  return wide(dO[((wg.z * p.tokens + token) * p.heads + wg.y) * (DIM / 4u) + column]);
 }
 
 fn loadSaved(wg: vec3<u32>, token: u32) -> vec2<f32> {
@@ -110,8 +114,8 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) t
   if (token >= p.tokens) { return; }
   for (var i = 0u; i < HELD; i++) { // unroll
     if (part + PARTS * i < DIM / 4u) {
-      dqkv[rowAt(wg, token, select(0u, 1u, keys)) + part + PARTS * i] = dqk[i];
-      if (keys) { dqkv[rowAt(wg, token, 2u) + part + PARTS * i] = dv[i]; }
+      dqkv[rowAt(wg, token, select(0u, 1u, keys)) + part + PARTS * i] = narrow(dqk[i]);
+      if (keys) { dqkv[rowAt(wg, token, 2u) + part + PARTS * i] = narrow(dv[i]); }
     }
   }
 }

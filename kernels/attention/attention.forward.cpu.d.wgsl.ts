@@ -19,6 +19,8 @@ declare const wgsl: Wgsl<
     SG: number;
     R: number;
     KB: number;
+    BROADCAST: boolean;
+    HELD: number;
   }
 >;
 export default wgsl;

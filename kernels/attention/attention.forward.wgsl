@@ -8,15 +8,19 @@ const TILE = 16u; // knob: keys a tile
 const WIDTH = HELD * PARTS;
 const ROWS = WG / PARTS;
 const NONE = -1e30; // below every score, and finite
+alias Quad = vec4<f32>; // stored: HALF
 struct Params { batch: u32, tokens: u32, heads: u32, dim: u32, scale: f32 }
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> qkv: array<vec4<f32>>; // (batch, tokens, 3, heads, dim)
-@group(0) @binding(2) var<storage, read_write> o: array<vec4<f32>>; // (batch, tokens, heads, dim)
+@group(0) @binding(1) var<storage, read> qkv: array<Quad>; // (batch, tokens, 3, heads, dim)
+@group(0) @binding(2) var<storage, read_write> o: array<Quad>; // (batch, tokens, heads, dim)
 @group(0) @binding(3) var<storage, read_write> lse: array<f32>; // (batch, heads, tokens)
 
 var<workgroup> ks: array<vec4<f32>, TILE * WIDTH>;
 var<workgroup> vs: array<vec4<f32>, TILE * WIDTH>;
 var<workgroup> sums: array<f32, select(1u, TILE * WG, PARTS > 1u)>;
+
+fn wide(q: Quad) -> vec4<f32> { return vec4<f32>(q); } // stored: HALF
+fn narrow(v: vec4<f32>) -> Quad { return Quad(v); } // stored: HALF
 
 // Where row `token` of q (0), k (1) or v (2) starts, in vec4s.
 fn rowAt(wg: vec3<u32>, token: u32, which: u32) -> u32 {
@@ -32,7 +36,7 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) t
   var sum: array<vec4<f32>, HELD>;
   var s: array<f32, TILE>;
   for (var i = 0u; i < HELD; i++) { // unroll
-    if (part + PARTS * i < DIM / 4u) { q[i] = qkv[mine + part + PARTS * i] * p.scale; }
+    if (part + PARTS * i < DIM / 4u) { q[i] = wide(qkv[mine + part + PARTS * i]) * p.scale; }
   }
   var top = NONE;
   var total = 0.0;
@@ -45,8 +49,8 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) t
       ks[e] = vec4<f32>();
       vs[e] = vec4<f32>();
       if (inside) {
-        ks[e] = qkv[rowAt(wg, key, 1u) + column];
-        vs[e] = qkv[rowAt(wg, key, 2u) + column];
+        ks[e] = wide(qkv[rowAt(wg, key, 1u) + column]);
+        vs[e] = wide(qkv[rowAt(wg, key, 2u) + column]);
       }
     }
     workgroupBarrier();
@@ -89,7 +93,7 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) t
   if (token >= p.tokens) { return; }
   let out = ((wg.z * p.tokens + token) * p.heads + wg.y) * (DIM / 4u);
   for (var i = 0u; i < HELD; i++) { // unroll
-    if (part + PARTS * i < DIM / 4u) { o[out + part + PARTS * i] = sum[i] / total; }
+    if (part + PARTS * i < DIM / 4u) { o[out + part + PARTS * i] = narrow(sum[i] / total); }
   }
   if (part == 0u) { lse[(wg.z * p.heads + wg.y) * p.tokens + token] = top + log(total); }
 }

@@ -1,50 +1,22 @@
 // Multi-head attention (Vaswani et al. 2017) without an L x L matrix in memory: FlashAttention (Dao et al. 2022) forward,
 // FlashAttention-2 (Dao 2023) backward. q, k and v are read from one tensor (batch, tokens, 3, heads, dim), the layout
 // of timm's fused qkv projection, and their gradients are written into one of the same layout, by one dispatch.
-import { type AdapterTraits, ceilDiv, defineKernel, fold, variant } from '../kernel.ts';
+import { ceilDiv, defineKernel, fold, variant } from '../kernel.ts';
 import type { Random } from '../random/random.ts';
 import backwardCpu from './attention.backward.cpu.wgsl';
+import backwardMatrix from './attention.backward.matrix.wgsl';
 import backward from './attention.backward.wgsl';
 import delta from './attention.delta.wgsl';
 import forwardCpu from './attention.forward.cpu.wgsl';
+import forwardMatrix from './attention.forward.matrix.wgsl';
 import forward from './attention.forward.wgsl';
 import * as ref from './attention.ref.ts';
+import { laneCandidates, simtCandidates } from './candidates.ts';
 import rows from './rows.wgsl';
+import stripsText from './strips.wgsl';
+import { BACKWARD, backwardBytes, FORWARD, forwardBytes, lanes, MATRIX, share, strips } from './tune.ts';
 
 type Sizes = ref.Sizes;
-
-function checkDim(dim: number): void {
-  if (dim % 4 === 0 && dim >= 4 && dim <= 128) return;
-  throw new Error(`attention: the head dimension must be a multiple of 4 from 4 to 128, got ${dim}`);
-}
-
-/** simt: how many threads share a row so that each holds at most 8 vec4s of it, and how many it then holds. */
-function share(dim: number): { DIM: number; PARTS: number; HELD: number } {
-  checkDim(dim);
-  let PARTS = 1;
-  while (ceilDiv(dim / 4, PARTS) > 8) PARTS *= 2;
-  return { DIM: dim, PARTS, HELD: ceilDiv(dim / 4, PARTS) };
-}
-
-/**
- * cpu: rows a lane. More rows share each load but leave more lanes idle in the last block, and past some number they
- * only spill: the cost of a block was near (R + 0.7), up to 2 rows of 512 bits and 3 of 256 (attention.md).
- */
-function rowsPerLane({ dim, tokens }: Pick<Sizes, 'dim' | 'tokens'>, SG: number): number {
-  const most = dim > 64 ? 1 : dim > 32 || SG >= 16 ? 2 : 3;
-  const cost = (R: number) => ceilDiv(ceilDiv(tokens, SG), R) * (R + 0.7);
-  let best = 1;
-  for (let R = 2; R <= most; R++) if (cost(R) < cost(best)) best = R;
-  return best;
-}
-
-/** cpu: knobs of both directions; more than `wide` numbers a row are taken one other row at a time. */
-function lanes(sizes: Pick<Sizes, 'dim' | 'tokens'>, adapter: AdapterTraits, wide: number) {
-  const SG = adapter.subgroupMaxSize;
-  checkDim(sizes.dim);
-  if (SG === 0) return null;
-  return { DIM: sizes.dim, SG, R: rowsPerLane(sizes, SG), KB: sizes.dim > wide ? 1 : 2 };
-}
 
 const qkvShape = ({ batch, tokens, heads, dim }: Sizes) => [batch, tokens, 3, heads, dim];
 const oShape = ({ batch, tokens, heads, dim }: Sizes) => [batch, tokens, heads, dim];
@@ -64,6 +36,13 @@ const cases = [
   [1, 130, 1, 52],
   [1, 37, 2, 4, 32],
 ].map(([batch, tokens, heads, dim, scale = Math.fround(dim ** -0.5)]) => ({ batch, tokens, heads, dim, scale }));
+const halves = [
+  [2, 1, 3, 32],
+  [1, 17, 2, 80],
+  [2, 50, 3, 64],
+  [1, 65, 3, 32],
+  [1, 197, 1, 64],
+].map(([batch, tokens, heads, dim]) => ({ batch, tokens, heads, dim, scale: Math.fround(dim ** -0.5), HALF: true }));
 
 /** Numbers from N(0, 1). Where the scale is large they are whole quarters, so that huge scores are exact in f32 too. */
 function draw(n: number, { scale }: Sizes, random: Random): Float64Array {
@@ -91,18 +70,32 @@ export const attentionForward = defineKernel({
     simt: variant(forward, {
       grid: ({ batch, tokens, heads, WG, PARTS }) => [ceilDiv(tokens, WG / PARTS), heads, batch],
       tune: ({ dim }) => ({ ...share(dim), WG: 64, TILE: dim > 64 ? 8 : 16 }),
+      candidates: (sizes, adapter) => simtCandidates(sizes, adapter, [64, 32, 128], [16, 8, 32], 1),
     }),
     cpu: variant(forwardCpu, {
       lib: [rows],
+      needs: ['subgroups'],
       grid: ({ batch, tokens, heads, SG, R }) => [ceilDiv(tokens, SG * R), heads, batch],
-      tune: (sizes, adapter) => lanes(sizes, adapter, 64),
+      tune: (sizes, adapter) => lanes(sizes, adapter, FORWARD),
+      candidates: laneCandidates(FORWARD),
+    }),
+    matrix: variant(forwardMatrix, {
+      lib: [stripsText],
+      needs: MATRIX,
+      halfOperands: true,
+      tolerance: 2e-3,
+      grid: ({ batch, tokens, heads, STRIPS, MM }) => [ceilDiv(tokens, STRIPS * MM), heads, batch],
+      tune: ({ dim }, adapter) => strips(dim, adapter, forwardBytes),
     }),
   },
+  options: { HALF: false },
+  half: { qkv: 'HALF', o: 'HALF' },
   shapes: (s) => ({ qkv: qkvShape(s), o: oShape(s), lse: rowShape(s) }),
+  sizes: ['batch', 'tokens', 'heads', 'dim'],
   flops: (s) => 4 * pairs(s),
   reference: ref.forward,
   inputs: (sizes, random) => ({ qkv: draw(3 * sizes.batch * sizes.tokens * sizes.heads * sizes.dim, sizes, random) }),
-  cases,
+  cases: [...cases, ...halves],
 });
 
 /** delta = sum(dO * o) over dim, (batch, heads, tokens): an input of attention.backward. */
@@ -111,10 +104,12 @@ export const attentionDelta = defineKernel({
   variants: {
     simt: variant(delta, { grid: ({ batch, tokens, heads, WG }) => fold(ceilDiv(batch * tokens * heads, WG)) }),
   },
+  options: { HALF: false },
+  half: { o: 'HALF', dO: 'HALF' },
   shapes: (s) => ({ o: oShape(s), dO: oShape(s), delta: rowShape(s) }),
   flops: ({ batch, tokens, heads, dim }) => 2 * batch * tokens * heads * dim,
   reference: ref.delta,
-  cases,
+  cases: [...cases, ...halves],
 });
 
 /** dqkv, (batch, tokens, 3, heads, dim), all three thirds, from dO and what forward and delta left. */
@@ -124,16 +119,30 @@ export const attentionBackward = defineKernel({
     simt: variant(backward, {
       grid: ({ batch, tokens, heads, WG, PARTS }) => [2 * ceilDiv(tokens, WG / PARTS), heads, batch],
       tune: ({ dim }) => ({ ...share(dim), WG: dim > 32 ? 128 : 64, TILE: dim > 64 ? 4 : 8 }),
+      candidates: (sizes, adapter) => simtCandidates(sizes, adapter, [128, 64, 32], [8, 4, 16], 2),
     }),
     cpu: variant(backwardCpu, {
       lib: [rows],
+      needs: ['subgroups'],
       grid: ({ batch, tokens, heads, SG, R }) => [2 * ceilDiv(tokens, SG * R), heads, batch],
-      tune: (sizes, adapter) => lanes(sizes, adapter, 32),
+      tune: (sizes, adapter) => lanes(sizes, adapter, BACKWARD),
+      candidates: laneCandidates(BACKWARD),
+    }),
+    matrix: variant(backwardMatrix, {
+      lib: [stripsText],
+      needs: MATRIX,
+      halfOperands: true,
+      tolerance: 2e-3,
+      grid: ({ batch, tokens, heads, STRIPS, MM }) => [2 * ceilDiv(tokens, STRIPS * MM), heads, batch],
+      tune: ({ dim }, adapter) => strips(dim, adapter, backwardBytes),
     }),
   },
+  options: { HALF: false },
+  half: { qkv: 'HALF', dO: 'HALF', dqkv: 'HALF' },
   shapes: (s) => ({ qkv: qkvShape(s), dO: oShape(s), lse: rowShape(s), delta: rowShape(s), dqkv: qkvShape(s) }),
+  sizes: ['batch', 'tokens', 'heads', 'dim'],
   flops: (s) => 10 * pairs(s),
   reference: ref.backward,
   inputs: afterForward,
-  cases,
+  cases: [...cases, ...halves],
 });

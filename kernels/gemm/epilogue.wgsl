@@ -6,21 +6,21 @@ fn biasOf(col: u32) -> f32 {
 }
 
 fn auxOf(at: u32) -> f32 {
-  if (EPILOGUE >= 3u) { return r[at]; }
+  if (EPILOGUE >= 3u) { return f32(r[at]); }
   return 0.0;
 }
 
 fn finish(at: u32, sum: f32, offset: f32, aux: f32) {
   if (EPILOGUE == 0u) {
-    c[at] = sum;
+    c[at] = C1(sum);
   } else if (EPILOGUE == 1u) {
-    c[at] = sum + offset;
+    c[at] = C1(sum + offset);
   } else if (EPILOGUE == 2u) {
-    u[at] = sum + offset;
-    c[at] = gelu(sum + offset);
+    u[at] = C1(sum + offset);
+    c[at] = C1(gelu(sum + offset));
   } else if (EPILOGUE == 3u) {
-    c[at] = sum + offset + aux;
+    c[at] = C1(sum + offset + aux);
   } else {
-    c[at] = sum * dgelu(aux);
+    c[at] = C1(sum * dgelu(aux));
   }
 }

@@ -14,14 +14,20 @@ const BLOCKS = TM / SG; // of rows, a load each with TN
 const BLOCK = SG / QUAD;
 const ROWS = SG / KC; // rows of A in one load without TN
 const LOADS = QUAD / ROWS;
+alias A1 = f32; // stored: A16
+alias B1 = f32; // stored: B16
+alias C1 = f32; // stored: C16
 struct Params { m: u32, n: u32, k: u32, batch: u32, lda: u32, ldb: u32, ldc: u32, strideA: u32, strideB: u32, strideC: u32, inner: u32, innerA: u32, innerB: u32, innerC: u32, offsetA: u32, offsetB: u32, offsetC: u32, splits: u32, splitC: u32 }
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> a: array<f32>; // (batch, m, k) or, TN, (batch, k, m)
-@group(0) @binding(2) var<storage, read> b: array<f32>; // (batch, k, n) or, NT, (batch, n, k)
+@group(0) @binding(1) var<storage, read> a: array<A1>; // (batch, m, k) or, TN, (batch, k, m)
+@group(0) @binding(2) var<storage, read> b: array<B1>; // (batch, k, n) or, NT, (batch, n, k)
 @group(0) @binding(3) var<storage, read> bias: array<f32>; // (n) with EPILOGUE 1, 2, 3
-@group(0) @binding(4) var<storage, read> r: array<f32>; // as c: residual (3) or pre-activation (4)
-@group(0) @binding(5) var<storage, read_write> c: array<f32>; // (batch, m, n); (splits, batch, m, n) with splits > 1
-@group(0) @binding(6) var<storage, read_write> u: array<f32>; // as c: pre-activation with EPILOGUE 2
+@group(0) @binding(4) var<storage, read> r: array<C1>; // as c: residual (3) or pre-activation (4)
+@group(0) @binding(5) var<storage, read_write> c: array<C1>; // (batch, m, n); (splits, batch, m, n) with splits > 1
+@group(0) @binding(6) var<storage, read_write> u: array<C1>; // as c: pre-activation with EPILOGUE 2
+
+fn atA(i: u32) -> f32 { return f32(a[i]); } // stored: A16
+fn atB(i: u32) -> f32 { return f32(b[i]); } // stored: B16
 
 @compute @workgroup_size(SG, 1, 1)
 fn main(
@@ -43,7 +49,7 @@ fn main(
     var y: array<f32, KC * TN>;
     for (var j = 0u; j < TN; j++) { // unroll
       for (var kk = 0u; kk < KC; kk++) { // unroll
-        y[kk * TN + j] = b[cols[j] + min(k0 + kk, last) * stepB];
+        y[kk * TN + j] = atB(cols[j] + min(k0 + kk, last) * stepB);
       }
     }
     if (LAYOUT == 2u) {
@@ -51,7 +57,7 @@ fn main(
         let row = tile.a + min(tile.row + g * SG + lane, p.m - 1u);
         var x: array<f32, KC>;
         for (var kk = 0u; kk < KC; kk++) { // unroll
-          x[kk] = select(0.0, a[row + min(k0 + kk, last) * p.lda], k0 + kk < tile.end);
+          x[kk] = select(0.0, atA(row + min(k0 + kk, last) * p.lda), k0 + kk < tile.end);
         }
         for (var q = 0u; q < BLOCK; q++) { // unroll
           for (var kk = 0u; kk < KC; kk++) { // unroll
@@ -69,7 +75,7 @@ fn main(
         var x: array<f32, LOADS>;
         for (var l = 0u; l < LOADS; l++) { // unroll
           let row = tile.a + min(tile.row + QUAD * q + l * ROWS + lane / KC, p.m - 1u) * p.lda;
-          x[l] = select(0.0, a[row + min(depth, last)], depth < tile.end);
+          x[l] = select(0.0, atA(row + min(depth, last)), depth < tile.end);
         }
         for (var kk = 0u; kk < KC; kk++) { // unroll
           let v = vec4(subgroupBroadcast(x[0u], kk), subgroupBroadcast(x[1u / ROWS], 1u % ROWS * KC + kk),

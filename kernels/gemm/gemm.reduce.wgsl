@@ -1,6 +1,7 @@
 // C = epilogue(sum of the partial products of a split gemm), one thread an element, in a fixed order.
 const EPILOGUE = 0u; // knob: 0 none, 1 bias, 2 bias + GELU, 3 bias + residual, 4 times gelu'(r)
 const WG = 64u; // knob: threads a workgroup
+alias C1 = f32; // of c, r and u, for the epilogue
 struct Params { splits: u32, rows: u32, n: u32 }
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> parts: array<f32>; // (splits, rows, n)

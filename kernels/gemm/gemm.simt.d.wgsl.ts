@@ -34,7 +34,6 @@ declare const wgsl: Wgsl<
   {
     LAYOUT: number;
     EPILOGUE: number;
-    VEC: boolean;
     BM: number;
     BN: number;
     TM: number;

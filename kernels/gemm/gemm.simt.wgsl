@@ -1,7 +1,6 @@
-// C = epilogue(op(A) op(B)): register tiles of TM x TN a thread over BK-deep slices staged in workgroup memory.
+// C = epilogue(op(A) op(B)) at any size: register tiles of TM x TN a thread over BK-deep slices staged in workgroup memory.
 const LAYOUT = 0u; // knob: 0 NN, 1 NT (B is (n, k)), 2 TN (A is (k, m))
 const EPILOGUE = 0u; // knob: 0 none, 1 bias, 2 bias + GELU, 3 bias + residual, 4 times gelu'(r)
-const VEC = false; // knob: all leading dimensions, offsets and contiguous sizes of A and B are multiples of 4
 const BM = 64u; // knob: rows of C a workgroup
 const BN = 64u; // knob: columns of C a workgroup
 const TM = 4u; // knob: rows a thread, next to each other
@@ -12,6 +11,7 @@ const ACROSS = BN / TN;
 const THREADS = BM * BN / TM / TN;
 const AS = BM + 2u; // spread the transposing stores over 32 banks
 const BS = BN + 2u;
+alias C1 = f32; // of c, r and u, for the epilogue
 struct Params { m: u32, n: u32, k: u32, batch: u32, lda: u32, ldb: u32, ldc: u32, strideA: u32, strideB: u32, strideC: u32, inner: u32, innerA: u32, innerB: u32, innerC: u32, offsetA: u32, offsetB: u32, offsetC: u32, splits: u32, splitC: u32 }
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> a: array<f32>; // (batch, m, k) or, TN, (batch, k, m)
@@ -26,12 +26,7 @@ var<workgroup> sb: array<f32, BK * BS>;
 
 // Four elements of A or B next to each other, zeros beyond the `left` that are inside the matrix.
 fn runA(at: u32, left: u32) -> vec4<f32> {
-  if (VEC) {
-    let q = at / RUN * RUN;
-    if (left > 0u) { return vec4(a[q], a[q + 1u], a[q + 2u], a[q + 3u]); }
-    return vec4<f32>();
-  }
-  var v: vec4<f32>;
+  var v = vec4<f32>();
   for (var e = 0u; e < RUN; e++) { // unroll
     if (e < left) { v[e] = a[at + e]; }
   }
@@ -39,12 +34,7 @@ fn runA(at: u32, left: u32) -> vec4<f32> {
 }
 
 fn runB(at: u32, left: u32) -> vec4<f32> {
-  if (VEC) {
-    let q = at / RUN * RUN;
-    if (left > 0u) { return vec4(b[q], b[q + 1u], b[q + 2u], b[q + 3u]); }
-    return vec4<f32>();
-  }
-  var v: vec4<f32>;
+  var v = vec4<f32>();
   for (var e = 0u; e < RUN; e++) { // unroll
     if (e < left) { v[e] = b[at + e]; }
   }

@@ -1,41 +1,68 @@
 // Matrix product with fused epilogues, batched and strided: the three layouts that a linear layer and its gradients need.
 import erf from '../lib/erf.wgsl';
 import { ceilDiv, defineKernel, fold, variant } from '../kernel.ts';
+import { cpuCandidates, simtCandidates, vecCandidates } from './candidates.ts';
+import epilogueVec from './epilogue.vec.wgsl';
 import epilogue from './epilogue.wgsl';
 import cpu from './gemm.cpu.wgsl';
+import matrix from './gemm.matrix.wgsl';
 import reduce from './gemm.reduce.wgsl';
+import reduceVec from './gemm.reduce.vec.wgsl';
 import * as ref from './gemm.ref.ts';
 import simt from './gemm.simt.wgsl';
-import { dense, extent, NT, TN } from './problem.ts';
+import vec from './gemm.vec.wgsl';
+import { dense, extent, inQuads, NT, TN } from './problem.ts';
 import tile from './tile.wgsl';
-import { cpuTile, simtTile, tiles } from './tune.ts';
+import { cpuTile, matrixTile, simtTile, tiles, vecTile } from './tune.ts';
 
 export { dense, EPILOGUES, type GemmProblem, NN, NT, TN } from './problem.ts';
 export { splitFor } from './tune.ts';
 
 const lib = [tile, epilogue, erf];
+const libVec = [tile, epilogueVec, erf];
 
 /** c = epilogue(op(a) op(b)). With splits > 1 (EPILOGUE 0), c holds partial sums that gemm.reduce finishes. */
 export const gemm = defineKernel({
   name: 'gemm',
   variants: {
-    simt: variant(simt, {
-      lib,
+    simt: variant(vec, {
+      lib: libVec,
       grid: (p) => fold(tiles(p, p.BM, p.BN) * p.splits),
-      tune: simtTile,
+      tune: vecTile,
+      candidates: vecCandidates,
+      otherwise: variant(simt, {
+        lib,
+        grid: (p) => fold(tiles(p, p.BM, p.BN) * p.splits),
+        tune: simtTile,
+        candidates: simtCandidates,
+      }),
     }),
     cpu: variant(cpu, {
       lib,
       needs: ['subgroups'],
       grid: (p) => fold(tiles(p, p.TM, p.TN * p.SG) * p.splits),
-      tune: (p, { subgroupMinSize: SG }) => cpuTile(p, SG),
+      tune: cpuTile,
+      candidates: cpuCandidates,
+    }),
+    matrix: variant(matrix, {
+      lib: libVec,
+      needs: ['subgroups', 'shader-f16', 'chromium-experimental-subgroup-matrix'],
+      grid: (p) => fold(tiles(p, p.SM * p.RM * p.MM, p.SN * p.RN * p.MN) * p.splits),
+      tune: matrixTile,
+      halfOperands: true,
     }),
   },
-  options: { LAYOUT: 0, EPILOGUE: 0 },
+  options: { LAYOUT: 0, EPILOGUE: 0, A16: false, B16: false, C16: false },
+  half: { a: 'A16', b: 'B16', r: 'C16', c: 'C16', u: 'C16' },
   shapes: (p) => {
-    if (p.splits > 1 && p.EPILOGUE !== 0) {
+    if (p.splits > 1 && (p.EPILOGUE !== 0 || p.C16)) {
       throw new Error(
-        `gemm: partial sums take no epilogue: splits is ${p.splits}, EPILOGUE ${p.EPILOGUE}; give it to gemm.reduce`,
+        `gemm: partial sums are f32 and take no epilogue: splits is ${p.splits}, EPILOGUE ${p.EPILOGUE}, C16 ${p.C16}; give them to gemm.reduce`,
+      );
+    }
+    if ((p.A16 || p.B16 || p.C16) && !inQuads(p)) {
+      throw new Error(
+        `gemm: f16 is stored in fours: n ${p.n}, ${p.LAYOUT === TN ? `m ${p.m}` : `k ${p.k}`} and all strides and offsets must be multiples of 4; cast to f32 otherwise`,
       );
     }
     const c = [extent(p, 'C', p.m, p.n)];
@@ -48,6 +75,7 @@ export const gemm = defineKernel({
       u: p.EPILOGUE === 2 ? c : null,
     };
   },
+  sizes: ['m', 'n', 'k', 'batch', 'splits'],
   flops: ({ m, n, k, batch }) => 2 * m * n * k * batch,
   reference: ref.gemm,
   cases: [
@@ -65,6 +93,20 @@ export const gemm = defineKernel({
     dense({ m: 68, n: 64, k: 20, batch: 65 }),
     { ...dense({ m: 68, n: 64, k: 20, batch: 65, LAYOUT: NT }), LAYOUT: NT },
     { ...dense({ m: 68, n: 64, k: 20, batch: 65, LAYOUT: TN }), LAYOUT: TN },
+    // And enough 128 x 128 ones.
+    dense({ m: 124, n: 252, k: 20, batch: 128 }),
+    // f16, no size a multiple of a tile: a forward pass, its gradients, a split one, and every mixture.
+    { ...dense({ m: 37, n: 68, k: 20, LAYOUT: NT }), LAYOUT: NT, EPILOGUE: 1, A16: true, B16: true, C16: true },
+    { ...dense({ m: 70, n: 132, k: 36, LAYOUT: NT }), LAYOUT: NT, EPILOGUE: 2, A16: true, B16: true, C16: true },
+    { ...dense({ m: 33, n: 36, k: 68, LAYOUT: NT }), LAYOUT: NT, EPILOGUE: 3, A16: true, B16: true },
+    { ...dense({ m: 67, n: 44, k: 28 }), EPILOGUE: 4, B16: true, C16: true },
+    { ...dense({ m: 5, n: 100, k: 12, batch: 3 }), A16: true, B16: true, C16: true },
+    { ...dense({ m: 36, n: 76, k: 131, splits: 3, LAYOUT: TN }), LAYOUT: TN, A16: true, B16: true },
+    { ...dense({ m: 12, n: 4, k: 7, LAYOUT: TN }), LAYOUT: TN, EPILOGUE: 3, A16: true, C16: true },
+    { ...dense({ m: 68, n: 20, k: 50, LAYOUT: TN }), LAYOUT: TN, B16: true },
+    { ...dense({ m: 1, n: 4, k: 4 }), C16: true },
+    { ...dense({ m: 9, n: 8, k: 24 }), EPILOGUE: 2, A16: true },
+    { ...dense({ m: 68, n: 64, k: 20, batch: 65, LAYOUT: NT }), LAYOUT: NT, A16: true, B16: true, C16: true },
     // Splits: a short last part, and an empty one.
     { ...dense({ m: 20, n: 36, k: 131, splits: 3, LAYOUT: TN }), LAYOUT: TN },
     dense({ m: 5, n: 9, k: 17, batch: 2, splits: 4 }),
@@ -77,8 +119,16 @@ export const gemm = defineKernel({
 /** c = epilogue(sum over splits of parts): the second pass of a gemm with splits > 1. */
 export const gemmReduce = defineKernel({
   name: 'gemm.reduce',
-  variants: { simt: variant(reduce, { lib: [epilogue, erf], grid: ({ rows, n, WG }) => fold(ceilDiv(rows * n, WG)) }) },
-  options: { EPILOGUE: 0 },
+  variants: {
+    simt: variant(reduceVec, {
+      lib: [epilogueVec, erf],
+      grid: ({ rows, n, WG }) => fold(ceilDiv((rows * n) / 4, WG)),
+      tune: ({ n }) => (n % 4 === 0 ? {} : null),
+      otherwise: variant(reduce, { lib: [epilogue, erf], grid: ({ rows, n, WG }) => fold(ceilDiv(rows * n, WG)) }),
+    }),
+  },
+  options: { EPILOGUE: 0, C16: false },
+  half: { r: 'C16', c: 'C16', u: 'C16' },
   shapes: ({ splits, rows, n, EPILOGUE }) => ({
     parts: [splits, rows, n],
     bias: EPILOGUE >= 1 && EPILOGUE <= 3 ? [n] : null,
@@ -94,6 +144,10 @@ export const gemmReduce = defineKernel({
     { splits: 2, rows: 13, n: 11, EPILOGUE: 2 },
     { splits: 5, rows: 3, n: 65, EPILOGUE: 3 },
     { splits: 7, rows: 64, n: 33, EPILOGUE: 4 },
+    { splits: 3, rows: 9, n: 68, EPILOGUE: 2, C16: true },
+    { splits: 2, rows: 5, n: 12, EPILOGUE: 3, C16: true },
+    { splits: 4, rows: 31, n: 4, EPILOGUE: 4, C16: true },
+    { splits: 2, rows: 17, n: 36, EPILOGUE: 1 },
   ],
 });
 

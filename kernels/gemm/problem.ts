@@ -78,3 +78,10 @@ export function extent(p: GemmProblem, operand: 'A' | 'B' | 'C', rows: number, c
   const split = operand === 'C' ? (p.splits - 1) * p.splitC : 0;
   return p[`offset${operand}`] + outer + inner + split + (rows - 1) * ld + cols;
 }
+
+/** Whether operands can be read, and C written, 4 elements at a time: f16 is stored only so. */
+export function inQuads(p: GemmProblem & { LAYOUT: number }): boolean {
+  const contiguous = [p.n, p.LAYOUT === TN ? p.m : p.k];
+  const apart = [p.lda, p.ldb, p.ldc, p.strideA, p.strideB, p.strideC, p.innerA, p.innerB, p.innerC, p.splitC];
+  return [...contiguous, ...apart, p.offsetA, p.offsetB, p.offsetC].every((x) => x % 4 === 0);
+}

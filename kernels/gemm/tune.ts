@@ -1,6 +1,7 @@
 // Which tile a product gets, and into how many parts its depth is split. Figures: gemm.md.
 import { type AdapterTraits, ceilDiv } from '../kernel.ts';
-import { type GemmProblem, NT, TN } from './problem.ts';
+import { cheapLoads } from '../lib/loads.ts';
+import { type GemmProblem, inQuads } from './problem.ts';
 
 interface Sizes {
   m: number;
@@ -13,30 +14,94 @@ interface Sizes {
 export const tiles = ({ m, n, batch }: Omit<Sizes, 'k'>, rows: number, cols: number): number =>
   ceilDiv(m, rows) * ceilDiv(n, cols) * batch;
 
+/** 64 x 64 tiles where they occupy a GPU, else 32 x 32. */
 const simtEdge = (p: Sizes): number => (tiles(p, 64, 64) < 128 ? 32 : 64);
 
-/** 64 x 64 tiles where they occupy a GPU, else 32 x 32; vector loads where every run of 4 is whole and aligned. */
-export function simtTile(p: GemmProblem & { LAYOUT: number }): { BM: number; BN: number; VEC: boolean } {
+export function simtTile(p: Sizes): { BM: number; BN: number } {
   const edge = simtEdge(p);
-  const runs = [p.LAYOUT === TN ? p.m : p.k, p.LAYOUT === NT ? p.k : p.n];
-  const offsets = [p.lda, p.strideA, p.innerA, p.offsetA, p.ldb, p.strideB, p.innerB, p.offsetB];
-  return { BM: edge, BN: edge, VEC: [...runs, ...offsets].every((x) => x % 4 === 0) };
+  return { BM: edge, BN: edge };
+}
+
+/** In whole vectors a thread may own 8 x 8; 128 x 128 tiles where they occupy a GPU and waste little at the edges. */
+export function vecTile(
+  p: GemmProblem & { LAYOUT: number },
+): { BM: number; BN: number; QM: number; QN: number } | null {
+  if (!inQuads(p)) return null;
+  const large = tiles(p, 128, 128);
+  if (large >= 256 && 4 * large <= 1.1 * tiles(p, 64, 64)) return { BM: 128, BN: 128, QM: 2, QN: 2 };
+  const edge = simtEdge(p);
+  return { BM: edge, BN: edge, QM: edge / 32, QN: 1 };
+}
+
+interface MatrixTile {
+  MM: number;
+  MN: number;
+  MK: number;
+  SUBGROUP: number;
+  SM: number;
+  SN: number;
+  RM: number;
+  RN: number;
+  BK: number;
+}
+
+/** Rows and columns of C, subgroups along each. */
+const MATRIX_TILES = [
+  [128, 128, 2, 4],
+  [64, 64, 2, 2],
+  [32, 32, 2, 2],
+] as const;
+/** Of sums that a lane may hold: more would leave the registers. */
+const SUMS_A_LANE = 64;
+
+/** The largest tile that the adapter holds and of which there are enough to occupy it; of what it holds, the smallest. */
+export function matrixTile(p: GemmProblem & { LAYOUT: number }, adapter: AdapterTraits): MatrixTile | null {
+  if (!inQuads(p)) return null;
+  let tile: MatrixTile | null = null;
+  const largest = [...adapter.matrices].sort((x, y) => y.M * y.N * y.K - x.M * x.N * x.K);
+  for (const { M: MM, N: MN, K: MK } of largest) {
+    for (const [BM, BN, SM, SN] of MATRIX_TILES) {
+      const SUBGROUP = adapter.subgroupMaxSize;
+      const [RM, RN, BK] = [BM / SM / MM, BN / SN / MN, 32];
+      const threads = SM * SN * SUBGROUP;
+      const whole = [RM, RN, BK / MK, MN / 4, (BM * BK) / 4 / threads, (BN * BK) / 4 / threads].every(Number.isInteger);
+      // f16 slices with padded rows, whichever way they lie, and the f32 scratch of the epilogue.
+      const bytes = 2 * (BM + BN) * BK + 16 * (Math.max(BM, BK) + Math.max(BN, BK)) + 4 * SM * SN * MM * MN;
+      if (
+        !whole ||
+        (BM * BN) / threads > SUMS_A_LANE ||
+        threads > adapter.maxWorkgroupInvocations ||
+        bytes > adapter.maxWorkgroupStorageBytes
+      )
+        continue;
+      tile = { MM, MN, MK, SUBGROUP, SM, SN, RM, RN, BK };
+      if (tiles(p, BM, BN) * p.splits >= 128) return tile;
+    }
+    if (tile) return tile;
+  }
+  return null;
 }
 
 /**
  * The tile with the least estimated time. A step of k costs a tile of TM rows and TN vectors TM (0.4 TN + 1.1) for
- * multiply-adds and for loading and handing round A, 5.8 TN for loading B (nanoseconds, 16 lanes; gemm.md).
+ * multiply-adds and for loading and handing round A, 5.8 TN for loading B (nanoseconds, 16 lanes; gemm.md). Where loads
+ * are dear, 8 lanes take shorter slices and at most 64 sums a lane: beyond, both halves the speed and doubles the compilation.
  */
-export function cpuTile(p: Sizes, SG: number): { SG: number; TM: number; TN: number; KC: number } | null {
+export function cpuTile(
+  p: Sizes,
+  adapter: Pick<AdapterTraits, 'subgroupMinSize' | 'features'>,
+): { SG: number; TM: number; TN: number; KC: number } | null {
+  const SG = adapter.subgroupMinSize;
   if (SG !== 4 && SG !== 8 && SG !== 16) return null;
+  const small = SG === 8 && !cheapLoads(adapter);
   let best = { cost: Number.POSITIVE_INFINITY, TM: 0, TN: 0 };
   for (const TM of SG === 16 ? [32, 16] : [16]) {
-    for (const TN of SG === 16 ? [6, 4, 3, 2, 1] : [8, 6, 4, 2]) {
+    for (const TN of SG === 16 ? [6, 4, 3, 2, 1] : small ? [4, 3, 2] : [8, 6, 4, 2]) {
       const cost = tiles(p, TM, TN * SG) * (TM * (0.4 * TN + 1.1) + 5.8 * TN);
       if (cost < best.cost) best = { cost, TM, TN };
     }
   }
-  return { SG, TM: best.TM, TN: best.TN, KC: Math.min(SG, 8) };
+  return { SG, TM: best.TM, TN: best.TN, KC: small ? 4 : Math.min(SG, 8) };
 }
 
 /**
@@ -44,11 +109,8 @@ export function cpuTile(p: Sizes, SG: number): { SG: number; TM: number; TN: num
  * of small models). The caller then runs gemm with `splits` into a scratch (splits, batch, m, n), EPILOGUE 0, and
  * gemm.reduce with the epilogue.
  */
-export function splitFor(
-  p: Sizes,
-  { profile, subgroupMinSize }: Pick<AdapterTraits, 'profile' | 'subgroupMinSize'>,
-): number {
-  const tile = profile === 'cpu' ? cpuTile(p, subgroupMinSize) : null;
+export function splitFor(p: Sizes, adapter: Pick<AdapterTraits, 'profile' | 'subgroupMinSize' | 'features'>): number {
+  const tile = adapter.profile === 'cpu' ? cpuTile(p, adapter) : null;
   const wanted = tile ? cpuSplits(p, tile.TM, tile.TN * tile.SG) : Math.floor(256 / tiles(p, simtEdge(p), simtEdge(p)));
   return Math.max(1, Math.min(wanted, Math.floor(p.k / 256)));
 }

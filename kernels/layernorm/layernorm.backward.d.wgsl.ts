@@ -18,6 +18,7 @@ declare const wgsl: Wgsl<
   },
   {
     ADD: boolean;
+    VECTOR: number;
     WG: number;
     PER: number;
   }

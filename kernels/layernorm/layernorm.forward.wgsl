@@ -1,18 +1,26 @@
 // s = x + r (ADD);  y = w * (s - mean) * rstd + b;  rstd = 1 / sqrt(var + eps), biased variance, two passes.
 // A row stays in registers, as do w and b while a workgroup takes its R rows; without ADD, s is x itself, not written.
 const ADD = false; // knob: a residual r is added first and the sum s is kept
+const VECTOR = 4u; // knob: columns of a vector, 1 for single ones (lib/elements.ts)
 const WG = 64u; // knob: threads per row, a power of two
-const PER = 4u; // knob: columns a thread owns, ceil(cols / WG)
+const PER = 1u; // knob: vectors a thread owns, ceil(cols / VECTOR / WG)
 const R = 1u; // knob: rows of a workgroup
+alias Stored = vec4<f32>; // stored: HALF
 struct Params { rows: u32, cols: u32, eps: f32 }
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> x: array<f32>; // (rows, cols)
-@group(0) @binding(2) var<storage, read> r: array<f32>; // (rows, cols) with ADD
-@group(0) @binding(3) var<storage, read> w: array<f32>; // (cols)
-@group(0) @binding(4) var<storage, read> b: array<f32>; // (cols)
-@group(0) @binding(5) var<storage, read_write> s: array<f32>; // (rows, cols) with ADD
-@group(0) @binding(6) var<storage, read_write> y: array<f32>; // (rows, cols)
+@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>; // (rows, cols)
+@group(0) @binding(2) var<storage, read> r: array<vec4<f32>>; // (rows, cols) with ADD
+@group(0) @binding(3) var<storage, read> w: array<vec4<f32>>; // (cols)
+@group(0) @binding(4) var<storage, read> b: array<vec4<f32>>; // (cols)
+@group(0) @binding(5) var<storage, read_write> s: array<vec4<f32>>; // (rows, cols) with ADD
+@group(0) @binding(6) var<storage, read_write> y: array<Stored>; // (rows, cols)
 @group(0) @binding(7) var<storage, read_write> stat: array<f32>; // (rows, 2): mean, rstd
+
+fn narrow(v: vec4<f32>) -> Stored { return Stored(v); } // stored: HALF
+
+fn total(v: vec4<f32>) -> f32 {
+  return v.x + v.y + v.z + v.w;
+}
 
 @compute @workgroup_size(WG, 1, 1)
 fn main(
@@ -20,23 +28,24 @@ fn main(
   @builtin(num_workgroups) grid: vec3<u32>,
   @builtin(local_invocation_index) t: u32,
 ) {
-  var weight: array<f32, PER>;
-  var bias: array<f32, PER>;
-  var v: array<f32, PER>;
+  let vectors = p.cols / VECTOR;
+  var weight: array<vec4<f32>, PER>;
+  var bias: array<vec4<f32>, PER>;
+  var v: array<vec4<f32>, PER>;
   for (var k = 0u; k < PER; k++) { // unroll
     let c = t + k * WG;
-    if (c < p.cols) {
+    if (c < vectors) {
       weight[k] = w[c];
       bias[k] = b[c];
     }
   }
   let first = (wg.x + wg.y * grid.x) * R;
   for (var index = first; index < min(p.rows, first + R); index++) {
-    let row = index * p.cols;
-    var sum = 0.0;
+    let row = index * vectors;
+    var sum = vec4<f32>();
     for (var k = 0u; k < PER; k++) { // unroll
       let c = t + k * WG;
-      if (c < p.cols) {
+      if (c < vectors) {
         v[k] = x[row + c];
         if (ADD) {
           v[k] += r[row + c];
@@ -45,16 +54,16 @@ fn main(
         sum += v[k];
       }
     }
-    let mean = rowSum(t, sum) / f32(p.cols);
-    var squares = 0.0;
+    let mean = rowSum(t, total(sum)) / f32(p.cols);
+    var squares = vec4<f32>();
     for (var k = 0u; k < PER; k++) { // unroll
       v[k] -= mean;
-      if (t + k * WG < p.cols) { squares += v[k] * v[k]; }
+      if (t + k * WG < vectors) { squares += v[k] * v[k]; }
     }
-    let rstd = inverseSqrt(rowSum(t, squares) / f32(p.cols) + p.eps);
+    let rstd = inverseSqrt(rowSum(t, total(squares)) / f32(p.cols) + p.eps);
     for (var k = 0u; k < PER; k++) { // unroll
       let c = t + k * WG;
-      if (c < p.cols) { y[row + c] = v[k] * rstd * weight[k] + bias[k]; }
+      if (c < vectors) { y[row + c] = narrow(v[k] * rstd * weight[k] + bias[k]); }
     }
     if (t == 0u) {
       stat[2u * index] = mean;

@@ -1,32 +1,47 @@
 // Layer normalisation over the last dimension, optionally of a residual sum (Ba et al. 2016).
-import { ceilDiv, defineKernel, fold, type Grid, type Profile, variant } from '../kernel.ts';
-import { oneSubgroup, rowLanes, rowThreads } from '../lib/rows.ts';
-import rowsum from '../lib/rowsum.wgsl';
-import subgroupsum from '../lib/subgroupsum.wgsl';
+import { type AdapterTraits, ceilDiv, defineKernel, fold, type Grid, type Profile } from '../kernel.ts';
+import { oneByOne } from '../lib/elements.ts';
+import { rowLanes, rowThreads, sumBySubgroup, sumByWorkgroup } from '../lib/rows.ts';
 import backward from './layernorm.backward.wgsl';
 import forward from './layernorm.forward.wgsl';
 import * as ref from './layernorm.ref.ts';
 
-/** y = layernorm(x), or with ADD s = x + r and y = layernorm(s). Keeps mean and rstd of every row for backward. */
+const rowBlocks = ({ rows, R }: { rows: number; R: number }): Grid => fold(ceilDiv(rows, R));
+const chunks = ({ groups }: { groups: number }): Grid => fold(groups);
+
+interface Row {
+  rows: number;
+  cols: number;
+  VECTOR: number;
+}
+const threads = ({ cols, VECTOR }: Row) => rowThreads(cols, VECTOR);
+const lanes = ({ cols, VECTOR }: Row, adapter: AdapterTraits) => rowLanes(cols, adapter, VECTOR);
+/** On software adapters a subgroup takes many rows, so that w and b are loaded seldom. */
+const rowsInTurn = (row: Row, adapter: AdapterTraits) => {
+  const knobs = lanes(row, adapter);
+  return knobs && { ...knobs, R: ceilDiv(row.rows, 128) };
+};
+
+/**
+ * y = layernorm(x), or with ADD s = x + r and y = layernorm(s). Keeps mean and rstd of every row for
+ * backward. With HALF y is f16.
+ */
 export const layernormForward = defineKernel({
   name: 'layernorm.forward',
   variants: {
-    simt: variant(forward, {
-      lib: [rowsum],
-      grid: ({ rows }) => fold(rows),
-      tune: ({ cols }) => ({ ...rowThreads(cols), R: 1 }),
+    simt: sumByWorkgroup(forward, {
+      grid: rowBlocks,
+      tune: threads,
+      otherwise: sumByWorkgroup(oneByOne(forward), { grid: rowBlocks, tune: threads }),
     }),
-    cpu: variant(oneSubgroup(forward), {
-      lib: [subgroupsum],
-      needs: ['subgroups'],
-      grid: ({ rows, R }) => fold(ceilDiv(rows, R)),
-      tune: ({ rows, cols }, adapter) => {
-        const lanes = rowLanes(cols, adapter);
-        return lanes && { ...lanes, R: ceilDiv(rows, 128) };
-      },
+    cpu: sumBySubgroup(oneByOne(forward), {
+      grid: rowBlocks,
+      tune: rowsInTurn,
+      otherwise: sumBySubgroup(forward, { grid: rowBlocks, tune: rowsInTurn }),
     }),
   },
-  options: { ADD: false },
+  options: { ADD: false, HALF: false },
+  half: { y: 'HALF' },
   shapes: ({ rows, cols, ADD }) => ({
     x: [rows, cols],
     r: ADD ? [rows, cols] : null,
@@ -44,28 +59,33 @@ export const layernormForward = defineKernel({
     { rows: 5, cols: 192, eps: 1e-6 },
     { rows: 17, cols: 260, eps: 1e-6, ADD: true },
     { rows: 3, cols: 515, eps: 1e-6 },
+    { rows: 2, cols: 1028, eps: 1e-6, ADD: true },
+    { rows: 3, cols: 4, eps: 1e-6, HALF: true },
+    { rows: 131, cols: 132, eps: 1e-6, ADD: true, HALF: true },
     { rows: 65537, cols: 5, eps: 1e-6 },
   ],
 });
 
-const chunks = ({ groups }: { groups: number }): Grid => fold(groups);
-
 /**
  * dx of layernorm (with ADD plus ds, the gradient of the skip path), and partial sums dwb (groups, 2, cols) of the
- * gradients of w and b over `layernormGroups` chunks of rows: `reduce.columns` adds them up.
+ * gradients of w and b over `layernormGroups` chunks of rows: `reduce.columns` adds them up. With HALF dy is f16.
  */
 export const layernormBackward = defineKernel({
   name: 'layernorm.backward',
   variants: {
-    simt: variant(backward, { lib: [rowsum], grid: chunks, tune: ({ cols }) => rowThreads(cols) }),
-    cpu: variant(oneSubgroup(backward), {
-      lib: [subgroupsum],
-      needs: ['subgroups'],
+    simt: sumByWorkgroup(backward, {
       grid: chunks,
-      tune: ({ cols }, adapter) => rowLanes(cols, adapter),
+      tune: threads,
+      otherwise: sumByWorkgroup(oneByOne(backward), { grid: chunks, tune: threads }),
+    }),
+    cpu: sumBySubgroup(oneByOne(backward), {
+      grid: chunks,
+      tune: lanes,
+      otherwise: sumBySubgroup(backward, { grid: chunks, tune: lanes }),
     }),
   },
-  options: { ADD: false },
+  options: { ADD: false, HALF: false },
+  half: { dy: 'HALF' },
   shapes: ({ rows, cols, groups, ADD }) => ({
     x: [rows, cols],
     w: [cols],
@@ -84,6 +104,9 @@ export const layernormBackward = defineKernel({
     { rows: 37, cols: 260, groups: 8, ADD: true },
     { rows: 9, cols: 64, groups: 7 },
     { rows: 3, cols: 515, groups: 2 },
+    { rows: 5, cols: 1028, groups: 2, ADD: true },
+    { rows: 3, cols: 4, groups: 2, HALF: true },
+    { rows: 67, cols: 132, groups: 9, ADD: true, HALF: true },
   ],
 });
 

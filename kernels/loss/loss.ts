@@ -2,9 +2,7 @@
 import { type BindingTypes, ceilDiv, defineKernel, fold, variant, type Wgsl } from '../kernel.ts';
 import bygroup from '../lib/bygroup.wgsl';
 import bylane from '../lib/bylane.wgsl';
-import { oneSubgroup, rowThreads, subgroupThreads } from '../lib/rows.ts';
-import rowsum from '../lib/rowsum.wgsl';
-import subgroupsum from '../lib/subgroupsum.wgsl';
+import { rowThreads, subgroupThreads, sumBySubgroup, sumByWorkgroup } from '../lib/rows.ts';
 import type { Random } from '../random/random.ts';
 import backward from './loss.backward.wgsl';
 import finish from './loss.finish.wgsl';
@@ -32,10 +30,10 @@ type ParamsOf = { batch: 'u32'; chans: 'u32'; height: 'u32'; width: 'u32'; patch
 /** A workgroup for a patch; on software adapters a thread, which saves the barriers. */
 function byPatch<B extends BindingTypes>(wgsl: Wgsl<B, ParamsOf, Knobs>) {
   const constants = (s: Sizes) => ({ CHANS: s.chans, PATCH: s.patch_size });
-  const simt = variant(wgsl, {
-    lib: [lib, bygroup, rowsum],
+  const simt = sumByWorkgroup(wgsl, {
+    lib: [lib, bygroup],
     grid: (s) => fold(rows(s)),
-    tune: (s) => ({ ...constants(s), WG: rowThreads(s.patch_size ** 2).WG }),
+    tune: (s) => ({ ...constants(s), ...rowThreads(s.patch_size ** 2) }),
   });
   const cpu = variant(wgsl, {
     lib: [lib, bylane],
@@ -82,10 +80,8 @@ export const lossForward = defineKernel({
 export const lossFinish = defineKernel({
   name: 'loss.finish',
   variants: {
-    simt: variant(finish, { lib: [rowsum], grid: () => [1, 1, 1] }),
-    cpu: variant(oneSubgroup(finish), {
-      lib: [subgroupsum],
-      needs: ['subgroups'],
+    simt: sumByWorkgroup(finish, { grid: () => [1, 1, 1] }),
+    cpu: sumBySubgroup(finish, {
       grid: () => [1, 1, 1],
       tune: (_, adapter) => subgroupThreads(adapter),
     }),

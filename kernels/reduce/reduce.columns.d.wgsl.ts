@@ -14,6 +14,7 @@ declare const wgsl: Wgsl<
     offset: 'u32';
   },
   {
+    VECTOR: number;
     TX: number;
     TY: number;
   }

@@ -1,12 +1,20 @@
-// Sums over rows: y[g, c] = sum of x[r, offset + c] over the g-th chunk of rows. Threads lie along columns, TY rows at a
-// time. Rows of x are `stride` apart, so that a part of the columns can be summed.
-const TX = 32u; // knob: columns of a workgroup
-const TY = 8u; // knob: rows taken at a time, a power of two
+// Sums over rows: y[g, c] = sum of x[r, offset + c] over the g-th chunk of rows. Threads lie along vectors of columns, TY rows
+// at a time. Rows of x are `stride` apart, so that a part of the columns can be summed.
+const VECTOR = 4u; // knob: columns of a vector, 1 for single ones (lib/elements.ts)
+const TX = 16u; // knob: vectors of a workgroup
+const TY = 16u; // knob: rows taken at a time, a power of two
+alias Stored = vec4<f32>; // stored: HALF
 struct Params { rows: u32, cols: u32, groups: u32, stride: u32, offset: u32 }
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> x: array<f32>; // (rows, stride)
-@group(0) @binding(2) var<storage, read_write> y: array<f32>; // (groups, cols)
-var<workgroup> scratch: array<f32, TX * TY>;
+@group(0) @binding(1) var<storage, read> x: array<Stored>; // (rows, stride)
+@group(0) @binding(2) var<storage, read_write> y: array<vec4<f32>>; // (groups, cols)
+var<workgroup> scratch: array<vec4<f32>, TX * TY>;
+
+fn wide(q: Stored) -> vec4<f32> { return vec4<f32>(q); } // stored: HALF
+
+fn at(i: u32) -> vec4<f32> {
+  return wide(x[i]);
+}
 
 @compute @workgroup_size(TX, TY, 1)
 fn main(
@@ -15,19 +23,20 @@ fn main(
   @builtin(local_invocation_index) t: u32,
 ) {
   let c = wg.x * TX + local.x;
+  let vectors = p.cols / VECTOR;
   let chunk = (p.rows + p.groups - 1u) / p.groups;
   let end = min(p.rows, (wg.y + 1u) * chunk);
-  var sum = 0.0;
-  if (c < p.cols) {
-    let step = TY * p.stride;
+  var sum = vec4<f32>();
+  if (c < vectors) {
+    let step = TY * (p.stride / VECTOR);
     var r = wg.y * chunk + local.y;
-    var i = r * p.stride + p.offset + c;
+    var i = (r * p.stride + p.offset) / VECTOR + c;
     for (; r + 3u * TY < end; r += 4u * TY) {
-      sum += (x[i] + x[i + step]) + (x[i + 2u * step] + x[i + 3u * step]);
+      sum += (at(i) + at(i + step)) + (at(i + 2u * step) + at(i + 3u * step));
       i += 4u * step;
     }
     for (; r < end; r += TY) {
-      sum += x[i];
+      sum += at(i);
       i += step;
     }
   }
@@ -39,5 +48,5 @@ fn main(
     }
     sum = scratch[t];
   }
-  if (c < p.cols && local.y == 0u) { y[wg.y * p.cols + c] = sum; }
+  if (c < vectors && local.y == 0u) { y[wg.y * vectors + c] = sum; }
 }

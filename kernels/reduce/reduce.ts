@@ -1,29 +1,42 @@
 // Sums in two deterministic stages: many chunks to partial sums, then the partial sums to one.
 import { ceilDiv, defineKernel, type Grid, type Profile, variant } from '../kernel.ts';
-import { oneSubgroup, subgroupThreads } from '../lib/rows.ts';
-import rowsum from '../lib/rowsum.wgsl';
-import subgroupsum from '../lib/subgroupsum.wgsl';
+import { oneByOne } from '../lib/elements.ts';
+import { subgroupThreads, sumBySubgroup, sumByWorkgroup } from '../lib/rows.ts';
 import columns from './reduce.columns.wgsl';
 import * as ref from './reduce.ref.ts';
 import sum from './reduce.sum.wgsl';
 
-const blocks = ({ cols, groups, TX }: { cols: number; groups: number; TX: number }): Grid => [
-  ceilDiv(cols, TX),
-  groups,
-  1,
-];
-
+interface Part {
+  cols: number;
+  stride: number;
+  offset: number;
+  groups: number;
+  VECTOR: number;
+  TX: number;
+}
+const blocks = ({ cols, groups, VECTOR, TX }: Part): Grid => [ceilDiv(cols, VECTOR * TX), groups, 1];
+const inVectors = ({ cols, stride, offset, VECTOR }: Part) => [cols, stride, offset].every((n) => n % VECTOR === 0);
 /**
  * Sums of columns [offset, offset + cols) of x (rows, stride) over `groups` contiguous chunks of rows: y (groups, cols).
- * groups 1 finishes.
+ * groups 1 finishes. With HALF x is f16.
  */
 export const reduceColumns = defineKernel({
   name: 'reduce.columns',
   variants: {
-    simt: variant(columns, { grid: blocks }),
+    simt: variant(columns, {
+      grid: blocks,
+      tune: (part) => (inVectors(part) ? {} : null),
+      otherwise: variant(oneByOne(columns), { grid: blocks, tune: () => ({ TX: 32, TY: 8 }) }),
+    }),
     // No barrier is left with TY = 1.
-    cpu: variant(columns, { grid: blocks, tune: () => ({ TX: 64, TY: 1 }) }),
+    cpu: variant(columns, {
+      grid: blocks,
+      tune: (part) => (inVectors(part) ? { TX: 16, TY: 1 } : null),
+      otherwise: variant(oneByOne(columns), { grid: blocks, tune: () => ({ TX: 64, TY: 1 }) }),
+    }),
   },
+  options: { HALF: false },
+  half: { x: 'HALF' },
   shapes: ({ rows, cols, groups, stride }) => ({ x: [rows, stride], y: [groups, cols] }),
   flops: ({ rows, cols }) => rows * cols,
   reference: ref.columns,
@@ -35,6 +48,9 @@ export const reduceColumns = defineKernel({
     { rows: 257, cols: 65, groups: 4, stride: 65, offset: 0 },
     { rows: 4160, cols: 31, groups: 1, stride: 31, offset: 0 },
     { rows: 65, cols: 768, groups: 64, stride: 768, offset: 0 },
+    { rows: 33, cols: 36, groups: 5, stride: 36, offset: 0, HALF: true },
+    { rows: 1031, cols: 72, groups: 3, stride: 212, offset: 68, HALF: true },
+    { rows: 131, cols: 192, groups: 1, stride: 384, offset: 192 },
   ],
 });
 
@@ -48,10 +64,8 @@ export function columnGroups(rows: number, cols: number, profile: Profile = 'sim
 export const reduceSum = defineKernel({
   name: 'reduce.sum',
   variants: {
-    simt: variant(sum, { lib: [rowsum], grid: ({ groups }) => [groups, 1, 1] }),
-    cpu: variant(oneSubgroup(sum), {
-      lib: [subgroupsum],
-      needs: ['subgroups'],
+    simt: sumByWorkgroup(sum, { grid: ({ groups }) => [groups, 1, 1] }),
+    cpu: sumBySubgroup(sum, {
       grid: ({ groups }) => [groups, 1, 1],
       tune: (_, adapter) => subgroupThreads(adapter),
     }),

@@ -3,16 +3,14 @@ import { type Command, Option } from 'commander';
 import picocolors from 'picocolors';
 import type { Device } from '../../engine/device.ts';
 import type { Engine } from '../../engine/engine.ts';
-import { configure, lenKeep, type MaeConfig, patchesOf } from '../model/config.ts';
 import { whole } from '../train/flags.ts';
-import { asUsage, OPTIONS, type OptionSpec } from '../train/options.ts';
 import { misuse, suggestion } from '../usage.ts';
+import { defineGpu } from './benchgpu.ts';
+import { definePeers } from './benchpeers.ts';
 import { bytesText, columns, examples, type Flags, globalsOf, openEngine, value } from './command.ts';
+import { addSizes, sizesOf, type TrialSizes, whatText } from './sizes.ts';
 
-export interface StepSizes {
-  readonly config: MaeConfig;
-  readonly batchSize: number;
-  readonly maskRatio: number;
+export interface StepSizes extends TrialSizes {
   /** Measured steps, and steps before them that do not count. */
   readonly steps: number;
   readonly warmup: number;
@@ -52,54 +50,23 @@ export interface KernelBench {
 
 const load = <T>(name: string): Promise<T> => import(new URL(`../../bench/${name}.ts`, import.meta.url).href);
 
-const DEFAULT_MODEL = 'mae_vit_nano_patch4_32';
-const SIZES = [
-  'input_size',
-  'patch_size',
-  'in_chans',
-  'embed_dim',
-  'depth',
-  'num_heads',
-  'decoder_embed_dim',
-  'decoder_depth',
-  'decoder_num_heads',
-  'norm_pix_loss',
-  'dropout',
-  'batch_size',
-  'mask_ratio',
-] as const;
-
 export function define(command: Command): void {
   command
-    .usage('step|kernels [flags]')
+    .usage('WHAT [flags]')
     .argument('[what]')
     .action((what?: string) => {
-      const names = ['step', 'kernels'];
+      const names = command.commands.map((sub) => sub.name());
       misuse(
         what === undefined
-          ? 'bench: say what, step or kernels'
-          : `bench: there is no ${what}${suggestion(what, names) || '; there are step and kernels'}`,
+          ? `bench: say what: ${names.join(', ')}`
+          : `bench: there is no ${what}${suggestion(what, names) || `; there are ${names.join(', ')}`}`,
       );
     });
   const step = command.command('step').description('time of a whole forward + backward + AdamW step');
   const kernels = command.command('kernels').description('every kernel of such a step timed by itself');
   for (const sub of [step, kernels]) {
     sub.helpOption('-h, --help', 'print this');
-    sub.addOption(
-      new Option('--model <NAME>', `preset of sizes; those below change it (default: ${DEFAULT_MODEL})`).helpGroup(
-        'Sizes:',
-      ),
-    );
-    for (const name of SIZES) {
-      const { kind, help, standard }: OptionSpec<unknown> = OPTIONS[name];
-      const known = standard === undefined || !kind.value ? '' : ` (default: ${standard})`;
-      sub.addOption(
-        new Option(
-          kind.value ? `--${name} <${kind.value}>` : `--${name}`,
-          help.replace(/ \(default.*/, '') + known,
-        ).helpGroup('Sizes:'),
-      );
-    }
+    addSizes(sub);
     sub.addOption(
       new Option(
         '--steps <N>',
@@ -123,40 +90,24 @@ export function define(command: Command): void {
     'after',
     examples(['tesserae bench kernels --batch_size 128 --profile simt', 'which kernels to work on']),
   );
+  definePeers(command);
+  defineGpu(command);
   step.action(runStep);
   kernels.action(runKernels);
 }
 
-function sizesOf(flags: Flags, standardSteps: number): StepSizes {
-  const of = <N extends (typeof SIZES)[number]>(name: N) =>
-    value(flags, name, OPTIONS[name].kind as OptionSpec<never>['kind']);
-  const sizes = Object.fromEntries(SIZES.slice(1, -2).map((name) => [name, of(name)]));
-  const config = asUsage(() =>
-    configure(value(flags, 'model', OPTIONS.model.kind) ?? DEFAULT_MODEL, { ...sizes, img_size: of('input_size') }),
-  );
-  const maskRatio = of('mask_ratio') ?? OPTIONS.mask_ratio.standard;
-  const patches = patchesOf(config);
-  if (asUsage(() => lenKeep(patches, maskRatio)) === patches)
-    misuse(`--mask_ratio ${maskRatio} removes none of ${patches} patches: raise it above ${1 / patches}`);
-  return {
-    config,
-    maskRatio,
-    batchSize: of('batch_size') ?? OPTIONS.batch_size.standard,
-    steps: value(flags, 'steps', whole(1)) ?? standardSteps,
-    warmup: value(flags, 'warmup', whole(1)) ?? 3,
-  };
-}
+const measureOf = (flags: Flags, standardSteps: number): StepSizes => ({
+  ...sizesOf(flags),
+  steps: value(flags, 'steps', whole(1)) ?? standardSteps,
+  warmup: value(flags, 'warmup', whole(1)) ?? 3,
+});
 
 const print = (line: string): void => void process.stdout.write(`${line}\n`);
 
-const whatText = ({ config: c, batchSize, maskRatio }: StepSizes): string =>
-  `${batchSize} images of ${c.img_size.join(' x ')} x ${c.in_chans}, patches of ${c.patch_size}, ${maskRatio} masked; ` +
-  `encoder ${c.embed_dim} x ${c.depth}, decoder ${c.decoder_embed_dim} x ${c.decoder_depth}`;
-
 async function runStep(flags: Flags, command: Command): Promise<void> {
-  const sizes = sizesOf(flags, 10);
+  const sizes = measureOf(flags, 10);
   const { benchStep } = await load<StepBench>('step');
-  using engine = await openEngine(globalsOf(command));
+  using engine = await openEngine(globalsOf(command), { precision: sizes.precision });
   const figures = await benchStep(engine, sizes);
   const { traits, adapter } = engine.device;
   if (flags.json) {
@@ -165,12 +116,13 @@ async function runStep(flags: Flags, command: Command): Promise<void> {
         ...figures,
         batch_size: sizes.batchSize,
         profile: traits.profile,
+        precision: engine.precision,
         adapter: adapter.description,
       }),
     );
     return;
   }
-  print(`${adapter.description}, profile ${traits.profile}`);
+  print(`${adapter.description}, profile ${traits.profile}, precision ${engine.precision}`);
   print(whatText(sizes));
   const rate = figures.gflop / (figures.ms / 1000);
   const rows = [
@@ -184,9 +136,9 @@ async function runStep(flags: Flags, command: Command): Promise<void> {
 }
 
 async function runKernels(flags: Flags, command: Command): Promise<void> {
-  const sizes = sizesOf(flags, 5);
+  const sizes = measureOf(flags, 5);
   const { benchKernels } = await load<KernelBench>('kernels');
-  using engine = await openEngine(globalsOf(command));
+  using engine = await openEngine(globalsOf(command), { precision: sizes.precision });
   const live = process.stderr.isTTY;
   const rows = await benchKernels(engine.device, sizes, (done, what) => {
     if (live) process.stderr.write(`\r\x1b[K${done < 1 ? `${Math.floor(100 * done)} %  ${what}` : ''}`);
@@ -194,7 +146,7 @@ async function runKernels(flags: Flags, command: Command): Promise<void> {
   const sorted = [...rows].sort((a, b) => b.ms * b.count - a.ms * a.count);
   if (flags.json) return print(JSON.stringify(sorted));
   const { traits, adapter } = engine.device;
-  print(`${adapter.description}, profile ${traits.profile}`);
+  print(`${adapter.description}, profile ${traits.profile}, precision ${engine.precision}`);
   print(whatText(sizes));
   for (const line of kernelTable(sorted)) print(line);
 }

@@ -4,7 +4,8 @@ import type { Command } from 'commander';
 import type { Engine } from '../../engine/engine.ts';
 import { PROFILES, type Profile } from '../../kernels/kernel.ts';
 import type { Kind } from '../train/flags.ts';
-import { misuse } from '../usage.ts';
+import type { Precision } from '../../engine/trace.ts';
+import { asUsage, misuse } from '../usage.ts';
 
 /** What every file of a command exports: it adds arguments, flags, help and the action. */
 export interface CommandFile {
@@ -14,15 +15,17 @@ export interface CommandFile {
 export interface Globals {
   readonly profile?: Profile;
   readonly adapter?: string;
+  /** Kernels run with what they choose by themselves, not with what `tesserae tune` measured. */
+  readonly untuned?: boolean;
 }
 
 /** The flags that hold for every command, wherever they stand. */
 export function globalsOf(command: Command): Globals {
-  const { profile, adapter } = command.optsWithGlobals() as { profile?: string; adapter?: string };
+  const { profile, adapter, untuned } = command.optsWithGlobals() as { profile?: string } & Globals;
   if (profile !== undefined && !PROFILES.includes(profile as Profile)) {
     misuse(`--profile must be one of ${PROFILES.join(', ')}, got ${profile}`);
   }
-  return { profile: profile as Profile | undefined, adapter };
+  return { profile: profile as Profile | undefined, adapter, untuned };
 }
 
 /** Flags of a command as commander gives them: text, or true for a switch. */
@@ -40,12 +43,17 @@ const sayOnStderr = (line: string): void => void process.stderr.write(`${line}\n
 
 /** An engine on the device that the flags, or the launcher, chose. `note` is told what the user should know of the choice. */
 export async function openEngine(
-  { profile, adapter }: Globals,
-  { note = sayOnStderr, raiseLimits = true }: { note?: (line: string) => void; raiseLimits?: boolean } = {},
+  { profile, adapter, untuned }: Globals,
+  {
+    note = sayOnStderr,
+    raiseLimits = true,
+    precision,
+  }: { note?: (line: string) => void; raiseLimits?: boolean; precision?: string } = {},
 ): Promise<Engine> {
-  const [{ openDawn }, { Engine: Class }] = await Promise.all([
+  const [{ openDawn }, { Engine: Class }, { usePicks }] = await Promise.all([
     import('../../engine/node/dawn.ts'),
     import('../../engine/engine.ts'),
+    import('./picks.ts'),
   ]);
   // A launcher that started this process has already turned --adapter into an environment and a Dawn adapter.
   const launched = Boolean(process.env.TESSERAE_ADAPTER_KIND);
@@ -56,9 +64,10 @@ export async function openEngine(
       `--adapter ${adapter}: no adapter has that in its name; there ${names.length === 1 ? 'is' : 'are'} ${names.join('; ') || 'none'}`,
     );
   });
-  if (profile === 'matrix')
-    note('profile matrix: there are no kernels for subgroup matrices yet, those of simt are used');
-  return new Class(device);
+  if (profile === 'matrix' && device.traits.matrices.length === 0)
+    note('profile matrix: this adapter has no subgroup matrices, products are computed as in profile simt');
+  await usePicks(device, untuned, note);
+  return asUsage(() => new Class(device, { precision: precision as Precision | undefined }));
 }
 
 /** Examples for the end of a command's help. */

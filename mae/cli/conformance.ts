@@ -5,7 +5,8 @@ import { fail } from '../../engine/errors.ts';
 import type { RawTensor } from '../../engine/rawtensor.ts';
 import type { Safetensors } from '../../engine/safetensors.ts';
 import type { ConformanceResult } from '../conformance.ts';
-import { text } from '../train/flags.ts';
+import { PRECISIONS } from '../../engine/trace.ts';
+import { oneOf, text } from '../train/flags.ts';
 import { columns, examples, type Flags, globalsOf, openEngine, value } from './command.ts';
 
 const { green, red, yellow, dim } = picocolors;
@@ -14,6 +15,7 @@ export function define(command: Command): void {
   command
     .argument('<case>', 'a .safetensors file with weights, images, noise and what should come of them')
     .option('--dump <FILE>', 'write every computed tensor to a .safetensors file, under the names of the case')
+    .option('--precision <NAME>', 'f32, or f16: products of f16 numbers (default: f32; f16 with --profile matrix)')
     .addHelpText(
       'after',
       `\nThe error of a group is the worst of its tensors: norm of the difference over norm of the reference.\nExit code 1 where one is over its bound.\n${examples(
@@ -29,10 +31,11 @@ export function define(command: Command): void {
 
 async function run(path: string, flags: Flags, command: Command): Promise<void> {
   const dump = value(flags, 'dump', text('FILE'));
+  const precision = value(flags, 'precision', oneOf(PRECISIONS));
   const file = await readCase(path);
   const { caseConfig, runConformance } = await import('../conformance.ts');
   caseConfig(file); // told before a device is opened
-  using engine = await openEngine(globalsOf(command));
+  using engine = await openEngine(globalsOf(command), { precision });
   const result = await runConformance(engine, file);
   process.stdout.write(`${table(result).join('\n')}\n`);
   if (dump !== undefined) {
@@ -41,7 +44,7 @@ async function run(path: string, flags: Flags, command: Command): Promise<void> 
   }
   const failed = result.groups.filter((g) => !(g.error <= g.bound)).length;
   const { adapter, traits } = engine.device;
-  const where = dim(`(profile ${traits.profile}, ${adapter.description})`);
+  const where = dim(`(profile ${traits.profile}, precision ${engine.precision}, ${adapter.description})`);
   const verdict = result.passed
     ? green(`all ${result.groups.length} groups are within their bounds`)
     : red(`${failed} of ${result.groups.length} groups are over their bounds`);

@@ -57,7 +57,7 @@ async function run(flags: PretrainFlags & { config?: string }, command: Command)
   const globals = globalsOf(command);
   const [{ pretrain }, engine] = await Promise.all([
     import('../train/pretrain.ts'),
-    openEngine(globals, { note: reporter.note }),
+    openEngine(globals, { note: reporter.note, precision: options.precision }),
   ]);
   await interruptible(reporter, options.output_dir, async () => {
     const { checkpoint, imagesPerSecond, done } = await pretrain(engine, options, reporter);

@@ -48,6 +48,11 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     summary: 'recompute a case of an independent implementation and compare',
     load: () => import('./conformance.ts'),
   },
+  tune: {
+    group: CHECK,
+    summary: 'measure which settings of the heavy kernels are fastest here; later commands use them',
+    load: () => import('./tune.ts'),
+  },
   bench: { group: CHECK, summary: 'measure a training step, or every kernel of it', load: () => import('./bench.ts') },
 };
 
@@ -76,6 +81,7 @@ function makeProgram(): Command {
       '--profile <NAME>',
       'kernels for software adapters (cpu), any GPU (simt) or tensor cores (matrix: not yet); chosen by the adapter unless said',
     )
+    .option('--untuned', 'kernels with their own choice of settings, not with what tesserae tune measured')
     .option('--adapter <NAME>', 'part of the name of a WebGPU adapter, or software, lavapipe, swiftshader, system')
     .configureHelp({
       showGlobalOptions: true,
@@ -103,7 +109,7 @@ function rootOf(command: Command): Command {
   return command.parent ? rootOf(command.parent) : command;
 }
 
-const OWN = ['--profile', '--adapter', '--help', '--version'];
+const OWN = ['--profile', '--adapter', '--untuned', '--help', '--version'];
 
 /** The first word that is no flag and no flag's value. */
 function commandOf(argv: readonly string[]): string | undefined {

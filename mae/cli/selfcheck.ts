@@ -87,8 +87,13 @@ export async function checkKernel(engine: Engine, kernel: AnyKernel, problem: Se
   const numbers = Object.fromEntries(Object.entries(inputs).map(([n, { data }]) => [n, data]));
   const want = runReference(trace, outputs, numbers);
   const got = await (await program.run(inputs)).read();
+  const { variant } = resolve(kernel, problem, engine.device.traits);
   const tolerance = (name: string): number =>
-    Math.max(kernel.tolerance ?? 1e-5, storedAs(kernel, name, problem) === 'f16' ? HALF_TOLERANCE : 0);
+    Math.max(
+      kernel.tolerance ?? 1e-5,
+      variant.tolerance,
+      storedAs(kernel, name, problem) === 'f16' ? HALF_TOLERANCE : 0,
+    );
   return Math.max(...Object.keys(want).map((name) => excess(got[name], want[name], tolerance(name))));
 }
 

@@ -4,6 +4,7 @@ import { fail } from '../../engine/errors.ts';
 import { openSafetensorsFile, writeFileAtomic } from '../../engine/node/files.ts';
 import { type RawTensor, rawTensor, toFloat32, viewAs } from '../../engine/rawtensor.ts';
 import { readHeader, readTensor, writeSafetensors } from '../../engine/safetensors.ts';
+import type { KnobValues } from '../../kernels/kernel.ts';
 import { checked, type MaeConfig, parameterSpecs } from '../model/config.ts';
 
 /** Raised when a file of this version could not be read by the one before. */
@@ -32,6 +33,8 @@ export interface TrainingState {
   readonly logs: Readonly<Record<string, number>>;
   /** What it ran on: other adapters go on too, but not bit for bit. */
   readonly adapter: string;
+  /** Measured settings that its plans were made with, by shape class. */
+  readonly picks: Readonly<Record<string, KnobValues>>;
 }
 
 export interface Moments {
@@ -39,6 +42,16 @@ export interface Moments {
   readonly v: ReadonlyMap<string, Float32Array>;
   /** Updates done. */
   readonly step: number;
+  /** Of a run in f16. */
+  readonly lossScale: LossScaleState | null;
+}
+
+export interface LossScaleState {
+  readonly scale: number;
+  /** Steps since it last changed. */
+  readonly good: number;
+  /** Steps that overflowed and were skipped. */
+  readonly skipped: number;
 }
 
 export interface Checkpoint {
@@ -63,6 +76,11 @@ export async function saveCheckpoint(path: string, c: Checkpoint): Promise<void>
     }
   }
   if (c.moments) tensors.push(['adamw.step', rawTensor('U32', [1], Uint32Array.of(c.moments.step))]);
+  if (c.moments?.lossScale) {
+    const { scale, good, skipped } = c.moments.lossScale;
+    tensors.push(['lossscale.scale', rawTensor('F32', [1], Float32Array.of(scale))]);
+    tensors.push(['lossscale.steps', rawTensor('U32', [2], Uint32Array.of(good, skipped))]);
+  }
   const metadata: Record<string, string> = {
     format: 'pt',
     tesserae: String(FORMAT),
@@ -113,13 +131,25 @@ export async function loadCheckpoint(path: string, { training = false } = {}): P
   const absent = specs.filter(({ name }) => !weights.has(name));
   if (absent.length) fail(`load: ${path} lacks ${absent.length} weights, first ${absent[0].name}`);
   const step = training ? await read('adamw.step') : null;
-  const moments = step && { m: await floats('adamw.m.'), v: await floats('adamw.v.'), step: viewAs(step, 'U32')[0] };
+  const scale = step && (await read('lossscale.scale'));
+  const steps = step && (await read('lossscale.steps'));
+  const counts = steps && viewAs(steps, 'U32');
+  const lossScale = scale && counts && { scale: toFloat32(scale)[0], good: counts[0], skipped: counts[1] };
+  const moments = step && {
+    m: await floats('adamw.m.'),
+    v: await floats('adamw.v.'),
+    step: viewAs(step, 'U32')[0],
+    lossScale,
+  };
   return {
     config,
     weights,
     data: json<DataInfo>('data'),
     maskRatio: Number(meta('mask_ratio')),
     moments,
-    training: header.metadata.has('training') ? json<TrainingState>('training') : null,
+    // Files of before there were picks name none, and were trained with none.
+    training: header.metadata.has('training')
+      ? { picks: {}, ...json<Omit<TrainingState, 'picks'> & Partial<TrainingState>>('training') }
+      : null,
   };
 }

@@ -26,12 +26,17 @@ export function introduce(
   const count = parameters.trainable.reduce((sum, { shape }) => sum + numel(shape), 0);
   const [height, width] = config.img_size;
   const where = adapter.description || adapter.vendor;
-  note(`adapter: ${where}, profile ${traits.profile}${adapter.software ? ' (no GPU)' : ''}`);
+  note(
+    `adapter: ${where}, profile ${traits.profile}, precision ${engine.precision}${adapter.software ? ' (no GPU)' : ''}`,
+  );
   const masked = `${Math.round(1000 * mask_ratio) / 10} % masked`;
   note(`model: ${model}, ${(count / 1e6).toFixed(2)} M parameters, ${height} x ${width} pixels, ${masked}`);
   const images = `${length} images${classes ? ` of ${classes.length} classes` : ''}`;
   note(`data: ${images}, ${stepsPerEpoch} steps of ${batch_size * accum_iter} an epoch; results in ${output_dir}`);
-  const seconds = (trainer.plan({ ids: [batch_size], clock: [2] }).flops * accum_iter) / SOFTWARE_FLOPS;
+  const plan = trainer.plan({ ids: [batch_size], clock: [2] });
+  const picked = plan.steps.filter(({ program }) => program.picked).length;
+  if (picked) note(`kernels: ${picked} of ${plan.dispatches} calls a step run with measured settings (tesserae tune)`);
+  const seconds = (plan.flops * accum_iter) / SOFTWARE_FLOPS;
   if (adapter.software && seconds > LONG_SECONDS) {
     note(
       `a step takes about ${seconds.toFixed(0)} s without a GPU; mae_vit_nano_patch4_32 (32 pixels) is made for that`,

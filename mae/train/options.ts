@@ -3,9 +3,9 @@
 import { readFileSync } from 'node:fs';
 import { parse } from 'yaml';
 import type { z } from 'zod';
-import { TesseraeError } from '../../engine/errors.ts';
+import { PRECISIONS } from '../../engine/trace.ts';
 import { configure, lenKeep, type MaeConfig, patchesOf, PRESETS } from '../model/config.ts';
-import { misuse, suggestion } from '../usage.ts';
+import { asUsage, misuse, suggestion } from '../usage.ts';
 import { imageSize, type Kind, maybeText, oneOf, onOff, real, text, whole } from './flags.ts';
 import { scaledRate } from './schedule.ts';
 
@@ -80,6 +80,17 @@ export const OPTIONS = {
   min_lr: required(real(), 0, STEPS, 'where the cosine ends'),
   weight_decay: required(real(), 0.05, STEPS, 'of AdamW, on all but biases and norms'),
   clip_grad: optional(real({ open: true }), STEPS, 'largest norm of all gradients together (default: not clipped)'),
+  precision: optional(
+    oneOf(PRECISIONS),
+    STEPS,
+    'f32, or f16: products of f16 numbers summed in f32, under a dynamic loss scale (default: f32; f16 with --profile matrix)',
+  ),
+  checkpoint_blocks: required(
+    onOff(),
+    false,
+    STEPS,
+    'compute the inside of blocks again for the backward pass: less memory, more time, the same numbers',
+  ),
   seed: required(whole(0, 2 ** 32 - 1), 0, STEPS, 'of weights, order, crops, masks and dropout'),
   max_steps: optional(whole(1), STEPS, 'stop after this many updates, however long the schedule is'),
 
@@ -240,13 +251,3 @@ export function modelConfig(options: PretrainOptions): MaeConfig {
 /** The peak learning rate: --lr, else what the effective batch gives. */
 export const peakRate = ({ lr, blr, batch_size, accum_iter }: PretrainOptions): number =>
   lr ?? scaledRate(blr, batch_size * accum_iter);
-
-/** Runs what checks sizes: what it throws is the user's mistake. */
-export function asUsage<T>(fn: () => T): T {
-  try {
-    return fn();
-  } catch (error) {
-    if (error instanceof TesseraeError) misuse(error.message);
-    throw error;
-  }
-}

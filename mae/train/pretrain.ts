@@ -19,7 +19,7 @@ import { Heldout } from './heldout.ts';
 import { modelConfig, peakRate, type PretrainOptions } from './options.ts';
 import { introduce } from './introduce.ts';
 import { Preparer } from './prepare.ts';
-import { findResume, optimizerMoments, restoreMoments, recipeOf } from './resume.ts';
+import { adapterOf, findResume, optimizerMoments, restoreMoments, recipeOf } from './resume.ts';
 import { learningRate } from './schedule.ts';
 import { pretrainStep, type StepInputs } from './step.ts';
 
@@ -271,7 +271,8 @@ class Run {
         step: this.#step,
         lossSum: this.#lossSum,
         logs: Object.fromEntries(lengths),
-        adapter: `${this.#engine.device.adapter.description} ${this.#engine.device.traits.profile}`,
+        adapter: adapterOf(this.#engine),
+        picks: Object.fromEntries(this.#engine.picks),
       },
     });
   }

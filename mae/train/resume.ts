@@ -7,7 +7,8 @@ import type { AdamW } from '../../engine/optim/adamw.ts';
 import { readVariables } from '../../engine/parameters.ts';
 import type { Variable } from '../../engine/tensor.ts';
 import type { Reporter } from './reporter.ts';
-import { type Checkpoint, loadCheckpoint, type Moments } from './checkpoint.ts';
+import type { LossScale } from '../../engine/optim/lossscale.ts';
+import { type Checkpoint, loadCheckpoint, type LossScaleState, type Moments } from './checkpoint.ts';
 import type { PretrainOptions } from './options.ts';
 
 /** Options that change where results go, or when, but no number of them. */
@@ -20,6 +21,7 @@ const BESIDES = new Set([
   'eval_freq',
   'num_workers',
   'max_steps',
+  'checkpoint_blocks',
 ]);
 /** What a run may go on with differently, as with the reference's --resume; it then is another run than it began as. */
 const CHANGEABLE = new Set(['epochs', 'lr', 'blr', 'min_lr', 'warmup_epochs', 'weight_decay', 'clip_grad']);
@@ -44,7 +46,13 @@ const exists = (path: string): Promise<boolean> =>
     () => false,
   );
 
-/** The checkpoint that --resume names, or with `auto` the one in the output folder if there is any. */
+/** What bits depend on, besides the recipe and the picks. */
+export const adapterOf = ({ device }: Engine): string => `${device.adapter.id}, profile ${device.traits.profile}`;
+
+/**
+ * The checkpoint that --resume names, or with `auto` the one in the output folder if there is any. On the same adapter the
+ * engine gets the picks that the run has had so far, whatever was measured since: others would change bits.
+ */
 export async function findResume(
   engine: Engine,
   options: PretrainOptions,
@@ -70,8 +78,9 @@ export async function findResume(
     if (!CHANGEABLE.has(flag)) fail(`resume: ${change}; leave it out, or choose another --output_dir`);
     report.note(`resume: ${change}: from here on this is another run`);
   }
-  const adapter = `${engine.device.adapter.description} ${engine.device.traits.profile}`;
-  if (found.training.adapter !== adapter) {
+  const adapter = adapterOf(engine);
+  if (found.training.adapter === adapter) engine.picks = new Map(Object.entries(found.training.picks));
+  else {
     report.note(
       `resuming on another adapter (${adapter}, before: ${found.training.adapter}): results will not be bit-identical`,
     );
@@ -89,6 +98,15 @@ export async function optimizerMoments(engine: Engine, optimizer: AdamW): Promis
     m: await readVariables(engine, named(optimizer.m)),
     v: await readVariables(engine, named(optimizer.v)),
     step: (await engine.read(optimizer.step))[0],
+    lossScale: optimizer.lossScale && (await lossScaleState(engine, optimizer.lossScale)),
+  };
+}
+
+async function lossScaleState(engine: Engine, { scale, good, skipped }: LossScale): Promise<LossScaleState> {
+  return {
+    scale: (await engine.read(scale))[0],
+    good: (await engine.read(good))[0],
+    skipped: (await engine.read(skipped))[0],
   };
 }
 
@@ -103,4 +121,8 @@ export function restoreMoments(engine: Engine, optimizer: AdamW, { moments }: Ch
     }
   }
   engine.write(optimizer.step, Uint32Array.of(moments.step));
+  if (!optimizer.lossScale || !moments.lossScale) return;
+  engine.write(optimizer.lossScale.scale, Float32Array.of(moments.lossScale.scale));
+  engine.write(optimizer.lossScale.good, Uint32Array.of(moments.lossScale.good));
+  engine.write(optimizer.lossScale.skipped, Uint32Array.of(moments.lossScale.skipped));
 }

@@ -2,6 +2,7 @@
 import type { Engine } from '../../engine/engine.ts';
 import { uniformNoise } from '../../engine/ops/masking.ts';
 import { AdamW } from '../../engine/optim/adamw.ts';
+import { LossScale } from '../../engine/optim/lossscale.ts';
 import type { Plan } from '../../engine/plan.ts';
 import { fail } from '../../engine/errors.ts';
 import { numel, type Variable } from '../../engine/tensor.ts';
@@ -20,6 +21,7 @@ export interface StepOptions {
   readonly seed: number;
   readonly weight_decay: number;
   readonly clip_grad?: number;
+  readonly checkpoint_blocks?: boolean;
 }
 
 /** `images` says where the images of a batch of a given size lie. */
@@ -27,7 +29,7 @@ export function pretrainStep(
   engine: Engine,
   model: MaskedAutoencoder,
   images: (batch: number) => Variable,
-  { mask_ratio, seed, weight_decay, clip_grad }: StepOptions,
+  { mask_ratio, seed, weight_decay, clip_grad, checkpoint_blocks }: StepOptions,
 ): Trainer<StepInputs> {
   const patches = patchesOf(model.config);
   const keep = lenKeep(patches, mask_ratio);
@@ -35,6 +37,7 @@ export function pretrainStep(
     betas: [0.9, 0.95],
     group: (variable) => ({ weightDecay: decays(variable) ? weight_decay : 0, lrScale: 1 }),
     clipNorm: clip_grad,
+    lossScale: engine.precision === 'f16' ? new LossScale(engine) : undefined,
   });
   return new Trainer(engine, {
     inputs: STEP_INPUTS,
@@ -42,7 +45,8 @@ export function pretrainStep(
     loss: ({ ids, clock }, t) => {
       const noise = uniformNoise(ids, clock, patches, seed, STREAM.mask);
       const dropout = { ids, clock, seed };
-      return model.forward(t.use(images(ids.shape[0])), noise, keep, { dropout }).loss;
+      const options = { dropout, checkpointBlocks: checkpoint_blocks };
+      return model.forward(t.use(images(ids.shape[0])), noise, keep, options).loss;
     },
   });
 }
@@ -54,7 +58,13 @@ export interface Trial {
 }
 
 /** The same step on random images and fresh weights: to plan, to measure. */
-export function trialStep(engine: Engine, config: MaeConfig, batch: number, mask_ratio: number): Trial {
+export function trialStep(
+  engine: Engine,
+  config: MaeConfig,
+  batch: number,
+  mask_ratio: number,
+  checkpoint_blocks = false,
+): Trial {
   const shape = [batch, config.in_chans, ...config.img_size];
   const rng = random(0);
   const length = numel(shape);
@@ -67,7 +77,12 @@ export function trialStep(engine: Engine, config: MaeConfig, batch: number, mask
   const pixels = Float32Array.from({ length }, () => 2 * rng.uniform() - 1);
   const images = engine.variable('trial images', shape, { data: pixels });
   const model = new MaskedAutoencoder(engine, config, 0);
-  const trainer = pretrainStep(engine, model, () => images, { mask_ratio, seed: 0, weight_decay: 0.05 });
+  const trainer = pretrainStep(engine, model, () => images, {
+    mask_ratio,
+    seed: 0,
+    weight_decay: 0.05,
+    checkpoint_blocks,
+  });
   const ids = { data: Uint32Array.from({ length: batch }, (_, i) => i), shape: [batch] };
   let step = 0;
   return {

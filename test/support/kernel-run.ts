@@ -23,7 +23,7 @@ export interface Trial {
 const count = (shape: Shape | null): number => (shape ? shape.reduce((a, b) => a * b, 1) : 0);
 
 /** Draws inputs and computes what the reference says. */
-export function prepare(kernel: AnyKernel, problem: Settings, device: Device, seed: number): Trial {
+export function prepare(kernel: AnyKernel, problem: Settings, device: Pick<Device, 'traits'>, seed: number): Trial {
   const full: Settings = { ...kernel.options, ...problem };
   const program = resolve(kernel, problem, device.traits);
   const shapes = kernel.shapes(full as never) as Record<string, Shape | null>;
@@ -67,9 +67,9 @@ function onDevice(data: Data, type: Scalar): Uint8Array<ArrayBuffer> {
   return new Uint8Array((data instanceof Float64Array ? Float32Array.from(data) : data.slice()).buffer as ArrayBuffer);
 }
 
-/** Bytes of a binding: at least 4, and a multiple of that. */
+/** Bytes of a binding: at least 4, and a multiple of that; where it is not used, what any element type is content with. */
 const bytesIn = (trial: Trial, name: string): number =>
-  Math.max(4, count(trial.shapes[name]) * (trial.types[name] === 'f16' ? 2 : 4));
+  Math.max(trial.shapes[name] ? 4 : 16, count(trial.shapes[name]) * (trial.types[name] === 'f16' ? 2 : 4));
 
 /** Pipeline and bind group for a trial; outputs filled with `poison`, guards around every buffer. */
 export async function bind(kernel: AnyKernel, trial: Trial, device: Device, poison: number): Promise<Buffers> {
@@ -159,7 +159,7 @@ export async function compare(kernel: AnyKernel, trial: Trial, device: Device, p
       : want instanceof Float64Array
         ? new Float32Array(raw, GUARD_BYTES, want.length)
         : new Uint32Array(raw, GUARD_BYTES, want.length);
-    const tolerance = Math.max(kernel.tolerance ?? 1e-5, half ? HALF_TOLERANCE : 0);
+    const tolerance = Math.max(kernel.tolerance ?? 1e-5, trial.program.variant.tolerance, half ? HALF_TOLERANCE : 0);
     worst = Math.max(worst, difference(kernel, name, got, want, tolerance));
   }
   for (const { buffer } of Object.values(b.buffers)) buffer.destroy();

@@ -1,0 +1,207 @@
+// `tesserae bench gpu`: every part as a process of its own, one after the other, and a report that is on disk after each.
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { availableParallelism, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { writeFileAtomic } from '../../engine/node/files.ts';
+import type { GpuBench } from '../../mae/cli/benchgpu.ts';
+import { type Ended, endTogether, endWithStarter, type Message, ownCommand, REQUEST, runChild } from './child.ts';
+import type { Harness } from './checks.ts';
+import { foundIn, machine, nvidia } from './conditions.ts';
+import { FIRST, type Part, partsFor } from './parts.ts';
+import type { Found, Options, PartResult, Report, Row } from './report.ts';
+import { shapes } from './shapes.ts';
+import { MASK_RATIO, stepShapes } from './steps.ts';
+import { markdown, withShares } from './table.ts';
+import { work } from './worker.ts';
+
+export { KINDS } from './parts.ts';
+
+/** Of a part's limit, how much may be used before it begins nothing new, and what is kept for its end. */
+const USABLE = 0.85;
+const NOTE_EVERY_MS = 5000;
+const MOST_LANES = 4;
+const LEAST_MS = 5000;
+const GENEROUS = 2;
+
+export const benchGpu: GpuBench['benchGpu'] = async (options, { harness, torchScript, version, out }) => {
+  const request = process.env[REQUEST];
+  if (request) {
+    endWithStarter();
+    await work(JSON.parse(request), (await harness()) as Harness);
+    return 0;
+  }
+  endTogether();
+  const report: Report = {
+    tool: 'tesserae bench gpu',
+    version,
+    began: new Date().toISOString(),
+    seconds: 0,
+    command: process.argv.slice(1).join(' '),
+    options,
+    conditions: { machine: machine(), nvidia: { before: nvidia() } },
+    parts: [],
+  };
+  const run = new Run(report, out, await torchScript());
+  try {
+    await run.all();
+  } finally {
+    run.close();
+  }
+  process.stdout.write(`${markdown(report)}\n`);
+  say(`results are in ${out}`);
+  return report.parts.every(endedWell) ? 0 : 1;
+};
+
+/** A check that failed, or work that could not be done; what was only left out for want of time is neither. */
+const isBad = ({ passed, error }: Row): boolean =>
+  passed === false || (typeof error === 'string' && !error.startsWith('not measured'));
+
+const endedWell = ({ kind, status, rows }: PartResult): boolean =>
+  status === 'skipped' || (status === 'ok' && (kind === 'torch' || !rows.some(isBad)));
+
+const say = (line: string): void => void process.stderr.write(`${line}\n`);
+
+class Run {
+  readonly #report: Report;
+  readonly #out: string;
+  readonly #folder = mkdtempSync(join(tmpdir(), 'tesserae-gpu-'));
+  readonly #script = join(this.#folder, 'torch_step.py');
+  readonly #began = performance.now();
+  #found: Found | null = null;
+  #noted = 0;
+
+  constructor(report: Report, out: string, torchScript: string) {
+    this.#report = report;
+    this.#out = out;
+    writeFileSync(this.#script, torchScript);
+  }
+
+  async all(): Promise<void> {
+    const { options, parts } = this.#report;
+    await this.#part(FIRST, 60_000);
+    if (!parts[0].rows.length) throw new Error(`bench gpu: no adapter: ${parts[0].error ?? 'none was found'}`);
+    this.#report.conditions = { ...this.#report.conditions, adapter: parts[0].rows[0] };
+    this.#found = foundIn(parts[0].rows[0]);
+    const list = partsFor(this.#found, options);
+    const together = list.filter((part) => part.together);
+    const lanes = this.#found.software ? 1 : Math.min(MOST_LANES, Math.max(1, availableParallelism() >> 2));
+    await this.#lanes(
+      together,
+      lanes,
+      list.filter((part) => !part.together),
+    );
+    const rest = list.filter((part) => !part.together);
+    for (const [i, part] of rest.entries()) await this.#part(part, this.#limit(part, rest.slice(i)));
+    const { nvidia: before } = this.#report.conditions as { nvidia: object };
+    this.#report.conditions = { ...this.#report.conditions, nvidia: { ...before, after: nvidia() } };
+    await this.#save();
+  }
+
+  close(): void {
+    rmSync(this.#folder, { recursive: true, force: true });
+  }
+
+  /** Milliseconds that a part may take: some more than its share of what is left, because most need less. */
+  #limit({ weight }: { weight: number }, coming: readonly { weight: number }[]): number {
+    const left = Math.max(0, this.#report.options.minutes * 60_000 - (performance.now() - this.#began));
+    const share = weight / coming.reduce((sum, part) => sum + part.weight, 0);
+    return Math.max(LEAST_MS, left * Math.min(1, GENEROUS * share));
+  }
+
+  /** Parts that measure no time, several at once where the processor has the cores. */
+  async #lanes(parts: readonly Part[], lanes: number, after: readonly Part[]): Promise<void> {
+    const waiting = [...parts];
+    const coming = () => [...waiting, ...after];
+    const lane = async () => {
+      for (let part = waiting.shift(); part; part = waiting.shift()) {
+        await this.#part(
+          part,
+          this.#limit({ weight: part.weight * lanes }, [{ weight: part.weight * (lanes - 1) }, part, ...coming()]),
+        );
+      }
+    };
+    await Promise.all(Array.from({ length: lanes }, lane));
+  }
+
+  async #part(part: Part, limitMs: number): Promise<void> {
+    const began = performance.now();
+    const result: PartResult = {
+      name: part.name,
+      kind: part.kind,
+      status: 'ok',
+      seconds: 0,
+      limit: limitMs / 1000,
+      rows: [],
+    };
+    this.#report.parts.push(result);
+    const got = (message: Message) => {
+      if ('row' in message) result.rows.push(message.row);
+      else this.#note(part, message.note);
+    };
+    const ended = part.kind === 'torch' ? await this.#torch(part, limitMs, got) : await this.#own(part, limitMs, got);
+    Object.assign(result, ended, { seconds: (performance.now() - began) / 1000 });
+    const bad = result.rows.filter(isBad).length;
+    const end = ended.status === 'ok' ? '' : `, ${ended.status}: ${ended.error}`;
+    say(
+      `${this.#clock()} ${part.name}: ${result.rows.length} rows${bad ? `, ${bad} of them bad` : ''} in ${result.seconds.toFixed(1)} s${end}`,
+    );
+    await this.#save();
+  }
+
+  #own(part: Part, limitMs: number, got: (message: Message) => void): Promise<Ended> {
+    const request = JSON.stringify({ part, options: this.#report.options, budgetMs: USABLE * limitMs });
+    return runChild(ownCommand(), { [REQUEST]: request }, limitMs, got);
+  }
+
+  async #torch(part: Part, limitMs: number, got: (message: Message) => void): Promise<Ended> {
+    const { options } = this.#report;
+    const missing = this.#torchMissing(options);
+    if (missing) return { status: 'skipped', error: missing };
+    const request = {
+      what: part.what,
+      device: options.torch,
+      quick: options.quick,
+      budget_s: (USABLE * limitMs) / 1000,
+      kernels: shapes(options.quick).flatMap(({ what, shape, torch }) => (torch ? [{ what, shape, ...torch }] : [])),
+      steps: stepShapes(options.quick)
+        .map((shape) => ({ ...shape, mask_ratio: MASK_RATIO }))
+        // Compiling takes about a minute a shape: the size that is compared goes first.
+        .sort((a, b) => (part.what === 'compile' ? Number(b.batch === 256) - Number(a.batch === 256) : 0)),
+    };
+    const env = { PYTHONUNBUFFERED: '1', OMP_WAIT_POLICY: 'PASSIVE' };
+    return runChild([options.python, this.#script, JSON.stringify(request)], env, limitMs, got);
+  }
+
+  /** Why PyTorch cannot be run here, or null; its version goes into the conditions. */
+  #torchMissing({ python, torch }: Options): string | null {
+    if (this.#report.conditions.torch) return null;
+    const ask = `import torch; print(torch.__version__, torch.version.cuda, torch.cuda.is_available() and torch.cuda.get_device_name(0))`;
+    try {
+      const said = execFileSync(python, ['-c', ask], {
+        encoding: 'utf8',
+        timeout: 60_000,
+        stdio: ['ignore', 'pipe', 'ignore'],
+      });
+      if (torch === 'cuda' && said.trim().endsWith('False'))
+        return `${python} has torch ${said.split(' ')[0]}, which sees no CUDA device`;
+      this.#report.conditions = { ...this.#report.conditions, torch: said.trim() };
+      return null;
+    } catch {
+      return `${python} has no PyTorch`;
+    }
+  }
+
+  #clock = (): string => `[${((performance.now() - this.#began) / 1000).toFixed(0).padStart(3)} s]`;
+
+  #note(part: Part, text: string): void {
+    if (performance.now() - this.#noted < NOTE_EVERY_MS) return;
+    this.#noted = performance.now();
+    say(`${this.#clock()} ${part.name}: ${text}`);
+  }
+
+  async #save(): Promise<void> {
+    this.#report.seconds = (performance.now() - this.#began) / 1000;
+    await writeFileAtomic(this.#out, Buffer.from(`${JSON.stringify(withShares(this.#report), null, 1)}\n`));
+  }
+}

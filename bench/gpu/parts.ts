@@ -1,0 +1,57 @@
+// The parts of `bench gpu`, in order, with their shares of the time. Each is a process of its own.
+import { PROFILES } from '../../kernels/kernel.ts';
+import { type Found, type Mode, modeText, type Options } from './report.ts';
+
+export const KINDS = ['conformance', 'tests', 'ceilings', 'kernels', 'step', 'profile', 'torch'] as const;
+export type Kind = (typeof KINDS)[number] | 'adapter';
+
+export interface Part {
+  readonly name: string;
+  readonly kind: Kind;
+  /** Share of the time, as a weight among the parts that are still to come. */
+  readonly weight: number;
+  readonly mode?: Mode;
+  /** Which of several things of its kind it does. */
+  readonly what?: string;
+  /** Measures no time: may run beside others of that sort. */
+  readonly together?: boolean;
+}
+
+export const FIRST: Part = { name: 'adapter', kind: 'adapter', weight: 2 };
+
+/** What kernels and steps are timed under: a software adapter's own profile, else simt and, where it can be, matrix. */
+export function modesOf(found: Found, { precisions }: Options): Mode[] {
+  const profiles = found.software ? [found.profile] : (['simt'] as const);
+  const modes: Mode[] = profiles.flatMap((profile) => precisions.map((precision) => ({ profile, precision })));
+  const matrix = !found.software && found.matrices.length > 0 && precisions.includes('f16');
+  return matrix ? [...modes, { profile: 'matrix', precision: 'f16' }] : modes;
+}
+
+/** Everything that this adapter and these options ask for. */
+export function partsFor(found: Found, options: Options): Part[] {
+  const profiles = PROFILES.filter(
+    (p) => (p !== 'matrix' || found.matrices.length > 0) && (p !== 'cpu' || found.subgroup > 0),
+  );
+  const timed = modesOf(found, options);
+  const each = (kind: Kind, weight: number): Part[] =>
+    timed.map((mode) => ({ name: `${kind} ${modeText(mode)}`, kind, weight, mode }));
+  const checked = (kind: Kind, weight: number): Part[] =>
+    profiles.map((profile) => {
+      const mode: Mode = { profile, precision: profile === 'matrix' ? 'f16' : 'f32' };
+      return { name: `${kind} ${profile}`, kind, weight, mode, together: true };
+    });
+  const torch = (what: string, weight: number): Part => ({ name: `torch ${what}`, kind: 'torch', weight, what });
+  const parts: Part[] = [
+    ...(options.golden === null ? [] : checked('conformance', 20)),
+    ...checked('tests', 40),
+    { name: 'ceilings', kind: 'ceilings', weight: 15, what: 'simt' },
+    ...(found.matrices.length
+      ? ([{ name: 'ceilings matrix', kind: 'ceilings', weight: 8, what: 'matrix' }] as const)
+      : []),
+    ...each('step', 45),
+    ...each('kernels', 45),
+    ...each('profile', 12).slice(0, options.quick ? 1 : undefined),
+    ...(options.torch === 'off' ? [] : [torch('step', 45), torch('kernels', 25), torch('compile', 60)]),
+  ];
+  return parts.filter(({ kind }) => !options.only.length || options.only.includes(kind));
+}

@@ -1,0 +1,149 @@
+// The training step of MAE at the sizes that are compared: time, host time, bytes; and where its time goes.
+import { Engine } from '../../engine/engine.ts';
+import type { Plan } from '../../engine/plan.ts';
+import { numel, type Variable } from '../../engine/tensor.ts';
+import { random } from '../../kernels/random/random.ts';
+import { configure, type MaeConfig, parameterSpecs } from '../../mae/model/config.ts';
+import { MaskedAutoencoder } from '../../mae/model/model.ts';
+import { pretrainStep, type Trial } from '../../mae/train/step.ts';
+import { timePlan } from '../kernels.ts';
+import { timeStep } from '../step.ts';
+import { modeText, type Row } from './report.ts';
+import { openFor, QUICK, type Work } from './worker.ts';
+
+export interface StepShape {
+  readonly model: string;
+  readonly config: MaeConfig;
+  readonly batch: number;
+}
+
+export const MASK_RATIO = 0.75;
+const WARMUP = 3;
+const STEPS = 10;
+/** What a first step is forecast by, in GFLOP a millisecond: too slow for most, so that it is not begun in vain. */
+const [SOFTWARE_RATE, GPU_RATE] = [0.03, 1];
+/** Dawn's toggles for a program whose accesses are known to be in bounds. */
+const UNCHECKED = ['disable_robustness', 'skip_validation', 'disable_workgroup_init'];
+
+/** The most telling first. */
+export function stepShapes(quick: boolean): StepShape[] {
+  const of = (model: string, preset: string, batch: number): StepShape => ({ model, config: configure(preset), batch });
+  if (quick) return [of('ViT-nano/4, 32 px', 'mae_vit_nano_patch4_32', 4)];
+  return [
+    of('ViT-B/16, 224 px', 'mae_vit_base_patch16', 64),
+    of('ViT-Ti/2, 32 px', 'mae_vit_tiny_patch2_32', 64),
+    of('ViT-B/16, 224 px', 'mae_vit_base_patch16', 256),
+    of('ViT-L/16, 224 px', 'mae_vit_large_patch16', 64),
+    of('ViT-H/14, 224 px', 'mae_vit_huge_patch14', 64),
+    of('ViT-B/16, 224 px', 'mae_vit_base_patch16', 1024),
+    of('ViT-nano/4, 32 px', 'mae_vit_nano_patch4_32', 64),
+  ];
+}
+
+/** A step whose weights and images are quickly made: drawing those of ViT-H one by one takes most of a minute. */
+class Prepared {
+  readonly plan: Plan;
+  readonly #engine: Engine;
+  readonly #shape: StepShape;
+  readonly #model: MaskedAutoencoder;
+  readonly #images: Variable;
+  readonly #trainer: ReturnType<typeof pretrainStep>;
+
+  /** Plans; nothing large is allocated yet. */
+  constructor(engine: Engine, shape: StepShape) {
+    const { config, batch } = shape;
+    this.#engine = engine;
+    this.#shape = shape;
+    this.#images = engine.variable('images', [batch, config.in_chans, ...config.img_size]);
+    this.#model = new MaskedAutoencoder(engine, config);
+    const options = { mask_ratio: MASK_RATIO, seed: 0, weight_decay: 0.05 };
+    this.#trainer = pretrainStep(engine, this.#model, () => this.#images, options);
+    this.plan = this.#trainer.plan({ ids: [batch], clock: [2] });
+  }
+
+  /** Uploads numbers that train as fresh ones do. */
+  trial(): Trial {
+    const { config, batch } = this.#shape;
+    const rng = random(3);
+    const tile = Float32Array.from({ length: 1 << 16 }, () => 2 * rng.uniform() - 1);
+    const tiled = (n: number, scale: number): Float32Array => {
+      const data = new Float32Array(n);
+      for (let at = 0; at < n; at += tile.length) data.set(tile.subarray(0, Math.min(tile.length, n - at)), at);
+      return scale === 1 ? data : data.map((x) => x * scale);
+    };
+    const weight = (name: string, shape: readonly number[]): Float32Array => {
+      const n = numel(shape);
+      if (shape.length === 1) return new Float32Array(n).fill(name.endsWith('.bias') ? 0 : 1);
+      return tiled(n, Math.sqrt(6 / (shape[0] + n / shape[0])));
+    };
+    this.#model.parameters.load(new Map(parameterSpecs(config).map(({ name, shape }) => [name, weight(name, shape)])));
+    this.#engine.write(this.#images, tiled(numel(this.#images.shape), 1));
+    const ids = { data: Uint32Array.from({ length: batch }, (_, i) => i), shape: [batch] };
+    let step = 0;
+    const submit = async () => {
+      const clock = { data: Uint32Array.of(0, step++), shape: [2] };
+      const [result] = await this.#trainer.step({ ids, clock }, { lr: 1e-4 });
+      return async () => (await result.read()).loss[0];
+    };
+    return { plan: this.plan, submit };
+  }
+}
+
+/** A row for every shape that fits the memory and the time; ViT-B once more without Dawn's checks. */
+export async function measureSteps(work: Work): Promise<void> {
+  const { options, mode, left, note, emit } = work;
+  const list = stepShapes(options.quick).map((shape) => ({ shape, unchecked: false }));
+  if (!options.quick) list.splice(3, 0, { shape: list[0].shape, unchecked: true });
+  let rate: number | null = null;
+  for (const { shape, unchecked } of list) {
+    const text = unchecked ? `${modeText(mode)} unchecked` : modeText(mode);
+    const row = { model: shape.model, batch: shape.batch, mode: text };
+    note(`${shape.model} batch ${shape.batch}${unchecked ? ' unchecked' : ''}`);
+    try {
+      rate = await measureStep(work, shape, unchecked ? UNCHECKED : [], rate, row);
+    } catch (error) {
+      emit({ ...row, error: (error as Error).message.split('\n')[0].slice(0, 300) });
+    }
+    if (left() <= 0) note('out of time');
+  }
+}
+
+/** `rate` and what it gives: GFLOP a millisecond, to forecast the next one. */
+async function measureStep(
+  work: Work,
+  shape: StepShape,
+  toggles: readonly string[],
+  rate: number | null,
+  row: Row,
+): Promise<number | null> {
+  using device = await openFor(work, toggles);
+  using engine = new Engine(device, { precision: work.mode.precision });
+  const prepared = new Prepared(engine, shape);
+  const gflop = prepared.plan.flops / 1e9;
+  const cost = { gflop, peak_bytes: prepared.plan.peakBytes };
+  const steps = work.options.quick ? 3 : STEPS;
+  const pace = rate ?? (device.adapter.software ? SOFTWARE_RATE : GPU_RATE);
+  if (work.left() <= ((WARMUP + steps) * gflop) / pace) {
+    work.emit({ ...row, ...cost, error: 'not measured: out of time' });
+    return rate;
+  }
+  const figures = await timeStep(prepared.trial(), { batchSize: shape.batch, steps, warmup: WARMUP });
+  work.emit({ ...row, ...figures });
+  return figures.gflop / figures.ms;
+}
+
+/** Every distinct call of the first shape's step, timed by itself. */
+export async function profileStep(work: Work): Promise<void> {
+  const { options, mode, left, note, emit } = work;
+  const [shape] = stepShapes(options.quick);
+  using device = await openFor(work);
+  using engine = new Engine(device, { precision: mode.precision });
+  const { plan } = new Prepared(engine, shape);
+  const rows = await timePlan(device, plan, options.quick ? QUICK : { samples: 3 }, (_, what) => {
+    note(what);
+    return left() > 0;
+  });
+  for (const { kernel, problem, count, ms, flops, bytes } of rows) {
+    emit({ model: shape.model, batch: shape.batch, mode: modeText(mode), kernel, problem, count, ms, flops, bytes });
+  }
+}

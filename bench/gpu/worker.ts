@@ -1,0 +1,127 @@
+// One part, in a process of its own: does the work and sends a row for everything that it finds.
+import type { Device } from '../../engine/device.ts';
+import { gently, openDawn } from '../../engine/node/dawn.ts';
+import { timeCalls } from '../call.ts';
+import { measureCeilings } from './ceilings.ts';
+import { checkConformance, checkKernels, type Harness } from './checks.ts';
+import { send } from './child.ts';
+import { adapterRow } from './conditions.ts';
+import type { Part } from './parts.ts';
+import { type Mode, modeText, type Options, type Row } from './report.ts';
+import { shapes } from './shapes.ts';
+import { measureSteps, profileStep } from './steps.ts';
+
+/** What is asked of a worker. */
+export interface Request {
+  readonly part: Part;
+  readonly options: Options;
+  /** After which nothing new is begun. */
+  readonly budgetMs: number;
+}
+
+/** What a part works with. */
+export interface Work {
+  readonly part: Part;
+  readonly options: Options;
+  readonly mode: Mode;
+  readonly harness: Harness;
+  readonly emit: (row: Row) => void;
+  readonly note: (text: string) => void;
+  /** Milliseconds of the budget that are left. */
+  readonly left: () => number;
+}
+
+/** A device that measures: polled without pauses where that takes no core from the adapter. */
+export async function openFor({ mode, options }: Work, toggles: readonly string[] = []): Promise<Device> {
+  const adapter = options.adapter ?? undefined;
+  const wait = <T>(promise: Promise<T>): Promise<T> => (device.adapter.software ? gently(promise) : promise);
+  const device: Device = await openDawn({ profile: mode.profile, adapter, toggles, wait });
+  return device;
+}
+
+const DOES: Readonly<Record<Part['kind'], (work: Work) => Promise<void>>> = {
+  adapter: async ({ options, emit }) => {
+    using device = await openDawn({ adapter: options.adapter ?? undefined });
+    emit(adapterRow(device));
+  },
+  conformance: checkConformance,
+  tests: checkKernels,
+  ceilings: async (work) => {
+    using device = await openFor(work);
+    await measureCeilings(
+      device,
+      work.part.what === 'matrix',
+      work.options.quick || device.adapter.software,
+      (found) => {
+        work.emit({ ...found, error: found.error ?? null });
+        work.note(`${found.what}: ${found.how}`);
+      },
+    );
+  },
+  kernels: measureKernels,
+  step: measureSteps,
+  profile: profileStep,
+  torch: async () => {
+    throw new Error('PyTorch has a process of its own');
+  },
+};
+
+/** Does the part that was asked for. */
+export async function work({ part, options, budgetMs }: Request, harness: Harness): Promise<void> {
+  const began = performance.now();
+  await DOES[part.kind]({
+    part,
+    options,
+    mode: part.mode ?? { profile: 'simt', precision: 'f32' },
+    harness,
+    emit: (row) => send({ row }),
+    note: (note) => send({ note }),
+    left: () => budgetMs - (performance.now() - began),
+  });
+}
+
+/** Of single calls, where the numbers only have to be there. */
+export const QUICK = { samples: 1, submitMs: 0 };
+
+/** Passes through a kernel that its measurement takes: two to warm up, three to find the repeats, then samples of 20 ms. */
+const PASSES = 5;
+
+async function measureKernels(work: Work): Promise<void> {
+  const { mode, options, emit, note, left } = work;
+  const sampling = options.quick ? QUICK : {};
+  let rate = 0;
+  const device = await openFor(work);
+  for (const { what, shape, calls } of shapes(options.quick)) {
+    const made = calls(mode, device.traits);
+    if (!made) continue;
+    const row = { what, shape, mode: modeText(mode) };
+    const flops = made.reduce(
+      (sum, { kernel, problem }) => sum + kernel.flops({ ...kernel.options, ...problem } as never),
+      0,
+    );
+    const forecast = rate > 0 ? (PASSES * flops) / rate : 0;
+    if (left() <= forecast) {
+      emit({ ...row, error: 'not measured: out of time' });
+      continue;
+    }
+    note(`${what} ${shape}`);
+    try {
+      const time = await timeCalls(device, made, sampling);
+      device.check();
+      // Of products: what only moves memory would forecast too long.
+      if (/^(gemm|attention)/.test(what)) rate = time.flops / time.ms;
+      emit({
+        ...row,
+        ms: time.ms,
+        best_ms: time.best,
+        gflop_s: time.flops / time.ms / 1e6,
+        gb_s: time.bytes / time.ms / 1e6,
+        flops: time.flops,
+        bytes: time.bytes,
+      });
+    } catch (error) {
+      emit({ ...row, error: (error as Error).message.split('\n')[0].slice(0, 300) });
+    }
+  }
+  device.dispose();
+}

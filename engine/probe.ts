@@ -1,0 +1,112 @@
+// What an adapter's documentation does not say, found out by compiling or running tiny programs on it.
+import rowsum from '../kernels/lib/rowsum.subgroups.wgsl';
+import { oldSpelling } from '../kernels/spelling.ts';
+import { USAGE } from './memory.ts';
+
+const ALL_MATRIX_CALLS = `enable f16;
+enable subgroups;
+enable chromium_experimental_subgroup_matrix;
+diagnostic(off, chromium.subgroup_matrix_uniformity);
+alias Left = subgroup_matrix_left<f16, 8, 8>;
+alias Right = subgroup_matrix_right<f16, 8, 8>;
+alias Sum = subgroup_matrix_result<f32, 8, 8>;
+var<workgroup> x: array<f16, 64>;
+var<workgroup> y: array<f32, 64>;
+@compute @workgroup_size(64, 1, 1)
+fn main() {
+  let left = subgroupMatrixLoad<Left, row_major>(&x, 0u, 8u);
+  let right = subgroupMatrixLoad<Right, col_major>(&x, 0u, 8u);
+  subgroupMatrixStore<row_major>(&y, 0u, subgroupMatrixMultiplyAccumulate(left, right, Sum()), 8u);
+}
+`;
+
+/** Which spelling of the subgroup matrix builtins compiles on a device that has the feature; null: neither does. */
+export async function matrixSpelling(gpu: GPUDevice): Promise<'current' | 'old' | null> {
+  if (await compiles(gpu, ALL_MATRIX_CALLS)) return 'current';
+  return (await compiles(gpu, oldSpelling(ALL_MATRIX_CALLS))) ? 'old' : null;
+}
+
+async function compiles(gpu: GPUDevice, code: string): Promise<boolean> {
+  gpu.pushErrorScope('validation');
+  const module = gpu.createShaderModule({ label: 'probe', code });
+  const error = gpu.popErrorScope();
+  const { messages } = await module.getCompilationInfo();
+  return (await error) === null && !messages.some(({ type }) => type === 'error');
+}
+
+const THREADS = 256;
+const FIELDS = 11;
+
+const SUBGROUPS = `enable subgroups;
+const WG = ${THREADS}u;
+@group(0) @binding(0) var<storage, read_write> found: array<u32>;
+@compute @workgroup_size(WG, 1, 1)
+fn main(@builtin(local_invocation_index) t: u32, @builtin(subgroup_invocation_id) lane: u32) {
+  let x = f32((t * 2654435761u) >> 22u);
+  let lanes = subgroupAdd(1u);
+  let pair = subgroupAdd(vec2(x, 2.0 * x));
+  let rows = rowSum2(t, vec2(x, 2.0 * x));
+  let own = array<u32, ${FIELDS}>(
+    lanes, lane, subgroupBroadcastFirst(t), u32(subgroupAdd(x)), u32(pair.y), u32(subgroupMax(x)), u32(subgroupBroadcast(x, 3u)),
+    u32(subgroupShuffle(x, lane ^ (lanes - 1u))), u32(subgroupShuffleXor(x, 1u)), u32(rowSum(t, x)), u32(rows.y),
+  );
+  for (var i = 0u; i < ${FIELDS}u; i++) { found[t * ${FIELDS}u + i] = own[i]; }
+}
+${rowsum}`;
+
+/**
+ * Whether subgroup operations work on a device that has the feature: sums, maxima, broadcasts and shuffles are what the host
+ * computes, and thread t is lane t % lanes of subgroup t / lanes. Some drivers offer subgroups and add up wrongly.
+ */
+export async function probeSubgroups(
+  gpu: GPUDevice,
+  wait: <T>(promise: Promise<T>) => Promise<T> = (promise) => promise,
+): Promise<boolean> {
+  if (!(await compiles(gpu, SUBGROUPS))) return false;
+  return subgroupsAreRight(await runSubgroups(gpu, wait));
+}
+
+/** What the probe's threads found, one row each. */
+export async function runSubgroups(gpu: GPUDevice, wait: <T>(promise: Promise<T>) => Promise<T>): Promise<Uint32Array> {
+  const module = gpu.createShaderModule({ label: 'probe', code: SUBGROUPS });
+  const pipeline = await gpu.createComputePipelineAsync({
+    label: 'probe',
+    layout: 'auto',
+    compute: { module, entryPoint: 'main' },
+  });
+  const size = THREADS * FIELDS * 4;
+  const found = gpu.createBuffer({ label: 'probe', size, usage: USAGE.STORAGE | USAGE.COPY_SRC });
+  const staging = gpu.createBuffer({ label: 'probe', size, usage: USAGE.MAP_READ | USAGE.COPY_DST });
+  const encoder = gpu.createCommandEncoder({ label: 'probe' });
+  const pass = encoder.beginComputePass({ label: 'probe' });
+  pass.setPipeline(pipeline);
+  const entries = [{ binding: 0, resource: { buffer: found } }];
+  pass.setBindGroup(0, gpu.createBindGroup({ label: 'probe', layout: pipeline.getBindGroupLayout(0), entries }));
+  pass.dispatchWorkgroups(1);
+  pass.end();
+  encoder.copyBufferToBuffer(found, 0, staging, 0, size);
+  gpu.queue.submit([encoder.finish()]);
+  await wait(staging.mapAsync(USAGE.MAP_READ));
+  const words = new Uint32Array(staging.getMappedRange().slice(0));
+  found.destroy();
+  staging.destroy();
+  return words;
+}
+
+/** Compares what the probe's threads found with what the host computes for subgroups of the size they counted. */
+export function subgroupsAreRight(found: Uint32Array): boolean {
+  const lanes = found[0];
+  if (lanes < 4 || lanes > 128 || THREADS % lanes !== 0) return false;
+  const x = Array.from({ length: THREADS }, (_, t) => Math.imul(t, 2654435761) >>> 22);
+  const sum = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0);
+  const all = sum(x);
+  return x.every((_, t) => {
+    const first = t - (t % lanes);
+    const mates = x.slice(first, first + lanes);
+    const lane = t - first;
+    const own = sum(mates);
+    const shared = [mates[3], mates[lanes - 1 - lane], mates[lane ^ 1]];
+    const want = [lanes, lane, first, own, 2 * own, Math.max(...mates), ...shared, all, 2 * all];
+    return want.every((value, i) => found[t * FIELDS + i] === value);
+  });
+}

@@ -1,0 +1,28 @@
+// C = epilogue(sum of the partial products of a split gemm), one thread 4 columns, in a fixed order.
+const EPILOGUE = 0u; // knob: 0 none, 1 bias, 2 bias + GELU, 3 bias + residual, 4 times gelu'(r)
+const WG = 64u; // knob: threads a workgroup
+alias C4 = vec4<f32>; // stored: C16
+struct Params { splits: u32, rows: u32, n: u32 }
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> parts: array<vec4<f32>>; // (splits, rows, n)
+@group(0) @binding(2) var<storage, read> bias: array<vec4<f32>>; // (n) with EPILOGUE 1, 2, 3
+@group(0) @binding(3) var<storage, read> r: array<C4>; // as c: residual (3) or pre-activation (4)
+@group(0) @binding(4) var<storage, read_write> c: array<C4>; // (rows, n)
+@group(0) @binding(5) var<storage, read_write> u: array<C4>; // as c: pre-activation with EPILOGUE 2
+
+fn wideC(q: C4) -> vec4<f32> { return vec4<f32>(q); } // stored: C16
+fn narrowC(v: vec4<f32>) -> C4 { return C4(v); } // stored: C16
+
+@compute @workgroup_size(WG, 1, 1)
+fn main(
+  @builtin(workgroup_id) wg: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) t: u32,
+) {
+  let at = (wg.x + wg.y * groups.x) * WG + t;
+  let size = p.rows * (p.n / 4u);
+  if (at >= size) { return; }
+  var sum = vec4<f32>();
+  for (var s = 0u; s < p.splits; s++) { sum += parts[s * size + at]; }
+  finish(at, sum, biasOf(at % (p.n / 4u)), auxOf(at));
+}

@@ -1,0 +1,133 @@
+// C = epilogue(op(A) op(B)) where everything comes in whole vectors of 4: register tiles of 4 QM x 4 QN a thread over
+// BK-deep slices that are staged in workgroup memory as vectors along the tile's edge. Blocks of 4 x 4 are staged at a
+// time, transposed in registers where memory runs along k.
+const LAYOUT = 0u; // knob: 0 NN, 1 NT (B is (n, k)), 2 TN (A is (k, m))
+const EPILOGUE = 0u; // knob: 0 none, 1 bias, 2 bias + GELU, 3 bias + residual, 4 times gelu'(r)
+const BM = 64u; // knob: rows of C a workgroup, a multiple of 32
+const BN = 64u; // knob: columns of C a workgroup, a multiple of 32
+const BK = 16u; // knob: depth of a slice: 8, 16 or 32
+const QM = 1u; // knob: vectors of rows a thread, BM / QM apart
+const QN = 1u; // knob: vectors of columns a thread, BN / QN apart
+const MB = BM / 4u;
+const NB = BN / 4u;
+const KB = BK / 4u;
+const TM = QM * 4u;
+const DOWN = MB / QM;
+const ACROSS = NB / QN;
+const THREADS = DOWN * ACROSS;
+const SWIZZLE = 32u / BK; // xor with the block's depth: the transposing stores of 8 neighbours meet 8 groups of 4 banks
+alias A4 = vec4<f32>; // stored: A16
+alias B4 = vec4<f32>; // stored: B16
+alias C4 = vec4<f32>; // stored: C16
+struct Params { m: u32, n: u32, k: u32, batch: u32, lda: u32, ldb: u32, ldc: u32, strideA: u32, strideB: u32, strideC: u32, inner: u32, innerA: u32, innerB: u32, innerC: u32, offsetA: u32, offsetB: u32, offsetC: u32, splits: u32, splitC: u32 }
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> a: array<A4>; // (batch, m, k) or, TN, (batch, k, m)
+@group(0) @binding(2) var<storage, read> b: array<B4>; // (batch, k, n) or, NT, (batch, n, k)
+@group(0) @binding(3) var<storage, read> bias: array<vec4<f32>>; // (n) with EPILOGUE 1, 2, 3
+@group(0) @binding(4) var<storage, read> r: array<C4>; // as c: residual (3) or pre-activation (4)
+@group(0) @binding(5) var<storage, read_write> c: array<C4>; // (batch, m, n); (splits, batch, m, n) with splits > 1
+@group(0) @binding(6) var<storage, read_write> u: array<C4>; // as c: pre-activation with EPILOGUE 2
+
+var<workgroup> sa: array<vec4<f32>, BK * MB>;
+var<workgroup> sb: array<vec4<f32>, BK * NB>;
+
+fn wideA(q: A4) -> vec4<f32> { return vec4<f32>(q); } // stored: A16
+fn wideB(q: B4) -> vec4<f32> { return vec4<f32>(q); } // stored: B16
+fn wideC(q: C4) -> vec4<f32> { return vec4<f32>(q); } // stored: C16
+fn narrowC(v: vec4<f32>) -> C4 { return C4(v); } // stored: C16
+
+// The block of A at (row, depth): vectors along the rows. Rows beyond the matrix repeat others, depths beyond are 0.
+fn blockA(tile: Tile, row: u32, depth: u32) -> mat4x4<f32> {
+  var x = mat4x4<f32>();
+  if (LAYOUT == 2u) {
+    let at = tile.a + min(row, p.m - 4u);
+    for (var e = 0u; e < 4u; e++) { // unroll
+      if (depth + e < tile.end) { x[e] = wideA(a[(at + (depth + e) * p.lda) / 4u]); }
+    }
+    return x;
+  }
+  if (depth < tile.end) {
+    for (var e = 0u; e < 4u; e++) { // unroll
+      x[e] = wideA(a[(tile.a + min(row + e, p.m - 1u) * p.lda + depth) / 4u]);
+    }
+  }
+  return transpose(x);
+}
+
+// The block of B at (depth, col): vectors along the columns.
+fn blockB(tile: Tile, col: u32, depth: u32) -> mat4x4<f32> {
+  var x = mat4x4<f32>();
+  if (LAYOUT == 1u) {
+    if (depth < tile.end) {
+      for (var e = 0u; e < 4u; e++) { // unroll
+        x[e] = wideB(b[(tile.b + min(col + e, p.n - 1u) * p.ldb + depth) / 4u]);
+      }
+    }
+    return transpose(x);
+  }
+  let at = tile.b + min(col, p.n - 4u);
+  for (var e = 0u; e < 4u; e++) { // unroll
+    if (depth + e < tile.end) { x[e] = wideB(b[(at + (depth + e) * p.ldb) / 4u]); }
+  }
+  return x;
+}
+
+@compute @workgroup_size(THREADS, 1, 1)
+fn main(
+  @builtin(workgroup_id) wg: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) t: u32,
+) {
+  let tile = tileOf(wg.x + wg.y * groups.x, BM, BN);
+  if (tile.idle) { return; }
+  let down = t / ACROSS;
+  let across = t % ACROSS;
+  var acc: array<vec4<f32>, TM * QN>;
+  for (var base = tile.start; base < tile.end; base += BK) {
+    // Neighbouring threads take blocks that are neighbours in memory.
+    for (var i = t; i < (MB + NB) * KB; i += THREADS) {
+      if (i < MB * KB) {
+        let kb = select(i % KB, i / MB, LAYOUT == 2u);
+        let mb = select(i / KB, i % MB, LAYOUT == 2u);
+        let x = blockA(tile, tile.row + mb * 4u, base + kb * 4u);
+        for (var e = 0u; e < 4u; e++) { // unroll
+          sa[(kb * 4u + e) * MB + (mb ^ (kb * SWIZZLE))] = x[e];
+        }
+      } else {
+        let l = i - MB * KB;
+        let kb = select(l / NB, l % KB, LAYOUT == 1u);
+        let nb = select(l % NB, l / KB, LAYOUT == 1u);
+        let x = blockB(tile, tile.col + nb * 4u, base + kb * 4u);
+        for (var e = 0u; e < 4u; e++) { // unroll
+          sb[(kb * 4u + e) * NB + (nb ^ (kb * SWIZZLE))] = x[e];
+        }
+      }
+    }
+    workgroupBarrier();
+    for (var kb = 0u; kb < KB; kb++) {
+      for (var e = 0u; e < 4u; e++) { // unroll
+        var y: array<vec4<f32>, QN>;
+        for (var j = 0u; j < QN; j++) { // unroll
+          y[j] = sb[(kb * 4u + e) * NB + ((across + j * ACROSS) ^ (kb * SWIZZLE))];
+        }
+        for (var q = 0u; q < QM; q++) { // unroll
+          let x = sa[(kb * 4u + e) * MB + ((down + q * DOWN) ^ (kb * SWIZZLE))];
+          for (var i = 0u; i < 4u; i++) { // unroll
+            for (var j = 0u; j < QN; j++) { // unroll
+              acc[(q * 4u + i) * QN + j] += x[i] * y[j];
+            }
+          }
+        }
+      }
+    }
+    workgroupBarrier();
+  }
+  for (var i = 0u; i < TM; i++) {
+    for (var j = 0u; j < QN; j++) {
+      let row = tile.row + (i / 4u * DOWN + down) * 4u + i % 4u;
+      let col = tile.col / 4u + across + j * ACROSS;
+      let at = (tile.c + row * p.ldc) / 4u + col;
+      if (row < p.m && col * 4u < p.n) { finish(at, acc[i * QN + j], biasOf(col), auxOf(at)); }
+    }
+  }
+}

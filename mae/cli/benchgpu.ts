@@ -1,0 +1,120 @@
+// `tesserae bench gpu`: the one command for a machine with a GPU, and what its flags mean.
+import { readFile } from 'node:fs/promises';
+import { type Command, Option } from 'commander';
+import { PRECISIONS, type Precision } from '../../engine/trace.ts';
+import { real, text } from '../train/flags.ts';
+import { misuse, suggestion } from '../usage.ts';
+import { examples, type Flags, value } from './command.ts';
+
+export interface GpuOptions {
+  /** Small sizes and few cases: seconds a part, for software adapters and tests. */
+  readonly quick: boolean;
+  /** Time for everything. */
+  readonly minutes: number;
+  /** A folder with conformance cases, or null. */
+  readonly golden: string | null;
+  readonly precisions: readonly Precision[];
+  /** Part of an adapter's name, or null for the first. */
+  readonly adapter: string | null;
+  /** Kinds of parts to run; all where it is empty. */
+  readonly only: readonly string[];
+  /** Where PyTorch runs: its device, and the interpreter that has it. */
+  readonly torch: 'cuda' | 'cpu' | 'off';
+  readonly python: string;
+}
+
+/** What bench/gpu/bench.ts exports; `around` is what it cannot import, or what a bundle holds in another way. */
+export interface GpuBench {
+  readonly KINDS: readonly string[];
+  /** @returns the exit code: 0 where every part ended well and every check passed */
+  benchGpu(
+    options: GpuOptions,
+    around: {
+      harness: () => Promise<unknown>;
+      torchScript: () => Promise<string>;
+      version: string;
+      /** Where the results go, as JSON. */
+      out: string;
+    },
+  ): Promise<number>;
+}
+
+export interface GpuSources {
+  readonly bench: () => Promise<GpuBench>;
+  readonly harness: () => Promise<unknown>;
+  readonly torchScript: () => Promise<string>;
+  readonly version: () => Promise<string>;
+}
+
+const TORCH = ['cuda', 'cpu', 'off'] as const;
+
+const file = (path: string): URL => new URL(`../../${path}`, import.meta.url);
+
+/** bench sees mae and not the other way round, so its files, and the tests' harness, are found at run time. */
+const CLONE: GpuSources = {
+  bench: () => import(file('bench/gpu/bench.ts').href),
+  harness: () => import(file('test/support/kernel-run.ts').href),
+  torchScript: () => readFile(file('bench/gpu/torch_step.py'), 'utf8'),
+  version: async () => JSON.parse(await readFile(file('package.json'), 'utf8')).version,
+};
+
+/** Adds `gpu` to `tesserae bench`. */
+export const defineGpu = (parent: Command): void => addGpu(parent.command('gpu'), CLONE);
+
+/** Adds the flags and the action to a command. */
+export function addGpu(command: Command, sources: GpuSources): void {
+  command
+    .description('kernels, ceilings, training steps and PyTorch beside them, on a machine with a GPU')
+    .helpOption('-h, --help', 'print this')
+    .addOption(new Option('--out <FILE>', 'results as JSON (default: gpu.json)'))
+    .addOption(new Option('--minutes <X>', 'time for everything (default: 8)'))
+    .addOption(new Option('--quick', 'small sizes and few cases, for a software adapter'))
+    .addOption(new Option('--golden <DIR>', 'recompute the conformance cases (.safetensors) of a folder too'))
+    .addOption(new Option('--precisions <LIST>', `of ${PRECISIONS.join(', ')} (default: all)`))
+    .addOption(new Option('--only <LIST>', 'kinds of parts, a comma between them (default: all)'))
+    .addOption(new Option('--torch <WHERE>', `PyTorch beside ours, on ${TORCH.join(', ')} (default: cuda)`))
+    .addOption(new Option('--python <PROGRAM>', 'the interpreter that has it (default: python3)'))
+    .addHelpText(
+      'after',
+      `\nEvery part is a process of its own with a limit of time; one that hangs or crashes is told and the rest goes on. The\nresults are on disk after each. Exit code 1 where a check or a part failed.\n${examples(
+        ['tesserae bench gpu --out h200.json', 'everything, on the first adapter'],
+        ['tesserae bench gpu --quick --torch off --only tests,step', 'a try without a GPU'],
+      )}`,
+    )
+    .action(async (flags: Flags, self: Command) => {
+      const bench = await sources.bench();
+      const { adapter } = self.optsWithGlobals() as { adapter?: string };
+      const { harness, torchScript } = sources;
+      const out = value(flags, 'out', text('FILE')) ?? 'gpu.json';
+      process.exitCode = await bench.benchGpu(optionsOf(flags, adapter, bench.KINDS), {
+        harness,
+        torchScript,
+        version: await sources.version(),
+        out,
+      });
+    });
+}
+
+function optionsOf(flags: Flags, adapter: string | undefined, kinds: readonly string[]): GpuOptions {
+  const list = (name: string, all: readonly string[]): string[] => {
+    const given = value(flags, name, text('LIST'))?.split(',') ?? [];
+    const wrong = given.find((one) => !all.includes(one));
+    if (wrong !== undefined)
+      misuse(`--${name}: there is no ${wrong}${suggestion(wrong, all) || `; there are ${all.join(', ')}`}`);
+    return given;
+  };
+  const torch = value(flags, 'torch', text('WHERE')) ?? 'cuda';
+  if (!(TORCH as readonly string[]).includes(torch)) misuse(`--torch must be one of ${TORCH.join(', ')}, got ${torch}`);
+  const precisions = list('precisions', PRECISIONS) as Precision[];
+  return {
+    quick: Boolean(flags.quick),
+    minutes: value(flags, 'minutes', real({ open: true })) ?? 8,
+    golden: value(flags, 'golden', text('DIR')) ?? null,
+    precisions: precisions.length ? precisions : PRECISIONS,
+    // A launcher that started this process has already turned the name into an environment and a Dawn adapter.
+    adapter: process.env.TESSERAE_ADAPTER_KIND ? null : (adapter ?? null),
+    only: list('only', kinds),
+    torch: torch as GpuOptions['torch'],
+    python: value(flags, 'python', text('PROGRAM')) ?? 'python3',
+  };
+}

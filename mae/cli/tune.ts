@@ -1,0 +1,119 @@
+// `tesserae tune`: the settings of the heavy kernels of a training step measured on this adapter, and kept for later commands.
+import { type Command, Option } from 'commander';
+import picocolors from 'picocolors';
+import { fail } from '../../engine/errors.ts';
+import type { MeasuredPick, PickTable } from '../../engine/picks.ts';
+import type { Tunable } from '../../engine/tune.ts';
+import { whole } from '../train/flags.ts';
+import { columns, examples, type Flags, globalsOf, openEngine, value } from './command.ts';
+import { pickFolder } from './picks.ts';
+import { addSizes, sizesOf, whatText } from './sizes.ts';
+
+export function define(command: Command): void {
+  addSizes(command);
+  const option = (flags: string, help: string): void =>
+    void command.addOption(new Option(flags, help).helpGroup('Measuring:'));
+  option('--rounds <N>', 'times that every setting is measured, in turns; at least 5 (default: 5)');
+  option('--only <TEXT>', 'shape classes whose name contains this, as attention or EPILOGUE=2');
+  option('--dry_run', 'say what would be measured, and measure nothing');
+  option('--list', 'show what is kept, of all adapters, and measure nothing');
+  option('--clear', 'forget what is kept, of all adapters, and measure nothing');
+  command.addHelpText(
+    'after',
+    `\nResults are kept by adapter and driver in the cache folder (TESSERAE_CACHE). They go before the kernels' own choice,\nexcept with --untuned; a run that is resumed keeps the settings that it began with, so that its bits do not change.\n${examples(
+      ['tesserae tune --model mae_vit_base_patch16 --batch_size 32', 'before a long pretrain with these sizes'],
+      ['tesserae tune --list', 'what was gained'],
+    )}`,
+  );
+  command.action(run);
+}
+
+const print = (line = ''): void => void process.stdout.write(`${line}\n`);
+
+async function run(flags: Flags, command: Command): Promise<void> {
+  if (flags.clear) {
+    const tables = await pickFolder()
+      .list()
+      .catch(() => []);
+    await pickFolder().clear();
+    return print(tables.length ? `forgot what was measured on ${tables.length} adapters` : 'nothing was kept');
+  }
+  if (flags.list) return list(await pickFolder().list());
+  const sizes = sizesOf(flags);
+  const rounds = value(flags, 'rounds', whole(5)) ?? 5;
+  using engine = await openEngine(globalsOf(command), { precision: sizes.precision });
+  const [{ tunables }, { trialStep }] = await Promise.all([import('../../engine/tune.ts'), import('../train/step.ts')]);
+  const { device } = engine;
+  const { plan } = trialStep(engine, sizes.config, sizes.batchSize, sizes.maskRatio, sizes.checkpointBlocks);
+  print(`${device.adapter.description}, profile ${device.traits.profile}, precision ${engine.precision}`);
+  print(whatText(sizes));
+  const only = String(flags.only ?? '');
+  const found = tunables(plan, device).filter((t) => t.shapeClass.includes(only));
+  if (!found.length) {
+    const here = tunables(plan, device).length;
+    fail(`tune: ${here ? `no shape class contains ${only}; --dry_run lists them` : 'no kernel here offers a choice'}`);
+  }
+  if (flags.dry_run) {
+    const rows = found.map((t) => [String(t.calls), String(t.offers.length), t.shapeClass]);
+    for (const line of columns([['calls', 'settings', 'shape class'], ...rows], [0, 1])) print(line);
+    return;
+  }
+  await measure(engine, found, rounds);
+}
+
+async function measure(
+  engine: Awaited<ReturnType<typeof openEngine>>,
+  found: readonly Tunable[],
+  rounds: number,
+): Promise<void> {
+  const { device } = engine;
+  const { tune } = await import('../../engine/tune.ts');
+  const folder = pickFolder();
+  const began = performance.now();
+  const gains: Gain[] = [];
+  const live = process.stderr.isTTY;
+  for (const [i, tunable] of found.entries()) {
+    const { shapeClass, calls } = tunable;
+    if (live) process.stderr.write(`\r\x1b[K${Math.floor((100 * i) / found.length)} %  ${shapeClass}`);
+    const pick = await tune(device, tunable, rounds);
+    gains.push({ shapeClass, calls, ...pick });
+    // Kept after each one: whoever is interrupted does not begin anew, and another process may have added its own.
+    const kept = (await folder.read(device.adapter.id))?.picks;
+    await folder.write({ version: 1, adapter: device.adapter.id, picks: { ...kept, [shapeClass]: pick } });
+  }
+  if (live) process.stderr.write('\r\x1b[K');
+  for (const line of table(gains)) print(line);
+  const sum = (of: 'own' | 'best'): number => gains.reduce((ms, gain) => ms + gain.calls * gain[of], 0);
+  const seconds = ((performance.now() - began) / 1000).toFixed(0);
+  print(
+    `${gains.length} shape classes in ${seconds} s: ${sum('own').toFixed(2)} ms a step by the kernels' own choice, ${sum('best').toFixed(2)} ms with these`,
+  );
+}
+
+type Gain = MeasuredPick & { readonly shapeClass: string; readonly calls: number };
+
+function table(gains: readonly Gain[]): string[] {
+  const head = ['own ms', 'best ms', 'gain', 'calls', 'shape class', 'settings'].map((name) => picocolors.dim(name));
+  const rows = gains.map(({ own, best, calls, shapeClass, knobs }) => [
+    own.toFixed(3),
+    best.toFixed(3),
+    best < own ? `${((own / best - 1) * 100).toFixed(0)} %` : '',
+    calls ? String(calls) : '',
+    shapeClass,
+    best < own
+      ? Object.entries(knobs)
+          .map(([name, x]) => `${name}=${x}`)
+          .join(' ')
+      : 'its own',
+  ]);
+  return columns([head, ...rows], [0, 1, 2, 3]);
+}
+
+function list(tables: readonly PickTable[]): void {
+  if (!tables.length) print('nothing was measured yet: tesserae tune does');
+  for (const { adapter, picks } of tables) {
+    print(adapter);
+    for (const line of table(Object.entries(picks).map(([shapeClass, pick]) => ({ shapeClass, calls: 0, ...pick }))))
+      print(`  ${line}`);
+  }
+}

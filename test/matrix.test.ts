@@ -1,0 +1,98 @@
+// Every kernel with a variant on subgroup matrices, at every case, against its f64 reference; both spellings of the builtins;
+// and the tiles and configurations that tuning chooses only on other adapters. Skipped where the adapter has no matrices.
+// `KERNEL=gemm node … test/matrix.test.ts` runs one room.
+import { test as always } from 'uvu';
+import * as assert from 'uvu/assert';
+import { openDawn } from '../engine/node/dawn.ts';
+import { matrixSpelling } from '../engine/probe.ts';
+import { dense, gemm, NT, TN } from '../kernels/gemm/gemm.ts';
+import { matrixTile } from '../kernels/gemm/tune.ts';
+import { type AnyKernel, catalogue, type Settings, type Variant } from '../kernels/index.ts';
+import { resolve } from '../kernels/restate.ts';
+import { oldSpelling } from '../kernels/spelling.ts';
+import { compare, POISONS, prepare } from './support/kernel-run.ts';
+
+// Lavapipe has matrices that work for subgroups of 8 lanes only; other adapters do not read this.
+process.env.LP_NATIVE_VECTOR_WIDTH = '256';
+const only = process.env.KERNEL;
+const base = Number(process.env.SEED ?? Date.now() % 2 ** 31);
+const device = await openDawn({ profile: 'matrix', raiseLimits: false });
+const { traits } = device;
+const test = traits.matrices.length ? always : always.skip;
+always.after(() => device.dispose());
+
+const kernel = gemm as AnyKernel;
+const whole = (sizes: { m: number; n: number; k: number; LAYOUT: number }): Settings => ({ ...dense(sizes), ...sizes });
+
+for (const room of catalogue.filter((k) => k.variants.matrix && (!only || k.name.startsWith(only)))) {
+  test(`${room.name} (SEED=${base})`, async () => {
+    let ran = 0;
+    for (const [i, problem] of room.cases.entries()) {
+      const trial = prepare(room, problem as Settings, device, base + i);
+      if (trial.program.profile !== 'matrix') continue;
+      for (const poison of POISONS) await compare(room, trial, device, poison);
+      ran++;
+    }
+    assert.ok(ran > 0, 'no case ran on matrices');
+  });
+}
+
+test('both spellings of the builtins compile and give the same numbers', async () => {
+  assert.is(await matrixSpelling(device.gpu), 'current');
+  for (const LAYOUT of [NT, TN]) {
+    const trial = prepare(kernel, whole({ m: 20, n: 36, k: 44, LAYOUT }), device, base);
+    const code = oldSpelling(trial.program.code);
+    assert.not.match(code, /subgroupMatrix(Load|Store)[^(]*_major/);
+    const error = await compare(kernel, trial, device, Number.NaN);
+    const old = { ...trial, program: { ...trial.program, code } };
+    assert.is(await compare(kernel, old, device, Number.NaN), error);
+  }
+});
+
+test('gemm: subgroups and matrices in unequal numbers', async () => {
+  const tiles = [
+    { SM: 1, SN: 2, RM: 2, RN: 1, BK: 16 },
+    { SM: 2, SN: 1, RM: 1, RN: 3, BK: 32 },
+  ];
+  const tried = kernel.variants.matrix as Variant;
+  for (const [i, tile] of tiles.entries()) {
+    for (const LAYOUT of [NT, TN]) {
+      const tune: Variant['tune'] = (p, adapter) => ({ ...tried.tune(p, adapter), ...tile });
+      const forced: AnyKernel = { ...kernel, variants: { ...kernel.variants, matrix: { ...tried, tune } } };
+      const trial = prepare(forced, whole({ m: 52, n: 60, k: 76, LAYOUT }), device, base + i);
+      await compare(forced, trial, device, Number.NaN);
+    }
+  }
+});
+
+test('gemm: texts for the matrices of other adapters are valid', async () => {
+  const adapters = [
+    { M: 16, N: 16, K: 16, subgroup: 32, invocations: 1024, bytes: 49152 },
+    { M: 16, N: 16, K: 16, subgroup: 64, invocations: 1024, bytes: 32768 },
+    { M: 8, N: 16, K: 16, subgroup: 32, invocations: 256, bytes: 16384 },
+    { M: 8, N: 8, K: 8, subgroup: 32, invocations: 256, bytes: 16384 },
+  ];
+  for (const { subgroup, invocations, bytes, ...shape } of adapters) {
+    const other = {
+      ...traits,
+      matrices: [shape],
+      subgroupMaxSize: subgroup,
+      maxWorkgroupInvocations: invocations,
+      maxWorkgroupStorageBytes: bytes,
+    };
+    for (const edge of [64, 4096]) {
+      const problem = whole({ m: edge, n: edge, k: 256, LAYOUT: TN });
+      const { profile, code, knobs } = resolve(kernel, problem, other);
+      assert.is(profile, 'matrix');
+      assert.equal([knobs.MM, knobs.MN, knobs.MK], [shape.M, shape.N, shape.K]);
+      const { messages } = await device.gpu.createShaderModule({ code }).getCompilationInfo();
+      assert.equal(
+        messages.filter(({ type }) => type === 'error').map(({ message }) => message),
+        [],
+      );
+    }
+  }
+  assert.is(matrixTile({ ...dense({ m: 3, n: 5, k: 7 }), LAYOUT: NT }, traits), null);
+});
+
+always.run();

@@ -1,0 +1,173 @@
+// Autotune on a device: every setting that variants offer computes right, measuring finds one of them, runs use it, and a run
+// that is resumed keeps the settings that it had, whatever was measured since.
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { catalogue, PROFILES, type Settings } from '../kernels/index.ts';
+import { offers, type Picks } from '../kernels/picks.ts';
+import { random } from '../kernels/random/random.ts';
+import { resolve } from '../kernels/restate.ts';
+import { Engine } from '../engine/engine.ts';
+import { openDawn } from '../engine/node/dawn.ts';
+import { PickFolder } from '../engine/node/pickfolder.ts';
+import { picksOf, shippedTable } from '../engine/picks.ts';
+import { tunables, tune } from '../engine/tune.ts';
+import { loadCheckpoint } from '../mae/train/checkpoint.ts';
+import { parsePretrainOptions } from '../mae/train/options.ts';
+import { pretrain } from '../mae/train/pretrain.ts';
+import { trialStep } from '../mae/train/step.ts';
+import { compare, POISONS, prepare } from './support/kernel-run.ts';
+import { fakeCifar, whatIsLeft } from './support/kill-resume.ts';
+import { cli } from './support/spawn-cli.ts';
+import { TINY } from './support/tiny.ts';
+
+const seed = Number(process.env.SEED ?? Date.now() % 2 ** 31);
+const rng = random(seed);
+console.log(`SEED=${seed}`);
+const folder = mkdtempSync(join(tmpdir(), 'tesserae-tune-'));
+test.after(() => rmSync(folder, { recursive: true }));
+const one = <T>(list: readonly T[]): T => list[rng.below(list.length)];
+
+for (const profile of PROFILES) {
+  test(`${profile}: every setting that a variant offers, at a random case, against the reference`, async () => {
+    using device = await openDawn({ profile, raiseLimits: false });
+    for (const kernel of catalogue) {
+      // By setting: the cases that offer it, with their class. A variant's own choice is what test/kernels.test.ts runs.
+      const found = new Map<string, { problem: Settings; picks: Picks }[]>();
+      for (const problem of kernel.cases) {
+        const { variant, shapeClass, profile: used } = resolve(kernel, problem, device.traits);
+        if (used !== profile) continue;
+        const asked = { ...variant.wgsl.knobs, ...kernel.options, ...problem };
+        for (const knobs of offers(variant, asked, device.traits).slice(1)) {
+          const key = JSON.stringify([shapeClass.split(' ')[1], knobs]);
+          found.set(key, [...(found.get(key) ?? []), { problem, picks: new Map([[shapeClass, knobs]]) }]);
+        }
+      }
+      for (const [key, uses] of found) {
+        const { problem, picks } = one(uses);
+        const traits = { ...device.traits, picks };
+        const trial = prepare(kernel, problem, { traits }, rng.below(2 ** 31));
+        assert.ok(trial.program.picked);
+        await compare(kernel, trial, device, one(POISONS)).catch((error: Error) => {
+          throw new Error(`${error.message}; settings ${key}, case ${JSON.stringify(problem)}`, { cause: error });
+        });
+      }
+    }
+  });
+}
+
+test('measuring: one of what is offered, no slower than the own choice, and the next plan runs with it', async () => {
+  using device = await openDawn();
+  using engine = new Engine(device);
+  const all = tunables(trialStep(engine, TINY, 4, 0.5).plan, device);
+  const tunable = all.find((t) => t.shapeClass.startsWith('attention.forward')) ?? all[0];
+  const pick = await tune(device, tunable);
+  assert.ok(tunable.offers.includes(pick.knobs));
+  assert.ok(pick.best > 0 && pick.best <= pick.own && Number.isFinite(pick.own), `${pick.best} of ${pick.own} ms`);
+  const other = tunable.offers[1];
+  device.picks = new Map([[tunable.shapeClass, other]]);
+  using tuned = new Engine(device);
+  const { steps } = trialStep(tuned, TINY, 4, 0.5).plan;
+  const picked = steps.filter(({ program }) => program.picked);
+  assert.is(picked.length, tunable.calls);
+  for (const { program } of picked) assert.is(program.shapeClass, tunable.shapeClass);
+});
+
+/** A small run in `output`, with these picks. @returns notes, what it left, and the picks in its checkpoint */
+async function train(output: string, picks: Picks, flags: Record<string, unknown>) {
+  using device = await openDawn();
+  device.picks = picks;
+  using engine = new Engine(device);
+  const notes: string[] = [];
+  const quiet = { fetching: () => {}, start: () => {}, step: () => {}, finish: () => {} };
+  const options = parsePretrainOptions({
+    data_path: join(folder, 'data'),
+    output_dir: join(folder, output),
+    model: 'mae_vit_nano_patch4_32',
+    embed_dim: 24,
+    depth: 1,
+    num_heads: 2,
+    decoder_depth: 1,
+    batch_size: 8,
+    epochs: 1,
+    warmup_epochs: 0.5,
+    heldout: 8,
+    max_steps: 6,
+    ...flags,
+  });
+  await pretrain(engine, options, { ...quiet, note: (line) => notes.push(line) });
+  const { training } = await loadCheckpoint(join(folder, output, 'checkpoint.safetensors'));
+  return { notes, left: whatIsLeft(join(folder, output)).tensors, picks: training?.picks };
+}
+
+test('a resumed run keeps its settings, bit for bit, though others were measured meanwhile', async () => {
+  fakeCifar(join(folder, 'data'), seed);
+  // Other settings for everything that offers any, as a table would give them.
+  const first = await train('shapes', new Map(), { max_steps: 1 });
+  assert.equal(first.picks, {});
+  const picks = await anyOthers();
+  const whole = await train('whole', picks, {});
+  assert.equal(whole.picks, Object.fromEntries(picks));
+  assert.ok(
+    whole.notes.some((line) => /^kernels: \d+ of \d+ calls a step run with measured settings/.test(line)),
+    whole.notes.join('\n'),
+  );
+  const none = await train('none', new Map(), {});
+  assert.not(
+    none.notes.some((line) => line.startsWith('kernels:')),
+    none.notes.join('\n'),
+  );
+  assert.is.not(none.left, whole.left, 'other settings must give other bits, else this test shows nothing');
+
+  await train('half', picks, { max_steps: 3 });
+  const resumed = await train('half', new Map(), { resume: 'auto' });
+  assert.is(resumed.left, whole.left);
+  assert.equal(resumed.picks, whole.picks);
+  // And the other way round: begun without, resumed where a table has appeared.
+  await train('plain', new Map(), { max_steps: 3 });
+  assert.is((await train('plain', picks, { resume: 'auto' })).left, none.left);
+});
+
+/** For every class of that run's step the last setting that is offered. */
+async function anyOthers(): Promise<Picks> {
+  using device = await openDawn();
+  using engine = new Engine(device);
+  const { config } = await loadCheckpoint(join(folder, 'shapes', 'checkpoint.safetensors'));
+  const list = tunables(trialStep(engine, config, 8, 0.75).plan, device);
+  return new Map(list.map(({ shapeClass, offers }) => [shapeClass, offers[offers.length - 1]]));
+}
+
+test('tesserae tune measures and keeps, --list shows it, runs read it, --untuned does not, --clear forgets', async () => {
+  const env = { TESSERAE_CACHE: join(folder, 'cache') };
+  const sizes = '--input_size 8x12 --embed_dim 24 --depth 1 --num_heads 2 --decoder_embed_dim 16 --decoder_depth 1';
+  const flags = [...sizes.split(' '), '--decoder_num_heads', '1', '--batch_size', '4', '--mask_ratio', '0.5'];
+  const dry = await cli(['tune', ...flags, '--dry-run'], env);
+  assert.is(dry.code, 0, dry.err);
+  assert.match(dry.out, /attention\.forward/);
+  assert.match((await cli(['tune', '--list'], env)).out, /nothing was measured yet/);
+
+  const { code, out, err } = await cli(['tune', ...flags, '--only', 'attention.forward'], env);
+  assert.is(code, 0, err);
+  assert.match(out, /2 shape classes in \d+ s: [\d.]+ ms a step by the kernels' own choice, [\d.]+ ms with these/);
+  using device = await openDawn();
+  const store = new PickFolder(join(folder, 'cache', 'picks'));
+  const kept = (await store.read(device.adapter.id)) ?? assert.unreachable();
+  const classes = Object.keys((kept as { picks: object }).picks);
+  assert.is(classes.length, 2);
+  for (const name of classes) assert.match((await cli(['tune', '--list'], env)).out, name);
+  assert.match((await cli(['tune', ...flags, '--only', 'nothing'], env)).err, /no shape class contains nothing/);
+
+  // What bench runs with is what is kept: a setting that is not the own choice is counted.
+  using engine = new Engine(device);
+  const all = tunables(trialStep(engine, TINY, 4, 0.5).plan, device);
+  assert.equal(picksOf(shippedTable(device.adapter)), device.picks);
+  assert.ok(all.length > 2);
+
+  const damaged = join(folder, 'cache', 'picks');
+  assert.match((await cli(['tune', '--clear'], env)).out, /forgot what was measured on 1 adapters/);
+  assert.equal(await new PickFolder(damaged).list(), []);
+});
+
+test.run();

@@ -1,0 +1,137 @@
+#!/usr/bin/env node
+// `npm run bundle:gpu`: `tesserae bench gpu` as one file that needs Node and the webgpu package beside it, nothing else.
+import { build } from 'esbuild';
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
+import { takeOption } from './argv.mjs';
+import { root } from './cache.mjs';
+import { Problem, main } from './say.mjs';
+import { asModule } from './wgsl.mjs';
+
+const HELP = `npm run bundle:gpu -- [--out FILE] [--pack DIR] [--golden DIR]
+
+  --out FILE     where the bundle goes (default dist/tesserae-gpu.mjs)
+  --pack DIR     also lay out a folder that runs on another machine of this system: the bundle and the webgpu package
+  --golden DIR   conformance cases to put into that folder, as golden/
+`;
+/** What a machine is sent at most. */
+const MOST_BYTES = 64 * 2 ** 20;
+
+const wgsl = {
+  name: 'wgsl',
+  setup: ({ onLoad }) =>
+    onLoad({ filter: /\.wgsl$/ }, async ({ path }) => ({
+      contents: asModule(await readFile(path, 'utf8'), path),
+      loader: 'js',
+    })),
+};
+
+/** The program: benches and tests import each other nowhere in the clone, so here is where they meet. */
+const entry = (version, torchScript) => `
+import { Command } from 'commander';
+import * as bench from './bench/gpu/bench.ts';
+import { addGpu } from './mae/cli/benchgpu.ts';
+import { UsageError } from './mae/usage.ts';
+import * as harness from './test/support/kernel-run.ts';
+const command = new Command('tesserae-gpu').option('--adapter <NAME>', "part of an adapter's name");
+addGpu(command, {
+  bench: async () => bench,
+  harness: async () => harness,
+  torchScript: async () => ${JSON.stringify(torchScript)},
+  version: async () => ${JSON.stringify(version)},
+});
+let code = 0;
+try {
+  await command.parseAsync();
+  code = process.exitCode ?? 0;
+} catch (error) {
+  process.stderr.write('tesserae-gpu: ' + error.message + '\\n');
+  if (process.env.TESSERAE_DEBUG) process.stderr.write(error.stack + '\\n');
+  code = error instanceof UsageError ? 2 : 1;
+}
+// Dawn would keep Node alive.
+process.stdout.write('', () => process.exit(code));
+`;
+
+/** @returns bytes of the bundle */
+async function bundle(outfile) {
+  const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+  const torchScript = readFileSync(join(root, 'bench', 'gpu', 'torch_step.py'), 'utf8');
+  const { errors } = await build({
+    stdin: { contents: entry(version, torchScript), resolveDir: root, sourcefile: 'tesserae-gpu.mjs' },
+    outfile,
+    bundle: true,
+    format: 'esm',
+    platform: 'node',
+    target: 'node20',
+    external: ['webgpu'],
+    plugins: [wgsl],
+    // Packages written as CommonJS require Node's own modules.
+    banner: {
+      js: "import { createRequire as requireFrom } from 'node:module'; const require = requireFrom(import.meta.url);",
+    },
+    logLevel: 'silent',
+  }).catch((error) => ({ errors: error.errors ?? [{ text: error.message }] }));
+  if (errors.length)
+    throw new Problem(
+      `cannot bundle: ${errors.map(({ text, location }) => `${location?.file ?? ''} ${text}`).join('; ')}`,
+    );
+  return statSync(outfile).size;
+}
+
+const sizeOf = (path) =>
+  statSync(path).isDirectory()
+    ? readdirSync(path).reduce((sum, name) => sum + sizeOf(join(path, name)), 0)
+    : statSync(path).size;
+
+/** The bundle, Dawn for this system, and conformance cases. @returns bytes of it all */
+function pack(file, folder, golden) {
+  if (
+    existsSync(folder) &&
+    readdirSync(folder).some((name) => !['tesserae-gpu.mjs', 'node_modules', 'golden'].includes(name))
+  )
+    throw new Problem(`${folder} holds other files: give a folder that is empty or new`, 2);
+  rmSync(folder, { recursive: true, force: true });
+  const dawn = join('node_modules', 'webgpu');
+  const built = join(dawn, 'dist', `${process.platform}-${process.platform === 'darwin' ? 'universal' : process.arch}`);
+  mkdirSync(join(folder, built), { recursive: true });
+  for (const name of ['package.json', 'index.js', 'LICENSE']) {
+    if (existsSync(join(root, dawn, name))) cpSync(join(root, dawn, name), join(folder, dawn, name));
+  }
+  cpSync(join(root, built), join(folder, built), { recursive: true });
+  cpSync(file, join(folder, 'tesserae-gpu.mjs'));
+  if (golden) {
+    mkdirSync(join(folder, 'golden'));
+    for (const name of readdirSync(golden).filter((n) => n.endsWith('.safetensors')))
+      cpSync(join(golden, name), join(folder, 'golden', name));
+  }
+  const bytes = sizeOf(folder);
+  if (bytes > MOST_BYTES)
+    throw new Problem(
+      `${folder} takes ${mega(bytes)} MB, ${mega(MOST_BYTES)} are allowed: give fewer cases to --golden`,
+    );
+  return bytes;
+}
+
+const mega = (bytes) => (bytes / 1e6).toFixed(1);
+
+main(async () => {
+  const argv = process.argv.slice(2);
+  if (argv.includes('--help') || argv.includes('-h')) return void process.stdout.write(HELP);
+  const out = takeOption(argv, '--out');
+  const folder = takeOption(out.rest, '--pack');
+  const golden = takeOption(folder.rest, '--golden');
+  if (golden.rest.length)
+    throw new Problem(`bundle:gpu knows no ${golden.rest[0]} (it knows --out, --pack, --golden, --help)`, 2);
+  if (golden.value && !folder.value)
+    throw new Problem('--golden needs --pack DIR, the folder that the cases go into', 2);
+  if (golden.value && !existsSync(golden.value))
+    throw new Problem(`--golden ${golden.value}: there is no such folder`, 2);
+  const file = resolve(out.value ?? join(root, 'dist', 'tesserae-gpu.mjs'));
+  mkdirSync(dirname(file), { recursive: true });
+  process.stdout.write(`${file}  ${mega(await bundle(file))} MB\n`);
+  if (folder.value)
+    process.stdout.write(`${resolve(folder.value)}  ${mega(pack(file, resolve(folder.value), golden.value))} MB\n`);
+  return 0;
+});
