@@ -34,15 +34,16 @@ for (const profile of PROFILES) {
   test(`${profile}: every setting that a variant offers, at a random case, against the reference`, async () => {
     using device = await openDawn({ profile, raiseLimits: false });
     for (const kernel of catalogue) {
-      // By setting: the cases that offer it, with their class. A variant's own choice is what test/kernels.test.ts runs.
+      // By variant and place among its offers: the cases that have one there. The first is what test/kernels.test.ts runs.
       const found = new Map<string, { problem: Settings; picks: Picks }[]>();
       for (const problem of kernel.cases) {
         const { variant, shapeClass, profile: used } = resolve(kernel, problem, device.traits);
         if (used !== profile) continue;
         const asked = { ...variant.wgsl.knobs, ...kernel.options, ...problem };
-        for (const knobs of offers(variant, asked, device.traits).slice(1)) {
-          const key = JSON.stringify([shapeClass.split(' ')[1], knobs]);
-          found.set(key, [...(found.get(key) ?? []), { problem, picks: new Map([[shapeClass, knobs]]) }]);
+        const list = offers(variant, asked, device.traits);
+        for (let i = 1; i < list.length; i++) {
+          const key = `${shapeClass.split(' ')[1]} offer ${i}`;
+          found.set(key, [...(found.get(key) ?? []), { problem, picks: new Map([[shapeClass, list[i]]]) }]);
         }
       }
       for (const [key, uses] of found) {
@@ -51,7 +52,10 @@ for (const profile of PROFILES) {
         const trial = prepare(kernel, problem, { traits }, rng.below(2 ** 31));
         assert.ok(trial.program.picked);
         await compare(kernel, trial, device, one(POISONS)).catch((error: Error) => {
-          throw new Error(`${error.message}; settings ${key}, case ${JSON.stringify(problem)}`, { cause: error });
+          throw new Error(
+            `${error.message}; ${key}, ${JSON.stringify([...picks.values()])}, case ${JSON.stringify(problem)}, SEED=${seed}`,
+            { cause: error },
+          );
         });
       }
     }

@@ -19,7 +19,7 @@ export interface Harness {
 const reason = (error: unknown): string => (error as Error).message.split('\n')[0].slice(0, 300);
 
 /** A row for every case and precision: the group of tensors nearest to its bound, or farthest over it. */
-export async function checkConformance({ options, mode, emit, note }: Work): Promise<void> {
+export async function checkConformance({ options, mode, emit, note, left }: Work): Promise<void> {
   const folder = options.golden as string;
   const cases = readdirSync(folder).filter((name) => name.endsWith('.safetensors'));
   if (!cases.length) throw new Error(`${folder} holds no .safetensors case`);
@@ -28,6 +28,10 @@ export async function checkConformance({ options, mode, emit, note }: Work): Pro
     for (const precision of precisions) {
       note(`${name} ${precision}`);
       const row = { case: name, profile: mode.profile, precision };
+      if (left() <= 0) {
+        emit({ ...row, passed: null, failure: 'not run: out of time' });
+        continue;
+      }
       using device = await openDawn({ profile: mode.profile, adapter: options.adapter ?? undefined });
       using engine = new Engine(device, { precision });
       try {

@@ -8,6 +8,7 @@ import { MaskedAutoencoder } from '../../mae/model/model.ts';
 import { pretrainStep, type Trial } from '../../mae/train/step.ts';
 import { timePlan } from '../kernels.ts';
 import { timeStep } from '../step.ts';
+import { nvidia } from './conditions.ts';
 import { modeText, type Row } from './report.ts';
 import { openFor, QUICK, type Work } from './worker.ts';
 
@@ -22,6 +23,8 @@ const WARMUP = 3;
 const STEPS = 10;
 /** What a first step is forecast by, in GFLOP a millisecond: too slow for most, so that it is not begun in vain. */
 const [SOFTWARE_RATE, GPU_RATE] = [0.03, 1];
+/** Of a card's memory, how much a step may take. */
+const FILLED = 0.95;
 /** Dawn's toggles for a program whose accesses are known to be in bounds. */
 const UNCHECKED = ['disable_robustness', 'skip_validation', 'disable_workgroup_init'];
 
@@ -122,6 +125,11 @@ async function measureStep(
   const gflop = prepared.plan.flops / 1e9;
   const cost = { gflop, peak_bytes: prepared.plan.peakBytes };
   const steps = work.options.quick ? 3 : STEPS;
+  const card = Number.parseInt(nvidia()?.['memory.total'] ?? '', 10) * 2 ** 20;
+  if (cost.peak_bytes > FILLED * card) {
+    work.emit({ ...row, ...cost, error: `not measured: the card has ${card} bytes` });
+    return rate;
+  }
   const pace = rate ?? (device.adapter.software ? SOFTWARE_RATE : GPU_RATE);
   if (work.left() <= ((WARMUP + steps) * gflop) / pace) {
     work.emit({ ...row, ...cost, error: 'not measured: out of time' });

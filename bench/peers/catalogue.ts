@@ -4,6 +4,8 @@ import type { Work } from './protocol.ts';
 
 export interface Peer {
   readonly name: string;
+  /** In the plot: warm ones on the adapter, cool ones on the CPU. */
+  readonly colour: string;
   /** The program beside this file that serves it. */
   readonly script: string;
   readonly args?: readonly string[];
@@ -20,7 +22,12 @@ export interface Peer {
   readonly note: string;
 }
 
-export const OURS: Peer = { name: 'tesserae', script: 'ours.ts', note: 'this engine, waiting without a busy loop' };
+export const OURS: Peer = {
+  name: 'tesserae',
+  colour: '#33333a',
+  script: 'ours.ts',
+  note: 'this engine, waiting without a busy loop',
+};
 
 const TFJS = {
   '@tensorflow/tfjs-backend-webgpu': '4.22.0',
@@ -32,6 +39,7 @@ const ORT = { 'onnxruntime-node': '1.30.0', 'onnx-proto': '8.0.1' };
 export const PEERS: readonly Peer[] = [
   {
     name: 'tfjs-webgpu',
+    colour: '#d1602b',
     script: 'tfjs.mjs',
     packages: TFJS,
     megabytes: 300,
@@ -39,6 +47,7 @@ export const PEERS: readonly Peer[] = [
   },
   {
     name: 'jax-js-webgpu',
+    colour: '#a8327e',
     script: 'jaxjs.mjs',
     args: ['webgpu'],
     packages: JAX,
@@ -47,6 +56,7 @@ export const PEERS: readonly Peer[] = [
   },
   {
     name: 'jax-js-wasm',
+    colour: '#2f8f83',
     script: 'jaxjs.mjs',
     args: ['wasm'],
     packages: JAX,
@@ -55,12 +65,14 @@ export const PEERS: readonly Peer[] = [
   },
   {
     name: 'torchlette',
+    colour: '#7d7d85',
     script: 'torchlette.mjs',
     checkout: 'TORCHLETTE',
-    note: 'on our Dawn with our waiting; from its sources (github.com/vinhowe/torchlette), for it is not on npm',
+    note: 'on our Dawn with our waiting, without subgroups unless they have 32 lanes; attention as two products and a softmax, for its own gave other numbers on lavapipe',
   },
   {
     name: 'onnxruntime-webgpu',
+    colour: '#c9a227',
     script: 'onnxruntime.mjs',
     args: ['webgpu'],
     packages: ORT,
@@ -69,15 +81,17 @@ export const PEERS: readonly Peer[] = [
   },
   {
     name: 'onnxruntime-webgpu-unfused',
+    colour: '#8a6d1a',
     script: 'onnxruntime.mjs',
     args: ['webgpu', 'unfused'],
     packages: ORT,
     megabytes: 320,
     kinds: ['attention'],
-    note: 'its attention as two products and a softmax: the fused one gave wrong numbers on lavapipe beyond 32 tokens',
+    note: 'its attention as two products and a softmax: the fused one gave wrong numbers on lavapipe from 32 tokens on',
   },
   {
     name: 'onnxruntime-cpu',
+    colour: '#5b7fb4',
     script: 'onnxruntime.mjs',
     args: ['cpu'],
     packages: ORT,
@@ -86,6 +100,7 @@ export const PEERS: readonly Peer[] = [
   },
   {
     name: 'torch-cpu',
+    colour: '#22406e',
     script: 'pytorch.py',
     python: true,
     env: { OMP_WAIT_POLICY: 'PASSIVE' },

@@ -1,20 +1,9 @@
 // Peers beside this engine as an SVG: how many times our time each one takes, on a logarithmic scale.
 import type { TopLevelSpec } from 'vega-lite';
 import { fail } from '../../engine/errors.ts';
-import { OURS } from './catalogue.ts';
+import { OURS, PEERS } from './catalogue.ts';
 import type { PeersReport } from './results.ts';
 import { title } from './section.ts';
-
-/** Libraries on the same adapter in warm colours and filled marks, those on the CPU in cool ones. */
-const COLOURS: Readonly<Record<string, string>> = {
-  'tfjs-webgpu': '#d1602b',
-  'jax-js-webgpu': '#a8327e',
-  'onnxruntime-webgpu': '#c9a227',
-  'onnxruntime-webgpu-unfused': '#8a6d1a',
-  'jax-js-wasm': '#2f8f83',
-  'onnxruntime-cpu': '#5b7fb4',
-  'torch-cpu': '#22406e',
-};
 
 interface Dot {
   readonly adapter: string;
@@ -48,8 +37,8 @@ export async function peersPlot(reports: readonly PeersReport[]): Promise<string
 function specification(reports: readonly PeersReport[]): TopLevelSpec {
   const values = dots(reports);
   const pieces = [...new Set(reports.flatMap((report) => report.pieces.map(({ name }) => name)))];
-  const peers = Object.keys(COLOURS).filter((peer) => values.some((dot) => dot.peer === peer));
-  const gpu = (peer: string) => peer.includes('webgpu');
+  const peers = PEERS.filter(({ name }) => values.some((dot) => dot.peer === name));
+  const names = peers.map(({ name }) => name);
   return {
     $schema: 'https://vega.github.io/schema/vega-lite/v6.json',
     title: { text: 'Time of others over ours: to the right of the line they are slower', anchor: 'start', offset: 12 },
@@ -93,13 +82,13 @@ function specification(reports: readonly PeersReport[]): TopLevelSpec {
               field: 'peer',
               type: 'nominal',
               title: null,
-              scale: { domain: peers, range: peers.map((peer) => COLOURS[peer]) },
+              scale: { domain: names, range: peers.map(({ colour }) => colour) },
             },
             shape: {
               field: 'peer',
               type: 'nominal',
               title: null,
-              scale: { domain: peers, range: peers.map((peer) => (gpu(peer) ? 'circle' : 'diamond')) },
+              scale: { domain: names, range: peers.map(({ name }) => (/cpu|wasm/.test(name) ? 'diamond' : 'circle')) },
             },
           },
         },

@@ -93,7 +93,7 @@ test('without our own result there is no comparison', async () => {
 test('an installation that fails says why, and what to do without a network', () => {
   assert.match(reason('npm error code ENOTFOUND\nnpm error network'), '--offline');
   assert.match(reason('npm error code E404\nnpm error 404 no such thing'), 'E404 404 no such thing');
-  assert.not.ok(installed({ name: 'x', script: 'x', packages: { 'no-such-package': '9.9.9' }, note: '' }));
+  assert.not.ok(installed({ name: 'x', colour: '', script: 'x', packages: { 'no-such-package': '9.9.9' }, note: '' }));
 });
 
 /** A report with random times: two peers, one of them wrong at the second piece. */

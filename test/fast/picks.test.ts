@@ -92,7 +92,8 @@ test('a pick is used in its class alone, and only where the variant still offers
   assert.ok(wanted(1150, other).picked, '1150 rows are of the same class');
   assert.not(wanted(1200, other).picked, '1200 rows are not');
   // Of another version, or written by hand: a tile that does not exist, and one whose program could not run.
-  for (const strange of [{ TM: 20 }, { TM: 1000, TN: 1000 }, { SG: 7 }, { TN: true }]) {
+  const strangers: Settings[] = [{ TM: 20 }, { TM: 1000, TN: 1000 }, { SG: 7 }, { TN: true }];
+  for (const strange of strangers) {
     const program2 = wanted(1088, { ...other, ...strange });
     assert.not(program2.picked);
     assert.is(program2.code, program.code);
