@@ -42,6 +42,7 @@ export async function timeStep(
     gflop: step.plan.flops / 1e9,
     peak_bytes: step.plan.peakBytes,
     dispatches: step.plan.dispatches,
+    picked: step.plan.picked,
     host_ms: median(hosted),
   };
 }

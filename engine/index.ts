@@ -16,6 +16,8 @@ export { restore } from './ops/restore.ts';
 export { take } from './ops/take.ts';
 export { AdamW, type AdamWOptions } from './optim/adamw.ts';
 export { Parameters, type ParameterSpec } from './parameters.ts';
+export { PickDatabase } from './pickdatabase.ts';
+export { type PickStore, type PickTable, picksOf, shippedTable } from './picks.ts';
 export type { Plan } from './plan.ts';
 export { type ReferenceMemory, runReference } from './reference.ts';
 export type { Results } from './replay.ts';
@@ -23,3 +25,4 @@ export { parseSafetensors, type Safetensors, writeSafetensors } from './safetens
 export { type DType, type HostTensor, type Shape, Tensor, Variable } from './tensor.ts';
 export { Trace } from './trace.ts';
 export { type Batch, type StepResults, Trainer } from './trainer.ts';
+export { tunables, tune } from './tune.ts';

@@ -31,6 +31,8 @@ export interface Plan {
   /** Bytes that the kernels read and write. */
   readonly traffic: number;
   readonly dispatches: number;
+  /** Of these, how many run with measured settings instead of the kernels' own choice. */
+  readonly picked: number;
 }
 
 export const STAGING_SLOTS = 3;
@@ -91,6 +93,7 @@ export function makePlan(trace: Trace, outputs: Record<string, Tensor>, traits: 
     flops,
     traffic,
     dispatches: steps.length,
+    picked: steps.filter(({ program }) => program.picked).length,
   };
 }
 

@@ -1,6 +1,6 @@
 // Autotune on a device: every setting that variants offer computes right, measuring finds one of them, runs use it, and a run
 // that is resumed keeps the settings that it had, whatever was measured since.
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
@@ -14,12 +14,13 @@ import { openDawn } from '../engine/node/dawn.ts';
 import { PickFolder } from '../engine/node/pickfolder.ts';
 import { picksOf, shippedTable } from '../engine/picks.ts';
 import { tunables, tune } from '../engine/tune.ts';
+import { usePicks } from '../mae/cli/picks.ts';
 import { loadCheckpoint } from '../mae/train/checkpoint.ts';
 import { parsePretrainOptions } from '../mae/train/options.ts';
 import { pretrain } from '../mae/train/pretrain.ts';
 import { trialStep } from '../mae/train/step.ts';
 import { compare, POISONS, prepare } from './support/kernel-run.ts';
-import { fakeCifar, whatIsLeft } from './support/kill-resume.ts';
+import { fakeCifar, hashOf } from './support/kill-resume.ts';
 import { cli } from './support/spawn-cli.ts';
 import { TINY } from './support/tiny.ts';
 
@@ -102,8 +103,8 @@ async function train(output: string, picks: Picks, flags: Record<string, unknown
     ...flags,
   });
   await pretrain(engine, options, { ...quiet, note: (line) => notes.push(line) });
-  const { training } = await loadCheckpoint(join(folder, output, 'checkpoint.safetensors'));
-  return { notes, left: whatIsLeft(join(folder, output)).tensors, picks: training?.picks };
+  const checkpoint = join(folder, output, 'checkpoint.safetensors');
+  return { notes, left: hashOf(checkpoint), picks: (await loadCheckpoint(checkpoint)).training?.picks };
 }
 
 test('a resumed run keeps its settings, bit for bit, though others were measured meanwhile', async () => {
@@ -143,7 +144,7 @@ async function anyOthers(): Promise<Picks> {
   return new Map(list.map(({ shapeClass, offers }) => [shapeClass, offers[offers.length - 1]]));
 }
 
-test('tesserae tune measures and keeps, --list shows it, runs read it, --untuned does not, --clear forgets', async () => {
+test('tesserae tune measures and keeps, --list shows it, --clear forgets', async () => {
   const env = { TESSERAE_CACHE: join(folder, 'cache') };
   const sizes = '--input_size 8x12 --embed_dim 24 --depth 1 --num_heads 2 --decoder_embed_dim 16 --decoder_depth 1';
   const flags = [...sizes.split(' '), '--decoder_num_heads', '1', '--batch_size', '4', '--mask_ratio', '0.5'];
@@ -151,27 +152,47 @@ test('tesserae tune measures and keeps, --list shows it, runs read it, --untuned
   assert.is(dry.code, 0, dry.err);
   assert.match(dry.out, /attention\.forward/);
   assert.match((await cli(['tune', '--list'], env)).out, /nothing was measured yet/);
+  assert.match((await cli(['tune', ...flags, '--only', 'nothing'], env)).err, /no shape class contains nothing/);
 
   const { code, out, err } = await cli(['tune', ...flags, '--only', 'attention.forward'], env);
   assert.is(code, 0, err);
   assert.match(out, /2 shape classes in \d+ s: [\d.]+ ms a step by the kernels' own choice, [\d.]+ ms with these/);
-  using device = await openDawn();
   const store = new PickFolder(join(folder, 'cache', 'picks'));
-  const kept = (await store.read(device.adapter.id)) ?? assert.unreachable();
-  const classes = Object.keys((kept as { picks: object }).picks);
+  using device = await openDawn();
+  const classes = Object.keys((await store.read(device.adapter.id))?.picks ?? {});
   assert.is(classes.length, 2);
-  for (const name of classes) assert.match((await cli(['tune', '--list'], env)).out, name);
-  assert.match((await cli(['tune', ...flags, '--only', 'nothing'], env)).err, /no shape class contains nothing/);
+  const listed = (await cli(['tune', '--list'], env)).out;
+  for (const name of classes) assert.match(listed, name);
+  assert.match((await cli(['tune', '--clear'], env)).out, /forgot what was measured/);
+  assert.equal(await store.list(), []);
+});
 
-  // What bench runs with is what is kept: a setting that is not the own choice is counted.
-  using engine = new Engine(device);
-  const all = tunables(trialStep(engine, TINY, 4, 0.5).plan, device);
-  assert.equal(picksOf(shippedTable(device.adapter)), device.picks);
-  assert.ok(all.length > 2);
-
-  const damaged = join(folder, 'cache', 'picks');
-  assert.match((await cli(['tune', '--clear'], env)).out, /forgot what was measured on 1 adapters/);
-  assert.equal(await new PickFolder(damaged).list(), []);
+test('a command runs with what is kept, before what ships; --untuned with neither; a damaged table is told', async () => {
+  process.env.TESSERAE_CACHE = join(folder, 'used');
+  using device = await openDawn();
+  const notes: string[] = [];
+  const used = async (untuned: boolean): Promise<Picks> => {
+    await usePicks(device, untuned, (line) => notes.push(line));
+    return device.picks;
+  };
+  const shipped = picksOf(shippedTable(device.adapter));
+  assert.equal(device.picks, shipped);
+  assert.equal(await used(false), shipped);
+  const [class1 = 'gemm', ...rest] = shipped.keys();
+  const picks = { [class1]: { knobs: { TM: 1 }, own: 2, best: 1 }, new: { knobs: { TM: 2 }, own: 2, best: 1 } };
+  const store = new PickFolder(join(folder, 'used', 'picks'));
+  await store.write({ version: 1, adapter: `not ${device.adapter.id}`, picks });
+  assert.equal(await used(false), shipped);
+  await store.write({ version: 1, adapter: device.adapter.id, picks });
+  const both = await used(false);
+  assert.equal([both.get(class1), both.get('new')], [{ TM: 1 }, { TM: 2 }]);
+  for (const other of rest) assert.equal(both.get(other), shipped.get(other));
+  assert.is((await used(true)).size, 0);
+  assert.equal(notes, []);
+  for (const name of readdirSync(join(folder, 'used', 'picks')))
+    writeFileSync(join(folder, 'used', 'picks', name), '{');
+  assert.equal(await used(false), shipped);
+  assert.match(notes.join('\n'), /damaged/);
 });
 
 test.run();

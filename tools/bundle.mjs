@@ -34,7 +34,9 @@ import * as bench from './bench/gpu/bench.ts';
 import { addGpu } from './mae/cli/benchgpu.ts';
 import { UsageError } from './mae/usage.ts';
 import * as harness from './test/support/kernel-run.ts';
-const command = new Command('tesserae-gpu').option('--adapter <NAME>', "part of an adapter's name");
+const command = new Command('tesserae-gpu')
+  .option('--adapter <NAME>', "part of an adapter's name")
+  .option('--profile <NAME>', 'cpu, simt or matrix alone');
 addGpu(command, {
   bench: async () => bench,
   harness: async () => harness,

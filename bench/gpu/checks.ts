@@ -5,8 +5,9 @@ import type { Device } from '../../engine/device.ts';
 import { Engine } from '../../engine/engine.ts';
 import { openDawn } from '../../engine/node/dawn.ts';
 import { parseSafetensors } from '../../engine/safetensors.ts';
-import { type AnyKernel, catalogue, type Profile, type Settings } from '../../kernels/index.ts';
+import { type AnyKernel, catalogue, type Settings } from '../../kernels/index.ts';
 import { runConformance } from '../../mae/conformance.ts';
+import { PLAIN } from './parts.ts';
 import type { Work } from './worker.ts';
 
 /** What test/support/kernel-run.ts exports: benches do not import tests, so whoever starts this hands it over. */
@@ -17,6 +18,8 @@ export interface Harness {
 }
 
 const reason = (error: unknown): string => (error as Error).message.split('\n')[0].slice(0, 300);
+
+const OPTIONAL = ['subgroups', 'shader-f16', 'chromium-experimental-subgroup-matrix'];
 
 /** A row for every case and precision: the group of tensors nearest to its bound, or farthest over it. */
 export async function checkConformance({ options, mode, emit, note, left }: Work): Promise<void> {
@@ -49,23 +52,30 @@ export async function checkConformance({ options, mode, emit, note, left }: Work
 const margin = ({ error, bound }: { error: number; bound: number }): number =>
   error <= bound ? (bound === 0 ? 0 : error / bound) : 1 + error;
 
-/** A row for every kernel that has a variant for the profile. */
-export async function checkKernels({ options, mode, harness, emit, note, left }: Work): Promise<void> {
+/** A row for every kernel that has a variant for the profile; PLAIN: on a device that lacks what kernels can do without. */
+export async function checkKernels({ part, options, mode, harness, emit, note, left }: Work): Promise<void> {
   const { profile } = mode;
+  const plain = part.what === PLAIN;
   const poisons = options.quick ? harness.POISONS.slice(0, 1) : harness.POISONS;
   const seed = Date.now() % 2 ** 31;
+  const adapter = options.adapter ?? undefined;
   let device: Device | null = null;
   for (const kernel of catalogue.filter((k) => k.variants[profile])) {
     const cases = options.quick ? [kernel.cases[1] ?? kernel.cases[0]] : kernel.cases;
     note(kernel.name);
-    const row = { kernel: kernel.name, profile };
+    const row = { kernel: kernel.name, profile: plain ? `${profile}, ${PLAIN}` : profile };
     if (left() <= 0) {
       emit({ ...row, passed: null, failure: 'not run: out of time' });
       continue;
     }
     let [worst, done, problem] = [0, 0, {} as Settings];
     try {
-      device ??= await open(profile, options.adapter);
+      device ??= await openDawn({
+        profile,
+        adapter,
+        without: plain ? OPTIONAL : [],
+        raiseLimits: profile === 'matrix',
+      });
       for (problem of cases) {
         const trial = harness.prepare(kernel, problem, device, seed + done);
         for (const poison of poisons)
@@ -87,6 +97,3 @@ export async function checkKernels({ options, mode, harness, emit, note, left }:
   }
   device?.dispose();
 }
-
-const open = (profile: Profile, adapter: string | null): Promise<Device> =>
-  openDawn({ profile, raiseLimits: false, adapter: adapter ?? undefined });

@@ -17,20 +17,27 @@ export interface Part {
   readonly together?: boolean;
 }
 
+/** Tests as on adapters that offer nothing beyond the standard. */
+export const PLAIN = 'no subgroups or f16';
+
 export const FIRST: Part = { name: 'adapter', kind: 'adapter', weight: 2 };
 
-/** What kernels and steps are timed under: a software adapter's own profile, else simt and, where it can be, matrix. */
-export function modesOf(found: Found, { precisions }: Options): Mode[] {
-  const profiles = found.software ? [found.profile] : (['simt'] as const);
+/** What kernels and steps are timed under: the profile asked for, else a software adapter's own, else simt and, where it can be, matrix. */
+export function modesOf(found: Found, { precisions, profile: asked }: Options): Mode[] {
+  if (asked === 'matrix') return precisions.includes('f16') ? [{ profile: asked, precision: 'f16' }] : [];
+  const profiles = [asked ?? (found.software ? found.profile : 'simt')];
   const modes: Mode[] = profiles.flatMap((profile) => precisions.map((precision) => ({ profile, precision })));
-  const matrix = !found.software && found.matrices.length > 0 && precisions.includes('f16');
+  const matrix = !asked && !found.software && found.matrices.length > 0 && precisions.includes('f16');
   return matrix ? [...modes, { profile: 'matrix', precision: 'f16' }] : modes;
 }
 
 /** Everything that this adapter and these options ask for. */
 export function partsFor(found: Found, options: Options): Part[] {
   const profiles = PROFILES.filter(
-    (p) => (p !== 'matrix' || found.matrices.length > 0) && (p !== 'cpu' || found.subgroup > 0),
+    (p) =>
+      (!options.profile || p === options.profile) &&
+      (p !== 'matrix' || found.matrices.length > 0) &&
+      (p !== 'cpu' || found.subgroup > 0),
   );
   const timed = modesOf(found, options);
   const each = (kind: Kind, weight: number): Part[] =>
@@ -41,9 +48,19 @@ export function partsFor(found: Found, options: Options): Part[] {
       return { name: `${kind} ${profile}`, kind, weight, mode, together: true };
     });
   const torch = (what: string, weight: number): Part => ({ name: `torch ${what}`, kind: 'torch', weight, what });
+  const simt: Mode = { profile: 'simt', precision: 'f32' };
+  const plain: Part = {
+    name: `tests simt, ${PLAIN}`,
+    kind: 'tests',
+    weight: 25,
+    mode: simt,
+    what: PLAIN,
+    together: true,
+  };
   const parts: Part[] = [
-    ...(options.golden === null ? [] : checked('conformance', 20)),
-    ...checked('tests', 40),
+    ...(options.golden === null ? [] : checked('conformance', 10)),
+    ...checked('tests', 25),
+    ...(options.quick || !profiles.includes('simt') ? [] : [plain]),
     { name: 'ceilings', kind: 'ceilings', weight: 15, what: 'simt' },
     ...(found.matrices.length
       ? ([{ name: 'ceilings matrix', kind: 'ceilings', weight: 8, what: 'matrix' }] as const)

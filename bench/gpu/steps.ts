@@ -19,8 +19,9 @@ export interface StepShape {
 }
 
 export const MASK_RATIO = 0.75;
-const WARMUP = 3;
-const STEPS = 10;
+const WARMUP = 2;
+/** Measured steps: as many as fit into MEASURE_MS, within these bounds. */
+const [FEWEST, MOST, MEASURE_MS] = [3, 10, 4000];
 /** What a first step is forecast by, in GFLOP a millisecond: too slow for most, so that it is not begun in vain. */
 const [SOFTWARE_RATE, GPU_RATE] = [0.03, 1];
 /** Of a card's memory, how much a step may take. */
@@ -124,14 +125,14 @@ async function measureStep(
   const prepared = new Prepared(engine, shape);
   const gflop = prepared.plan.flops / 1e9;
   const cost = { gflop, peak_bytes: prepared.plan.peakBytes };
-  const steps = work.options.quick ? 3 : STEPS;
   const card = Number.parseInt(nvidia()?.['memory.total'] ?? '', 10) * 2 ** 20;
   if (cost.peak_bytes > FILLED * card) {
     work.emit({ ...row, ...cost, error: `not measured: the card has ${card} bytes` });
     return rate;
   }
-  const pace = rate ?? (device.adapter.software ? SOFTWARE_RATE : GPU_RATE);
-  if (work.left() <= ((WARMUP + steps) * gflop) / pace) {
+  const forecast = gflop / (rate ?? (device.adapter.software ? SOFTWARE_RATE : GPU_RATE));
+  const steps = work.options.quick ? FEWEST : Math.max(FEWEST, Math.min(MOST, Math.floor(MEASURE_MS / forecast)));
+  if (work.left() <= (WARMUP + steps) * forecast) {
     work.emit({ ...row, ...cost, error: 'not measured: out of time' });
     return rate;
   }

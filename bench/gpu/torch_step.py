@@ -259,7 +259,8 @@ def measure_step(item, precision, compiled):
         step(i)
     synchronize()
     warm = time.monotonic() - began
-    count = 3 if REQUEST["quick"] else 10
+    # The last of the warm-up steps tells how many to measure: about four seconds of them, from 3 to 10.
+    count = 3 if REQUEST["quick"] else max(3, min(10, int(4000 / max(elapsed(step, 1), 0.1))))
     hosted = []
     for i in range(3):
         before = time.perf_counter()

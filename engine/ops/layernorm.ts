@@ -4,7 +4,7 @@ import { layernormBackward, layernormForward, layernormGroups } from '../../kern
 import { fail, shapeText } from '../errors.ts';
 import { defineOp } from '../op.ts';
 import { numel, sameShape, type Tensor } from '../tensor.ts';
-import { columnsOf } from './reduce.ts';
+import { columnSumPair } from './reduce.ts';
 
 interface Inputs extends Record<string, Tensor | null> {
   /** (…, cols) */
@@ -32,12 +32,13 @@ export const layernorm = defineOp('layernorm', {
     if (!dy) return { x: ds, r: ds, w: null, b: null };
     const groups = layernormGroups(rows, t.traits.profile);
     const ran = t.run(layernormBackward, { x: s, w, stat, dy, ds }, { rows, cols, groups, ADD: ds !== null, HALF });
+    const { y: dw, z: db } = columnSumPair(t, ran.dwb, groups, cols);
     const dx = ran.dx.reshape(...s.shape);
     return {
       x: dx,
       r: dx,
-      w: columnsOf(t, ran.dwb, groups, cols, 2 * cols, 0),
-      b: columnsOf(t, ran.dwb, groups, cols, 2 * cols, cols),
+      w: dw.reshape(cols),
+      b: db.reshape(cols),
     };
   },
 });

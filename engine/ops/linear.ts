@@ -1,10 +1,10 @@
 // y = x w^T + b (+ residual r): torch's Linear, weight (out, in).
-import { EPILOGUES, NN, NT, TN } from '../../kernels/gemm/gemm.ts';
+import { EPILOGUES, NN, NT } from '../../kernels/gemm/gemm.ts';
 import { fail, shapeText } from '../errors.ts';
 import { defineOp } from '../op.ts';
 import { sameShape, type Tensor } from '../tensor.ts';
-import { columnSum } from './reduce.ts';
 import { product } from './product.ts';
+import { weightGradients } from './weight-gradients.ts';
 
 interface Inputs extends Record<string, Tensor | null> {
   /** (…, in) */
@@ -41,12 +41,13 @@ export const linear = defineOp('linear', {
   },
   backward(t, { y: dy }, { x, w, wh, size }, needs) {
     const { rows, out, k } = size;
+    const { dw, db } = weightGradients(t, { dy, x, w, ...size }, needs);
     return {
       x: needs.x
         ? product(t, { a: dy, b: wh, m: rows, n: k, k: out, LAYOUT: NN, dtype: x.dtype }).c.reshape(...x.shape)
         : null,
-      w: needs.w ? product(t, { a: dy, b: x, m: out, n: k, k: rows, LAYOUT: TN }).c.reshape(...w.shape) : null,
-      b: needs.b ? columnSum(t, dy, rows, out) : null,
+      w: dw,
+      b: db,
       r: needs.r ? dy : null,
     };
   },

@@ -1,11 +1,11 @@
 // y = gelu(x w1^T + b1) w2^T + b2 (+ r): a transformer's MLP, GELU fused forward into the first product and backward into
 // the second one's gradient.
-import { EPILOGUES, NN, NT, TN } from '../../kernels/gemm/gemm.ts';
+import { EPILOGUES, NN, NT } from '../../kernels/gemm/gemm.ts';
 import { fail, shapeText } from '../errors.ts';
 import { defineOp } from '../op.ts';
 import { sameShape, type Tensor } from '../tensor.ts';
-import { columnSum } from './reduce.ts';
 import { product } from './product.ts';
+import { weightGradients } from './weight-gradients.ts';
 
 interface Inputs extends Record<string, Tensor | null> {
   x: Tensor; // (…, dim)
@@ -38,20 +38,18 @@ export const mlp = defineOp('mlp', {
     return { out: { y: c.reshape(...result) }, saved };
   },
   backward(t, { y: dy }, { x, w1, w2, h1, h2, u, g, rows, cols, hidden, out }, needs) {
-    const dw2 = needs.w2
-      ? product(t, { a: dy, b: g, m: out, n: hidden, k: rows, LAYOUT: TN }).c.reshape(...w2.shape)
-      : null;
-    const db2 = needs.b2 ? columnSum(t, dy, rows, out) : null;
+    const second = weightGradients(t, { dy, x: g, w: w2, rows, out, k: hidden }, { w: needs.w2, b: needs.b2 });
     const geluBackward = { EPILOGUE: EPILOGUES.geluBackward, r: u, dtype: u.dtype };
     const du = product(t, { a: dy, b: h2, m: rows, n: hidden, k: out, LAYOUT: NN, ...geluBackward }).c;
+    const first = weightGradients(t, { dy: du, x, w: w1, rows, out: hidden, k: cols }, { w: needs.w1, b: needs.b1 });
     return {
       x: needs.x
         ? product(t, { a: du, b: h1, m: rows, n: cols, k: hidden, LAYOUT: NN, dtype: x.dtype }).c.reshape(...x.shape)
         : null,
-      w1: needs.w1 ? product(t, { a: du, b: x, m: hidden, n: cols, k: rows, LAYOUT: TN }).c.reshape(...w1.shape) : null,
-      b1: needs.b1 ? columnSum(t, du, rows, hidden) : null,
-      w2: dw2,
-      b2: db2,
+      w1: first.dw,
+      b1: first.db,
+      w2: second.dw,
+      b2: second.db,
       r: needs.r ? dy : null,
     };
   },

@@ -6,11 +6,13 @@ import type { Trace } from '../trace.ts';
 /** Sums x (rows, cols) over its rows: (cols). */
 export function columnSum(t: Trace, x: Tensor, rows: number, cols: number): Tensor {
   const groups = columnGroups(rows, cols, t.traits.profile);
-  const first = t.run(reduceColumns, { x }, { rows, cols, groups, stride: cols, offset: 0, HALF: x.dtype === 'f16' }).y;
-  return groups === 1 ? first.reshape(cols) : columnsOf(t, first, groups, cols, cols, 0);
+  const sizes = { cols, stride: cols, offset: 0 };
+  const { y } = t.run(reduceColumns, { x }, { rows, groups, ...sizes, HALF: x.dtype === 'f16' });
+  if (groups === 1) return y.reshape(cols);
+  return t.run(reduceColumns, { x: y }, { rows: groups, groups: 1, ...sizes }).y.reshape(cols);
 }
 
-/** Sums `cols` columns from `offset` on of partial sums (rows, stride): (cols). */
-export function columnsOf(t: Trace, x: Tensor, rows: number, cols: number, stride: number, offset: number): Tensor {
-  return t.run(reduceColumns, { x }, { rows, cols, groups: 1, stride, offset }).y.reshape(cols);
+/** Sums x (rows, 2, cols) over its rows: the two (cols) of it, by one dispatch. */
+export function columnSumPair(t: Trace, x: Tensor, rows: number, cols: number): { y: Tensor; z: Tensor } {
+  return t.run(reduceColumns, { x }, { rows, cols, groups: 1, stride: 2 * cols, offset: 0, PAIR: true });
 }

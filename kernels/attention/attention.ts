@@ -14,7 +14,7 @@ import * as ref from './attention.ref.ts';
 import { laneCandidates, simtCandidates } from './candidates.ts';
 import rows from './rows.wgsl';
 import stripsText from './strips.wgsl';
-import { BACKWARD, backwardBytes, FORWARD, forwardBytes, lanes, MATRIX, share, strips } from './tune.ts';
+import { allStrips, BACKWARD, backwardBytes, FORWARD, forwardBytes, lanes, MATRIX, share, strips } from './tune.ts';
 
 type Sizes = ref.Sizes;
 
@@ -69,7 +69,7 @@ export const attentionForward = defineKernel({
   variants: {
     simt: variant(forward, {
       grid: ({ batch, tokens, heads, WG, PARTS }) => [ceilDiv(tokens, WG / PARTS), heads, batch],
-      tune: ({ dim }) => ({ ...share(dim), WG: 64, TILE: dim > 64 ? 8 : 16 }),
+      tune: ({ dim, tokens }) => ({ ...share(dim, tokens, 64), TILE: dim > 64 ? 8 : 16 }),
       candidates: (sizes, adapter) => simtCandidates(sizes, adapter, [64, 32, 128], [16, 8, 32], 1),
     }),
     cpu: variant(forwardCpu, {
@@ -83,9 +83,10 @@ export const attentionForward = defineKernel({
       lib: [stripsText],
       needs: MATRIX,
       halfOperands: true,
-      tolerance: 2e-3,
+      tolerance: 1e-3,
       grid: ({ batch, tokens, heads, STRIPS, MM }) => [ceilDiv(tokens, STRIPS * MM), heads, batch],
       tune: ({ dim }, adapter) => strips(dim, adapter, forwardBytes),
+      candidates: ({ dim }, adapter) => allStrips(dim, adapter, forwardBytes),
     }),
   },
   options: { HALF: false },
@@ -118,7 +119,7 @@ export const attentionBackward = defineKernel({
   variants: {
     simt: variant(backward, {
       grid: ({ batch, tokens, heads, WG, PARTS }) => [2 * ceilDiv(tokens, WG / PARTS), heads, batch],
-      tune: ({ dim }) => ({ ...share(dim), WG: dim > 32 ? 128 : 64, TILE: dim > 64 ? 4 : 8 }),
+      tune: ({ dim, tokens }) => ({ ...share(dim, tokens, dim > 32 ? 128 : 64), TILE: dim > 64 ? 4 : 8 }),
       candidates: (sizes, adapter) => simtCandidates(sizes, adapter, [128, 64, 32], [8, 4, 16], 2),
     }),
     cpu: variant(backwardCpu, {
@@ -132,9 +133,10 @@ export const attentionBackward = defineKernel({
       lib: [stripsText],
       needs: MATRIX,
       halfOperands: true,
-      tolerance: 2e-3,
+      tolerance: 1e-3,
       grid: ({ batch, tokens, heads, STRIPS, MM }) => [2 * ceilDiv(tokens, STRIPS * MM), heads, batch],
       tune: ({ dim }, adapter) => strips(dim, adapter, backwardBytes),
+      candidates: ({ dim }, adapter) => allStrips(dim, adapter, backwardBytes),
     }),
   },
   options: { HALF: false },

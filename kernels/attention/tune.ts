@@ -8,12 +8,15 @@ function checkDim(dim: number): void {
   throw new Error(`attention: the head dimension must be a multiple of 4 from 4 to 128, got ${dim}`);
 }
 
-/** simt: how many threads share a row so that each holds at most 8 vec4s of it, and how many it then holds. */
-export function share(dim: number): { DIM: number; PARTS: number; HELD: number } {
+/**
+ * simt: how many threads share a row so that each holds at most 8 vec4s of it, and how many it then holds; and at most
+ * `threads` a workgroup, fewer where the rows do not fill them.
+ */
+export function share(dim: number, tokens: number, threads: number) {
   checkDim(dim);
   let PARTS = 1;
   while (ceilDiv(dim / 4, PARTS) > 8) PARTS *= 2;
-  return { DIM: dim, PARTS, HELD: ceilDiv(dim / 4, PARTS) };
+  return { DIM: dim, PARTS, HELD: ceilDiv(dim / 4, PARTS), WG: Math.min(threads, 32 * ceilDiv(tokens * PARTS, 32)) };
 }
 
 /**
@@ -75,13 +78,18 @@ export function backwardBytes({ WIDE, MM, STRIPS, TILE }: Strips): number {
 }
 
 /**
- * matrix: the adapter's largest product; then as many rows and keys at once as its workgroups have room for. Null where
+ * matrix: as many rows and keys at once as the adapter's workgroups have room for, with its largest product. Null where
  * it lists no product of f16 to f32 or the dimension is too large for its memory.
  */
-export function strips(dim: number, adapter: AdapterTraits, bytes: (knobs: Strips) => number): Strips | null {
+export const strips = (dim: number, adapter: AdapterTraits, bytes: (knobs: Strips) => number): Strips | null =>
+  allStrips(dim, adapter, bytes)[0] ?? null;
+
+/** matrix: every choice that there is room for, the largest first. */
+export function allStrips(dim: number, adapter: AdapterTraits, bytes: (knobs: Strips) => number): Strips[] {
   checkDim(dim);
+  const found: Strips[] = [];
   const [best] = [...adapter.matrices].sort((a, b) => b.M * b.N * b.K - a.M * a.N * a.K);
-  if (!best) return null;
+  if (!best) return found;
   const { M: MM, N: MN, K: MK } = best;
   const unit = Math.max(MM, MN, MK);
   const LANES = Math.max(adapter.subgroupMaxSize, MM);
@@ -95,7 +103,7 @@ export function strips(dim: number, adapter: AdapterTraits, bytes: (knobs: Strip
   ]) {
     const knobs = { DIM: dim, WIDE: ceilDiv(dim, wide) * wide, MM, MN, MK, STRIPS, LANES, TILE: Math.max(tile, unit) };
     const fits = bytes(knobs) <= adapter.maxWorkgroupStorageBytes;
-    if (fits && STRIPS * LANES <= adapter.maxWorkgroupInvocations) return knobs;
+    if (fits && STRIPS * LANES <= adapter.maxWorkgroupInvocations) found.push(knobs);
   }
-  return null;
+  return found;
 }

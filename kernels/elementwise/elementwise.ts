@@ -126,7 +126,11 @@ export const elementwiseFill = defineKernel({
 export const elementwiseDropout = defineKernel({
   name: 'elementwise.dropout',
   variants: {
-    simt: variant(dropout, { lib: [philox], grid: (s) => fold(ceilDiv(s.samples * ceilDiv(s.n, 4), s.WG)) }),
+    simt: variant(dropout, {
+      lib: [philox],
+      grid: (s) => fold(ceilDiv(s.samples * ceilDiv(s.n, 4), s.WG)),
+      tune: (_, adapter) => streamThreads(adapter),
+    }),
   },
   shapes: ({ samples, n }) => ({ x: [samples, n], ids: [samples], clock: [2], y: [samples, n] }),
   flops: ({ samples, n }) => samples * n,

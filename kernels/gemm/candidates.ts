@@ -1,6 +1,7 @@
 // Tiles that measuring chooses from, besides the one that tune.ts gives: what won somewhere, in gemm.md or elsewhere.
 import { type AdapterTraits, ceilDiv } from '../kernel.ts';
 import { type GemmProblem, inQuads } from './problem.ts';
+import { matrixTiles } from './tune.ts';
 
 type Problem = GemmProblem & { LAYOUT: number };
 
@@ -60,6 +61,9 @@ export function vecCandidates(p: Problem, adapter: AdapterTraits) {
   });
   return fitting(p, legal, ({ BM, BN }) => [BM, BN]);
 }
+
+export const matrixCandidates = (p: Problem, adapter: AdapterTraits) =>
+  fitting(p, matrixTiles(adapter), (t) => [t.SM * t.RM * t.MM, t.SN * t.RN * t.MN]);
 
 /** Rows and vectors of columns a lane; more of them need fewer loads and leave fewer registers. */
 const LANE_TILES: Readonly<Record<number, readonly (readonly [TM: number, TN: number])[]>> = {

@@ -4,6 +4,7 @@
 enable subgroups;
 const LAYOUT = 0u; // knob: 0 NN, 1 NT (B is (n, k)), 2 TN (A is (k, m))
 const EPILOGUE = 0u; // knob: 0 none, 1 bias, 2 bias + GELU, 3 bias + residual, 4 times gelu'(r)
+const DBIAS = false; // knob: TN, one entry: sums of op(A) over k too, the bias gradient where A is dy
 const SG = 16u; // knob: lanes of a subgroup, which is the workgroup
 const TM = 32u; // knob: rows a lane, a multiple of SG
 const TN = 4u; // knob: columns a lane, SG apart
@@ -25,6 +26,7 @@ struct Params { m: u32, n: u32, k: u32, batch: u32, lda: u32, ldb: u32, ldc: u32
 @group(0) @binding(4) var<storage, read> r: array<C1>; // as c: residual (3) or pre-activation (4)
 @group(0) @binding(5) var<storage, read_write> c: array<C1>; // (batch, m, n); (splits, batch, m, n) with splits > 1
 @group(0) @binding(6) var<storage, read_write> u: array<C1>; // as c: pre-activation with EPILOGUE 2
+@group(0) @binding(7) var<storage, read_write> dbias: array<f32>; // (m) with DBIAS
 
 fn atA(i: u32) -> f32 { return f32(a[i]); } // stored: A16
 fn atB(i: u32) -> f32 { return f32(b[i]); } // stored: B16
@@ -45,6 +47,7 @@ fn main(
     cols[j] = tile.b + min(tile.col + j * SG + lane, p.n - 1u) * select(1u, p.ldb, LAYOUT == 1u);
   }
   var acc: array<vec4<f32>, QUADS * TN>; // 4 rows each
+  var rowSums: array<f32, BLOCKS>;
   for (var k0 = tile.start; k0 < tile.end; k0 += KC) {
     var y: array<f32, KC * TN>;
     for (var j = 0u; j < TN; j++) { // unroll
@@ -58,6 +61,7 @@ fn main(
         var x: array<f32, KC>;
         for (var kk = 0u; kk < KC; kk++) { // unroll
           x[kk] = select(0.0, atA(row + min(k0 + kk, last) * p.lda), k0 + kk < tile.end);
+          if (DBIAS) { rowSums[g] += x[kk]; }
         }
         for (var q = 0u; q < BLOCK; q++) { // unroll
           for (var kk = 0u; kk < KC; kk++) { // unroll
@@ -85,6 +89,12 @@ fn main(
           }
         }
       }
+    }
+  }
+  if (DBIAS && tile.col == 0u) {
+    for (var g = 0u; g < BLOCKS; g++) { // unroll
+      let row = tile.row + g * SG + lane;
+      if (row < p.m) { dbias[row] = rowSums[g]; }
     }
   }
   // Stores are the dear part of the compilation, so few are written out: the sums move down instead.

@@ -8,6 +8,7 @@ enable chromium_experimental_subgroup_matrix;
 diagnostic(off, chromium.subgroup_matrix_uniformity);
 const LAYOUT = 0u; // knob: 0 NN, 1 NT (B is (n, k)), 2 TN (A is (k, m))
 const EPILOGUE = 0u; // knob: 0 none, 1 bias, 2 bias + GELU, 3 bias + residual, 4 times gelu'(r)
+const DBIAS = false; // knob: TN, one entry: sums of op(A) over k too, the bias gradient where A is dy
 const MM = 8u; // knob: the adapter multiplies MM x MK by MK x MN
 const MN = 8u; // knob: a multiple of 4
 const MK = 8u; // knob: divides BK
@@ -20,12 +21,6 @@ const BK = 16u; // knob: depth of a slice
 const BM = SM * RM * MM;
 const BN = SN * RN * MN;
 const THREADS = SM * SN * SUBGROUP;
-// Staged rows lie 16 bytes further apart than they are long, so that a matrix's rows meet different banks. Arrays of
-// scalars: in arrays of vectors, Dawn's versions disagree on what offsets and strides count.
-const LONG_A = select(BK, BM, LAYOUT == 2u);
-const LONG_B = select(BN, BK, LAYOUT == 1u);
-const STRIDE_A = LONG_A + 8u;
-const STRIDE_B = LONG_B + 8u;
 const PER_A = BM * BK / 4u / SM / SN / SUBGROUP; // vectors that a thread stages
 const PER_B = BN * BK / 4u / SM / SN / SUBGROUP;
 const SUMS = RM * RN;
@@ -43,40 +38,12 @@ struct Params { m: u32, n: u32, k: u32, batch: u32, lda: u32, ldb: u32, ldc: u32
 @group(0) @binding(4) var<storage, read> r: array<C4>; // as c: residual (3) or pre-activation (4)
 @group(0) @binding(5) var<storage, read_write> c: array<C4>; // (batch, m, n); (splits, batch, m, n) with splits > 1
 @group(0) @binding(6) var<storage, read_write> u: array<C4>; // as c: pre-activation with EPILOGUE 2
+@group(0) @binding(7) var<storage, read_write> dbias: array<f32>; // (m) with DBIAS
 
-var<workgroup> sa: array<f16, BM * BK / LONG_A * STRIDE_A>;
-var<workgroup> sb: array<f16, BN * BK / LONG_B * STRIDE_B>;
 var<workgroup> sums: array<f32, SM * SN * MM * MN>;
 
 fn wideC(q: C4) -> vec4<f32> { return vec4<f32>(q); } // stored: C16
 fn narrowC(v: vec4<f32>) -> C4 { return C4(v); } // stored: C16
-
-// Vector i of the slice of A at base. Rows beyond the matrix repeat others, depths beyond are 0.
-fn fetchA(tile: Tile, base: u32, i: u32) -> vec4<f16> {
-  let along = i * 4u % LONG_A;
-  let depth = base + select(along, i * 4u / LONG_A, LAYOUT == 2u);
-  if (depth >= tile.end) { return vec4<f16>(); }
-  if (LAYOUT == 2u) { return vec4<f16>(a[(tile.a + depth * p.lda + min(tile.row + along, p.m - 4u)) / 4u]); }
-  return vec4<f16>(a[(tile.a + min(tile.row + i * 4u / LONG_A, p.m - 1u) * p.lda + depth) / 4u]);
-}
-
-fn fetchB(tile: Tile, base: u32, i: u32) -> vec4<f16> {
-  let along = i * 4u % LONG_B;
-  let depth = base + select(i * 4u / LONG_B, along, LAYOUT == 1u);
-  if (depth >= tile.end) { return vec4<f16>(); }
-  if (LAYOUT == 1u) { return vec4<f16>(b[(tile.b + min(tile.col + i * 4u / LONG_B, p.n - 1u) * p.ldb + depth) / 4u]); }
-  return vec4<f16>(b[(tile.b + depth * p.ldb + min(tile.col + along, p.n - 4u)) / 4u]);
-}
-
-fn left(row: u32, depth: u32) -> Left {
-  if (LAYOUT == 2u) { return subgroupMatrixLoad<Left, col_major>(&sa, depth * STRIDE_A + row, STRIDE_A); }
-  return subgroupMatrixLoad<Left, row_major>(&sa, row * STRIDE_A + depth, STRIDE_A);
-}
-
-fn right(col: u32, depth: u32) -> Right {
-  if (LAYOUT == 1u) { return subgroupMatrixLoad<Right, col_major>(&sb, col * STRIDE_B + depth, STRIDE_B); }
-  return subgroupMatrixLoad<Right, row_major>(&sb, depth * STRIDE_B + col, STRIDE_B);
-}
 
 @compute @workgroup_size(THREADS, 1, 1)
 fn main(
@@ -90,6 +57,7 @@ fn main(
   let row = group / SN * (RM * MM);
   let col = group % SN * (RN * MN);
   var acc: array<Sum, SUMS>;
+  var rowSum = 0.0;
   var x: array<vec4<f16>, PER_A>;
   var y: array<vec4<f16>, PER_B>;
   for (var i = 0u; i < PER_A; i++) { // unroll
@@ -112,6 +80,9 @@ fn main(
       }
     }
     workgroupBarrier();
+    if (DBIAS && tile.col == 0u && t < BM) {
+      for (var depth = 0u; depth < BK; depth++) { rowSum += f32(sa[depth * STRIDE_A + t]); }
+    }
     for (var i = 0u; i < PER_A; i++) { // unroll
       x[i] = fetchA(tile, base + BK, t + i * THREADS);
     }
@@ -132,6 +103,7 @@ fn main(
     }
     workgroupBarrier();
   }
+  if (DBIAS && tile.col == 0u && t < BM && tile.row + t < p.m) { dbias[tile.row + t] = rowSum; }
   for (var turn = 0u; turn < SUMS; turn++) {
     for (var s = 0u; s < SUMS; s++) { // unroll
       if (turn == s) { subgroupMatrixStore<row_major>(&sums, group * MM * MN, acc[s], MN); }

@@ -21,10 +21,12 @@ function finish({ bias, r, c, u }: Epilogue, EPILOGUE: number, at: number, col: 
 }
 
 export function gemm(
-  arrays: Epilogue & { a: Float64Array; b: Float64Array },
-  p: GemmProblem & { LAYOUT: number; EPILOGUE: number },
+  arrays: Epilogue & { a: Float64Array; b: Float64Array; dbias: Float64Array },
+  p: GemmProblem & { LAYOUT: number; EPILOGUE: number; DBIAS: boolean },
 ): void {
   const { a, b } = arrays;
+  for (let i = 0; p.DBIAS && i < p.m; i++)
+    for (let k = 0; k < p.k; k++) arrays.dbias[i] += a[p.offsetA + k * p.lda + i];
   const chunk = Math.ceil(Math.ceil(p.k / p.splits) / 16) * 16;
   for (let split = 0; split < p.splits; split++) {
     for (let z = 0; z < p.batch; z++) {

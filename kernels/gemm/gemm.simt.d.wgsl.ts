@@ -9,6 +9,7 @@ declare const wgsl: Wgsl<
     r: ['read', 'f32'];
     c: ['read_write', 'f32'];
     u: ['read_write', 'f32'];
+    dbias: ['read_write', 'f32'];
   },
   {
     m: 'u32';
@@ -34,6 +35,7 @@ declare const wgsl: Wgsl<
   {
     LAYOUT: number;
     EPILOGUE: number;
+    DBIAS: boolean;
     BM: number;
     BN: number;
     TM: number;

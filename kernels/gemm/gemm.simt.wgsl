@@ -1,6 +1,7 @@
 // C = epilogue(op(A) op(B)) at any size: register tiles of TM x TN a thread over BK-deep slices staged in workgroup memory.
 const LAYOUT = 0u; // knob: 0 NN, 1 NT (B is (n, k)), 2 TN (A is (k, m))
 const EPILOGUE = 0u; // knob: 0 none, 1 bias, 2 bias + GELU, 3 bias + residual, 4 times gelu'(r)
+const DBIAS = false; // knob: TN, one entry: sums of op(A) over k too, the bias gradient where A is dy
 const BM = 64u; // knob: rows of C a workgroup
 const BN = 64u; // knob: columns of C a workgroup
 const TM = 4u; // knob: rows a thread, next to each other
@@ -20,6 +21,7 @@ struct Params { m: u32, n: u32, k: u32, batch: u32, lda: u32, ldb: u32, ldc: u32
 @group(0) @binding(4) var<storage, read> r: array<f32>; // as c: residual (3) or pre-activation (4)
 @group(0) @binding(5) var<storage, read_write> c: array<f32>; // (batch, m, n); (splits, batch, m, n) with splits > 1
 @group(0) @binding(6) var<storage, read_write> u: array<f32>; // as c: pre-activation with EPILOGUE 2
+@group(0) @binding(7) var<storage, read_write> dbias: array<f32>; // (m) with DBIAS
 
 var<workgroup> sa: array<f32, BK * AS>;
 var<workgroup> sb: array<f32, BK * BS>;
@@ -52,6 +54,7 @@ fn main(
   let row = t / ACROSS * TM;
   let col = t % ACROSS;
   var acc: array<f32, TM * TN>;
+  var rowSum = 0.0;
   for (var base = tile.start; base < tile.end; base += BK) {
     for (var i = t * RUN; i < BM * BK; i += THREADS * RUN) {
       if (LAYOUT == 2u) {
@@ -92,6 +95,9 @@ fn main(
       }
     }
     workgroupBarrier();
+    if (DBIAS && tile.col == 0u && t < BM) {
+      for (var kk = 0u; kk < BK; kk++) { rowSum += sa[kk * AS + t]; }
+    }
     for (var kk = 0u; kk < BK; kk++) {
       var x: array<f32, TM>;
       var y: array<f32, TN>;
@@ -109,6 +115,7 @@ fn main(
     }
     workgroupBarrier();
   }
+  if (DBIAS && tile.col == 0u && t < BM && tile.row + t < p.m) { dbias[tile.row + t] = rowSum; }
   for (var i = 0u; i < TM; i++) {
     for (var j = 0u; j < TN; j++) {
       let rr = tile.row + row + i;

@@ -1,7 +1,7 @@
 // Matrix product with fused epilogues, batched and strided: the three layouts that a linear layer and its gradients need.
 import erf from '../lib/erf.wgsl';
 import { ceilDiv, defineKernel, fold, variant } from '../kernel.ts';
-import { cpuCandidates, simtCandidates, vecCandidates } from './candidates.ts';
+import { cpuCandidates, matrixCandidates, simtCandidates, vecCandidates } from './candidates.ts';
 import epilogueVec from './epilogue.vec.wgsl';
 import epilogue from './epilogue.wgsl';
 import cpu from './gemm.cpu.wgsl';
@@ -12,6 +12,7 @@ import * as ref from './gemm.ref.ts';
 import simt from './gemm.simt.wgsl';
 import vec from './gemm.vec.wgsl';
 import { dense, extent, inQuads, NT, TN } from './problem.ts';
+import slices from './slices.wgsl';
 import tile from './tile.wgsl';
 import { cpuTile, matrixTile, simtTile, tiles, vecTile } from './tune.ts';
 
@@ -20,8 +21,12 @@ export { splitFor } from './tune.ts';
 
 const lib = [tile, epilogue, erf];
 const libVec = [tile, epilogueVec, erf];
+const libMatrix = [slices, ...libVec];
 
-/** c = epilogue(op(a) op(b)). With splits > 1 (EPILOGUE 0), c holds partial sums that gemm.reduce finishes. */
+/**
+ * c = epilogue(op(a) op(b)); with DBIAS (TN) also dbias (m), the sums of op(a) over k. With splits > 1 (EPILOGUE 0), c
+ * holds partial sums that gemm.reduce finishes.
+ */
 export const gemm = defineKernel({
   name: 'gemm',
   variants: {
@@ -45,19 +50,25 @@ export const gemm = defineKernel({
       candidates: cpuCandidates,
     }),
     matrix: variant(matrix, {
-      lib: libVec,
+      lib: libMatrix,
       needs: ['subgroups', 'shader-f16', 'chromium-experimental-subgroup-matrix'],
       grid: (p) => fold(tiles(p, p.SM * p.RM * p.MM, p.SN * p.RN * p.MN) * p.splits),
       tune: matrixTile,
+      candidates: matrixCandidates,
       halfOperands: true,
     }),
   },
-  options: { LAYOUT: 0, EPILOGUE: 0, A16: false, B16: false, C16: false },
+  options: { LAYOUT: 0, EPILOGUE: 0, DBIAS: false, A16: false, B16: false, C16: false },
   half: { a: 'A16', b: 'B16', r: 'C16', c: 'C16', u: 'C16' },
   shapes: (p) => {
     if (p.splits > 1 && (p.EPILOGUE !== 0 || p.C16)) {
       throw new Error(
         `gemm: partial sums are f32 and take no epilogue: splits is ${p.splits}, EPILOGUE ${p.EPILOGUE}, C16 ${p.C16}; give them to gemm.reduce`,
+      );
+    }
+    if (p.DBIAS && (p.LAYOUT !== TN || p.splits > 1 || p.batch > 1)) {
+      throw new Error(
+        `gemm: DBIAS sums op(a) of one whole TN product, got LAYOUT ${p.LAYOUT}, splits ${p.splits}, batch ${p.batch}; use reduce.columns`,
       );
     }
     if ((p.A16 || p.B16 || p.C16) && !inQuads(p)) {
@@ -73,6 +84,7 @@ export const gemm = defineKernel({
       r: p.EPILOGUE >= 3 ? c : null,
       c,
       u: p.EPILOGUE === 2 ? c : null,
+      dbias: p.DBIAS ? [p.m] : null,
     };
   },
   sizes: ['m', 'n', 'k', 'batch', 'splits'],
@@ -93,8 +105,11 @@ export const gemm = defineKernel({
     dense({ m: 68, n: 64, k: 20, batch: 65 }),
     { ...dense({ m: 68, n: 64, k: 20, batch: 65, LAYOUT: NT }), LAYOUT: NT },
     { ...dense({ m: 68, n: 64, k: 20, batch: 65, LAYOUT: TN }), LAYOUT: TN },
+    { ...dense({ m: 37, n: 19, k: 131, LAYOUT: TN }), LAYOUT: TN, DBIAS: true },
+    { ...dense({ m: 132, n: 68, k: 45, LAYOUT: TN }), LAYOUT: TN, DBIAS: true },
+    { ...dense({ m: 36, n: 100, k: 70, LAYOUT: TN }), LAYOUT: TN, DBIAS: true, A16: true, B16: true },
     // And enough 128 x 128 ones.
-    dense({ m: 124, n: 252, k: 20, batch: 128 }),
+    dense({ m: 68, n: 76, k: 20, batch: 256 }),
     // f16, no size a multiple of a tile: a forward pass, its gradients, a split one, and every mixture.
     { ...dense({ m: 37, n: 68, k: 20, LAYOUT: NT }), LAYOUT: NT, EPILOGUE: 1, A16: true, B16: true, C16: true },
     { ...dense({ m: 70, n: 132, k: 36, LAYOUT: NT }), LAYOUT: NT, EPILOGUE: 2, A16: true, B16: true, C16: true },

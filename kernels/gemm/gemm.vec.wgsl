@@ -3,6 +3,7 @@
 // time, transposed in registers where memory runs along k.
 const LAYOUT = 0u; // knob: 0 NN, 1 NT (B is (n, k)), 2 TN (A is (k, m))
 const EPILOGUE = 0u; // knob: 0 none, 1 bias, 2 bias + GELU, 3 bias + residual, 4 times gelu'(r)
+const DBIAS = false; // knob: TN, one entry: sums of op(A) over k too, the bias gradient where A is dy
 const BM = 64u; // knob: rows of C a workgroup, a multiple of 32
 const BN = 64u; // knob: columns of C a workgroup, a multiple of 32
 const BK = 16u; // knob: depth of a slice: 8, 16 or 32
@@ -27,6 +28,7 @@ struct Params { m: u32, n: u32, k: u32, batch: u32, lda: u32, ldb: u32, ldc: u32
 @group(0) @binding(4) var<storage, read> r: array<C4>; // as c: residual (3) or pre-activation (4)
 @group(0) @binding(5) var<storage, read_write> c: array<C4>; // (batch, m, n); (splits, batch, m, n) with splits > 1
 @group(0) @binding(6) var<storage, read_write> u: array<C4>; // as c: pre-activation with EPILOGUE 2
+@group(0) @binding(7) var<storage, read_write> dbias: array<vec4<f32>>; // (m) with DBIAS
 
 var<workgroup> sa: array<vec4<f32>, BK * MB>;
 var<workgroup> sb: array<vec4<f32>, BK * NB>;
@@ -83,6 +85,7 @@ fn main(
   let down = t / ACROSS;
   let across = t % ACROSS;
   var acc: array<vec4<f32>, TM * QN>;
+  var rowSums = vec4<f32>();
   for (var base = tile.start; base < tile.end; base += BK) {
     // Neighbouring threads take blocks that are neighbours in memory.
     for (var i = t; i < (MB + NB) * KB; i += THREADS) {
@@ -104,6 +107,9 @@ fn main(
       }
     }
     workgroupBarrier();
+    if (DBIAS && tile.col == 0u && t < MB) {
+      for (var k = 0u; k < BK; k++) { rowSums += sa[k * MB + (t ^ (k / 4u * SWIZZLE))]; }
+    }
     for (var kb = 0u; kb < KB; kb++) {
       for (var e = 0u; e < 4u; e++) { // unroll
         var y: array<vec4<f32>, QN>;
@@ -122,6 +128,7 @@ fn main(
     }
     workgroupBarrier();
   }
+  if (DBIAS && tile.col == 0u && t < MB && tile.row + 4u * t < p.m) { dbias[tile.row / 4u + t] = rowSums; }
   for (var i = 0u; i < TM; i++) {
     for (var j = 0u; j < QN; j++) {
       let row = tile.row + (i / 4u * DOWN + down) * 4u + i % 4u;

@@ -54,10 +54,9 @@ const MATRIX_TILES = [
 /** Of sums that a lane may hold: more would leave the registers. */
 const SUMS_A_LANE = 64;
 
-/** The largest tile that the adapter holds and of which there are enough to occupy it; of what it holds, the smallest. */
-export function matrixTile(p: GemmProblem & { LAYOUT: number }, adapter: AdapterTraits): MatrixTile | null {
-  if (!inQuads(p)) return null;
-  let tile: MatrixTile | null = null;
+/** Every tile that the adapter holds, the largest product of matrices first, then the largest tile. */
+export function matrixTiles(adapter: AdapterTraits): MatrixTile[] {
+  const found: MatrixTile[] = [];
   const largest = [...adapter.matrices].sort((x, y) => y.M * y.N * y.K - x.M * x.N * x.K);
   for (const { M: MM, N: MN, K: MK } of largest) {
     for (const [BM, BN, SM, SN] of MATRIX_TILES) {
@@ -74,12 +73,19 @@ export function matrixTile(p: GemmProblem & { LAYOUT: number }, adapter: Adapter
         bytes > adapter.maxWorkgroupStorageBytes
       )
         continue;
-      tile = { MM, MN, MK, SUBGROUP, SM, SN, RM, RN, BK };
-      if (tiles(p, BM, BN) * p.splits >= 128) return tile;
+      found.push({ MM, MN, MK, SUBGROUP, SM, SN, RM, RN, BK });
     }
-    if (tile) return tile;
   }
-  return null;
+  return found;
+}
+
+/** The first tile of which there are enough to occupy the adapter; else the smallest of the largest product. */
+export function matrixTile(p: GemmProblem & { LAYOUT: number }, adapter: AdapterTraits): MatrixTile | null {
+  if (!inQuads(p)) return null;
+  const all = matrixTiles(adapter);
+  const largest = all.filter((t) => t.MM === all[0].MM && t.MN === all[0].MN && t.MK === all[0].MK);
+  const enough = (t: MatrixTile): boolean => tiles(p, t.SM * t.RM * t.MM, t.SN * t.RN * t.MN) * p.splits >= 128;
+  return largest.find(enough) ?? largest.at(-1) ?? null;
 }
 
 /**

@@ -1,11 +1,12 @@
 // The variants of a kernel that treats n elements alike: WG threads of a workgroup take PER elements each, WG apart.
 import { type BindingTypes, ceilDiv, fold, type Grid, type ParamTypes, variant, type Wgsl } from '../kernel.ts';
+import { cheapLoads } from './loads.ts';
 
 type Knobs = { WG: number; PER: number };
 
 /**
  * On software adapters one subgroup takes 256 neighbouring elements: 1.6 to 2 times as fast as wider workgroups
- * (elementwise.md).
+ * (elementwise.md); 32 of them where each load takes long to compile: adamw.update was built in 0.44 s instead of 5.8.
  */
 export function spread<B extends BindingTypes, P extends ParamTypes & { n: 'u32' }>(
   wgsl: Wgsl<B, P, Knobs>,
@@ -17,9 +18,9 @@ export function spread<B extends BindingTypes, P extends ParamTypes & { n: 'u32'
     lib,
     needs: ['subgroups'],
     grid,
-    tune: (_, { subgroupMaxSize }) => {
-      const WG = Math.min(64, subgroupMaxSize);
-      return { WG, PER: 256 / WG };
+    tune: (_, adapter) => {
+      const WG = Math.min(64, adapter.subgroupMaxSize);
+      return { WG, PER: (cheapLoads(adapter) ? 256 : 32) / WG };
     },
   });
   return { simt, cpu };

@@ -1,5 +1,6 @@
 // Random numbers on the GPU, pure functions of (seed, stream, epoch, sample, place): no batch split changes them.
 import { ceilDiv, defineKernel, fold, variant } from '../kernel.ts';
+import { streamThreads } from '../lib/lanes.ts';
 import philox from '../lib/philox.wgsl';
 import type { Random } from './random.ts';
 import * as ref from './random.ref.ts';
@@ -16,7 +17,11 @@ export const anyWords = (rng: Random, n: number): Uint32Array =>
 export const randomUniform = defineKernel({
   name: 'random.uniform',
   variants: {
-    simt: variant(uniform, { lib: [philox], grid: (s) => fold(ceilDiv(s.samples * ceilDiv(s.n, 4), s.WG)) }),
+    simt: variant(uniform, {
+      lib: [philox],
+      grid: (s) => fold(ceilDiv(s.samples * ceilDiv(s.n, 4), s.WG)),
+      tune: (_, adapter) => streamThreads(adapter),
+    }),
   },
   shapes: ({ samples, n }) => ({ ids: [samples], clock: [2], out: [samples, n] }),
   flops: () => 0,

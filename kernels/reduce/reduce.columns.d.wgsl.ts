@@ -5,6 +5,7 @@ declare const wgsl: Wgsl<
   {
     x: ['read', 'f32'];
     y: ['read_write', 'f32'];
+    z: ['read_write', 'f32'];
   },
   {
     rows: 'u32';
@@ -14,6 +15,7 @@ declare const wgsl: Wgsl<
     offset: 'u32';
   },
   {
+    PAIR: boolean;
     VECTOR: number;
     TX: number;
     TY: number;

@@ -1,18 +1,23 @@
 // Plain sums in f64, chunk by chunk as the kernels cut them.
 
 export function columns(
-  { x, y }: { x: Float64Array; y: Float64Array },
+  { x, y, z }: { x: Float64Array; y: Float64Array; z: Float64Array },
   {
     rows,
     cols,
     groups,
     stride,
     offset,
-  }: { rows: number; cols: number; groups: number; stride: number; offset: number },
+    PAIR,
+  }: { rows: number; cols: number; groups: number; stride: number; offset: number; PAIR: boolean },
 ): void {
   const chunk = Math.ceil(rows / groups);
   for (let r = 0; r < rows; r++) {
-    for (let c = 0; c < cols; c++) y[Math.floor(r / chunk) * cols + c] += x[r * stride + offset + c];
+    const at = Math.floor(r / chunk) * cols;
+    for (let c = 0; c < cols; c++) {
+      y[at + c] += x[r * stride + offset + c];
+      if (PAIR) z[at + c] += x[r * stride + offset + cols + c];
+    }
   }
 }
 

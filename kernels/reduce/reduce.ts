@@ -13,12 +13,17 @@ interface Part {
   groups: number;
   VECTOR: number;
   TX: number;
+  PAIR: boolean;
 }
-const blocks = ({ cols, groups, VECTOR, TX }: Part): Grid => [ceilDiv(cols, VECTOR * TX), groups, 1];
+const blocks = ({ cols, groups, VECTOR, TX, PAIR }: Part): Grid => [
+  ceilDiv(PAIR ? 2 * cols : cols, VECTOR * TX),
+  groups,
+  1,
+];
 const inVectors = ({ cols, stride, offset, VECTOR }: Part) => [cols, stride, offset].every((n) => n % VECTOR === 0);
 /**
  * Sums of columns [offset, offset + cols) of x (rows, stride) over `groups` contiguous chunks of rows: y (groups, cols).
- * groups 1 finishes. With HALF x is f16.
+ * groups 1 finishes. With PAIR those of the `cols` columns after them too: z (groups, cols). With HALF x is f16.
  */
 export const reduceColumns = defineKernel({
   name: 'reduce.columns',
@@ -35,10 +40,14 @@ export const reduceColumns = defineKernel({
       otherwise: variant(oneByOne(columns), { grid: blocks, tune: () => ({ TX: 64, TY: 1 }) }),
     }),
   },
-  options: { HALF: false },
+  options: { HALF: false, PAIR: false },
   half: { x: 'HALF' },
-  shapes: ({ rows, cols, groups, stride }) => ({ x: [rows, stride], y: [groups, cols] }),
-  flops: ({ rows, cols }) => rows * cols,
+  shapes: ({ rows, cols, groups, stride, PAIR }) => ({
+    x: [rows, stride],
+    y: [groups, cols],
+    z: PAIR ? [groups, cols] : null,
+  }),
+  flops: ({ rows, cols, PAIR }) => (PAIR ? 2 : 1) * rows * cols,
   reference: ref.columns,
   cases: [
     { rows: 1, cols: 1, groups: 1, stride: 1, offset: 0 },
@@ -51,6 +60,8 @@ export const reduceColumns = defineKernel({
     { rows: 33, cols: 36, groups: 5, stride: 36, offset: 0, HALF: true },
     { rows: 1031, cols: 72, groups: 3, stride: 212, offset: 68, HALF: true },
     { rows: 131, cols: 192, groups: 1, stride: 384, offset: 192 },
+    { rows: 17, cols: 5, groups: 1, stride: 10, offset: 0, PAIR: true },
+    { rows: 37, cols: 68, groups: 2, stride: 140, offset: 4, PAIR: true, HALF: true },
   ],
 });
 

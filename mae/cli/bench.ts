@@ -23,6 +23,8 @@ export interface StepFigures {
   readonly gflop: number;
   readonly peak_bytes: number;
   readonly dispatches: number;
+  /** Of these, with settings that tesserae tune measured. */
+  readonly picked: number;
   /** Median of what the host spends on submitting a step. */
   readonly host_ms: number;
 }
@@ -129,6 +131,7 @@ async function runStep(flags: Flags, command: Command): Promise<void> {
     ['step', `${figures.ms.toFixed(2)} ms, median`],
     ['', `${figures.images_per_s.toFixed(1)} images/s`],
     ['work', `${figures.gflop.toFixed(2)} GFLOP, ${rate.toFixed(1)} GFLOP/s, ${figures.dispatches} dispatches`],
+    ['settings', figures.picked ? `measured (tesserae tune) in ${figures.picked} dispatches` : "the kernels' own"],
     ['host', `${figures.host_ms.toFixed(2)} ms to submit it`],
     ['memory', `${bytesText(figures.peak_bytes)} on the device`],
   ];

@@ -2,9 +2,10 @@
 import { readFile } from 'node:fs/promises';
 import { type Command, Option } from 'commander';
 import { PRECISIONS, type Precision } from '../../engine/trace.ts';
+import type { Profile } from '../../kernels/kernel.ts';
 import { real, text } from '../train/flags.ts';
 import { misuse, suggestion } from '../usage.ts';
-import { examples, type Flags, value } from './command.ts';
+import { examples, type Flags, type Globals, globalsOf, value } from './command.ts';
 
 export interface GpuOptions {
   /** Small sizes and few cases: seconds a part, for software adapters and tests. */
@@ -14,6 +15,8 @@ export interface GpuOptions {
   /** A folder with conformance cases, or null. */
   readonly golden: string | null;
   readonly precisions: readonly Precision[];
+  /** The only profile to check and to time, or null for all that fit. */
+  readonly profile: Profile | null;
   /** Part of an adapter's name, or null for the first. */
   readonly adapter: string | null;
   /** Kinds of parts to run; all where it is empty. */
@@ -83,10 +86,10 @@ export function addGpu(command: Command, sources: GpuSources): void {
     )
     .action(async (flags: Flags, self: Command) => {
       const bench = await sources.bench();
-      const { adapter } = self.optsWithGlobals() as { adapter?: string };
+      const globals = globalsOf(self);
       const { harness, torchScript } = sources;
       const out = value(flags, 'out', text('FILE')) ?? 'gpu.json';
-      process.exitCode = await bench.benchGpu(optionsOf(flags, adapter, bench.KINDS), {
+      process.exitCode = await bench.benchGpu(optionsOf(flags, globals, bench.KINDS), {
         harness,
         torchScript,
         version: await sources.version(),
@@ -95,7 +98,7 @@ export function addGpu(command: Command, sources: GpuSources): void {
     });
 }
 
-function optionsOf(flags: Flags, adapter: string | undefined, kinds: readonly string[]): GpuOptions {
+function optionsOf(flags: Flags, { profile, adapter }: Globals, kinds: readonly string[]): GpuOptions {
   const list = (name: string, all: readonly string[]): string[] => {
     const given = value(flags, name, text('LIST'))?.split(',') ?? [];
     const wrong = given.find((one) => !all.includes(one));
@@ -111,6 +114,7 @@ function optionsOf(flags: Flags, adapter: string | undefined, kinds: readonly st
     minutes: value(flags, 'minutes', real({ open: true })) ?? 8,
     golden: value(flags, 'golden', text('DIR')) ?? null,
     precisions: precisions.length ? precisions : PRECISIONS,
+    profile: profile ?? null,
     // A launcher that started this process has already turned the name into an environment and a Dawn adapter.
     adapter: process.env.TESSERAE_ADAPTER_KIND ? null : (adapter ?? null),
     only: list('only', kinds),

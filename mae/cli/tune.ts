@@ -67,21 +67,22 @@ async function measure(
   rounds: number,
 ): Promise<void> {
   const { device } = engine;
-  const { tune } = await import('../../engine/tune.ts');
+  const [{ tune }, { makeReporter }] = await Promise.all([import('../../engine/tune.ts'), import('./progress.ts')]);
   const folder = pickFolder();
   const began = performance.now();
   const gains: Gain[] = [];
-  const live = process.stderr.isTTY;
+  const progress = makeReporter();
   for (const [i, tunable] of found.entries()) {
     const { shapeClass, calls } = tunable;
-    if (live) process.stderr.write(`\r\x1b[K${Math.floor((100 * i) / found.length)} %  ${shapeClass}`);
+    progress.fetching(i / found.length, 'settings measured');
     const pick = await tune(device, tunable, rounds);
     gains.push({ shapeClass, calls, ...pick });
     // Kept after each one: whoever is interrupted does not begin anew, and another process may have added its own.
     const kept = (await folder.read(device.adapter.id))?.picks;
     await folder.write({ version: 1, adapter: device.adapter.id, picks: { ...kept, [shapeClass]: pick } });
   }
-  if (live) process.stderr.write('\r\x1b[K');
+  progress.fetching(1, 'settings measured');
+  progress.finish();
   for (const line of table(gains)) print(line);
   const sum = (of: 'own' | 'best'): number => gains.reduce((ms, gain) => ms + gain.calls * gain[of], 0);
   const seconds = ((performance.now() - began) / 1000).toFixed(0);

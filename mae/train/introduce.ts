@@ -34,7 +34,7 @@ export function introduce(
   const images = `${length} images${classes ? ` of ${classes.length} classes` : ''}`;
   note(`data: ${images}, ${stepsPerEpoch} steps of ${batch_size * accum_iter} an epoch; results in ${output_dir}`);
   const plan = trainer.plan({ ids: [batch_size], clock: [2] });
-  const picked = plan.steps.filter(({ program }) => program.picked).length;
+  const { picked } = plan;
   if (picked) note(`kernels: ${picked} of ${plan.dispatches} calls a step run with measured settings (tesserae tune)`);
   const seconds = (plan.flops * accum_iter) / SOFTWARE_FLOPS;
   if (adapter.software && seconds > LONG_SECONDS) {

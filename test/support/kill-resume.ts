@@ -57,14 +57,18 @@ export interface Left {
   readonly log: string;
 }
 
-export function whatIsLeft(folder: string): Left {
-  const { tensors } = parseSafetensors(readFileSync(join(folder, 'checkpoint.safetensors')), {
-    requireChecksums: true,
-  });
+/** Of all tensors of a checkpoint, in order. */
+export function hashOf(checkpoint: string): string {
+  const { tensors } = parseSafetensors(readFileSync(checkpoint), { requireChecksums: true });
   const hash = createHash('sha256');
   for (const [name, { data }] of tensors) hash.update(name).update(data);
-  return { tensors: hash.digest('hex'), log: readFileSync(join(folder, 'log.txt'), 'utf8') };
+  return hash.digest('hex');
 }
+
+export const whatIsLeft = (folder: string): Left => ({
+  tensors: hashOf(join(folder, 'checkpoint.safetensors')),
+  log: readFileSync(join(folder, 'log.txt'), 'utf8'),
+});
 
 function start(data: string, output: string): ChildProcess {
   const node = process.env.TESSERAE_NODE ?? process.execPath;

@@ -239,4 +239,12 @@ export const ROWS: readonly OpRow[] = [
 ];
 
 /** What engine/ops exports besides ops: pieces that ops record with, and constants. */
-export const NOT_OPS: readonly string[] = ['product', 'columnSum', 'columnsOf', 'CONV_ORDER', 'PATCHIFY_ORDER'];
+export const NOT_OPS: readonly string[] = [
+  'product',
+  'weightGradients',
+  'columnSum',
+  'columnSumPair',
+  'cast',
+  'CONV_ORDER',
+  'PATCHIFY_ORDER',
+];

@@ -1,0 +1,20 @@
+// What a linear layer's weight and bias get of dy: one product, which sums the bias gradient on its way.
+import { TN } from '../../kernels/gemm/gemm.ts';
+import type { Tensor } from '../tensor.ts';
+import type { Trace } from '../trace.ts';
+import { product } from './product.ts';
+import { columnSum } from './reduce.ts';
+
+/**
+ * Gradients of y = x w^T + b, as far as they are wanted: dw, as w (out, k), and db (out) from dy (rows, out) and x
+ * (rows, k).
+ */
+export function weightGradients(
+  t: Trace,
+  { dy, x, w, rows, out, k }: { dy: Tensor; x: Tensor; w: Tensor; rows: number; out: number; k: number },
+  needs: { w: boolean; b: boolean },
+): { dw: Tensor | null; db: Tensor | null } {
+  if (!needs.w) return { dw: null, db: needs.b ? columnSum(t, dy, rows, out) : null };
+  const { c, dbias } = product(t, { a: dy, b: x, m: out, n: k, k: rows, LAYOUT: TN, dbias: needs.b });
+  return { dw: c.reshape(...w.shape), db: dbias };
+}
