@@ -3,6 +3,7 @@ import type { AdapterTraits, MatrixShape, Profile } from '../kernels/kernel.ts';
 import type { Picks } from '../kernels/picks.ts';
 import { fail, TesseraeError } from './errors.ts';
 import { picksOf, shippedTable } from './picks.ts';
+import { probe, type Probed } from './probe.ts';
 
 export interface DeviceOptions {
   /** Kernel profile; by default cpu on a software adapter with subgroups, else simt. */
@@ -50,14 +51,16 @@ export class Device {
   readonly #owned: boolean;
   #failure: TesseraeError | null = null;
 
-  /** Wraps a device; `owned` devices are destroyed by dispose(), one that was passed in never is. */
-  constructor(gpu: GPUDevice, info: GPUAdapterInfo, options: DeviceOptions, owned: boolean) {
+  /** Wraps a probed device; `owned` devices are destroyed by dispose(), one that was passed in never is. */
+  private constructor(gpu: GPUDevice, info: GPUAdapterInfo, options: DeviceOptions, owned: boolean, probed: Probed) {
     this.gpu = gpu;
     this.#owned = owned;
     this.wait = options.wait ?? ((promise) => promise);
     const software = isSoftware(info);
     const sizes = info as { subgroupMinSize?: number; subgroupMaxSize?: number };
     const features = new Set<string>(gpu.features as unknown as Iterable<string>);
+    if (!probed.subgroups) features.delete('subgroups');
+    if (!probed.subgroups || probed.spelling === null) features.delete(MATRIX);
     const min = sizes.subgroupMinSize ?? 0;
     const max = sizes.subgroupMaxSize ?? 0;
     const { vendor, architecture, device, description } = info;
@@ -76,6 +79,7 @@ export class Device {
       maxBindingBytes: gpu.limits.maxStorageBufferBindingSize,
       // Lavapipe (Mesa 26.2) ends the process while it compiles any matrix for subgroups of 16; for 8 it works.
       matrices: features.has(MATRIX) && !(software && max > 8) ? matricesOf(info) : [],
+      oldMatrixSpelling: probed.spelling === 'old',
     };
     // Dawn drops a whole submit after a validation error, silently: any uncaptured error ends the work.
     gpu.addEventListener('uncapturederror', (event) => {
@@ -86,6 +90,11 @@ export class Device {
       const what = reason === 'destroyed' ? 'was destroyed' : 'was lost';
       this.#failure ??= new TesseraeError(`GPU device ${what}: ${message}`);
     });
+  }
+
+  /** Finds out what the adapter's features are worth, then wraps the device. */
+  static async wrap(gpu: GPUDevice, info: GPUAdapterInfo, options: DeviceOptions, owned: boolean): Promise<Device> {
+    return new Device(gpu, info, options, owned, await probe(gpu, options.wait));
   }
 
   /** Throws the first error that the GPU reported, if any. */
@@ -138,10 +147,10 @@ export async function openDevice(gpu: GPU, options: DeviceOptions = {}): Promise
   const requiredLimits: Record<string, number> = {};
   if (options.raiseLimits !== false) for (const name of RAISED) requiredLimits[name] = adapter.limits[name];
   const device = await adapter.requestDevice({ label: 'tesserae', requiredFeatures, requiredLimits });
-  return new Device(device, adapter.info, options, true);
+  return Device.wrap(device, adapter.info, options, true);
 }
 
 /** Uses a device that the application already owns; it is never destroyed here. */
-export function useDevice(gpu: GPUDevice, options: DeviceOptions = {}): Device {
-  return new Device(gpu, gpu.adapterInfo, options, false);
+export async function useDevice(gpu: GPUDevice, options: DeviceOptions = {}): Promise<Device> {
+  return Device.wrap(gpu, gpu.adapterInfo, options, false);
 }

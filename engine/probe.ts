@@ -3,6 +3,21 @@ import rowsum from '../kernels/lib/rowsum.subgroups.wgsl';
 import { oldSpelling } from '../kernels/spelling.ts';
 import { USAGE } from './memory.ts';
 
+export interface Probed {
+  /** Subgroup operations are there and right. */
+  readonly subgroups: boolean;
+  readonly spelling: Awaited<ReturnType<typeof matrixSpelling>>;
+}
+
+/** What a new device is asked before any kernel is chosen for it. */
+export async function probe(gpu: GPUDevice, wait?: Wait): Promise<Probed> {
+  const subgroups = gpu.features.has('subgroups') && (await probeSubgroups(gpu, wait));
+  const matrices = gpu.features.has('chromium-experimental-subgroup-matrix' as GPUFeatureName);
+  return { subgroups, spelling: matrices && subgroups ? await matrixSpelling(gpu) : null };
+}
+
+type Wait = <T>(promise: Promise<T>) => Promise<T>;
+
 const ALL_MATRIX_CALLS = `enable f16;
 enable subgroups;
 enable chromium_experimental_subgroup_matrix;
@@ -58,16 +73,13 @@ ${rowsum}`;
  * Whether subgroup operations work on a device that has the feature: sums, maxima, broadcasts and shuffles are what the host
  * computes, and thread t is lane t % lanes of subgroup t / lanes. Some drivers offer subgroups and add up wrongly.
  */
-export async function probeSubgroups(
-  gpu: GPUDevice,
-  wait: <T>(promise: Promise<T>) => Promise<T> = (promise) => promise,
-): Promise<boolean> {
+export async function probeSubgroups(gpu: GPUDevice, wait: Wait = (promise) => promise): Promise<boolean> {
   if (!(await compiles(gpu, SUBGROUPS))) return false;
   return subgroupsAreRight(await runSubgroups(gpu, wait));
 }
 
 /** What the probe's threads found, one row each. */
-export async function runSubgroups(gpu: GPUDevice, wait: <T>(promise: Promise<T>) => Promise<T>): Promise<Uint32Array> {
+export async function runSubgroups(gpu: GPUDevice, wait: Wait): Promise<Uint32Array> {
   const module = gpu.createShaderModule({ label: 'probe', code: SUBGROUPS });
   const pipeline = await gpu.createComputePipelineAsync({
     label: 'probe',

@@ -1,6 +1,7 @@
 // From a kernel's text to the program for one problem: knob lines restated, marked loops unrolled, library appended.
 import type { AdapterTraits, AnyKernel, Grid, KnobValues, Profile, Settings, Variant, Wgsl } from './kernel.ts';
 import { offered, shapeClass } from './picks.ts';
+import { oldSpelling } from './spelling.ts';
 
 export interface Program {
   readonly code: string;
@@ -35,7 +36,8 @@ export function resolve(kernel: AnyKernel, problem: Settings, adapter: AdapterTr
         Object.fromEntries(Object.keys(v.wgsl.knobs).map((k) => [k, settings[k]])) as KnobValues;
       const all: Settings = { ...asked, ...(pick ?? tuned) };
       const knobs = knobsOf(all);
-      const code = written([restate(text, knobs), ...v.lib].join('\n'));
+      const plain = written([restate(text, knobs), ...v.lib].join('\n'));
+      const code = adapter.oldMatrixSpelling ? oldSpelling(plain) : plain;
       const picked = pick !== undefined && JSON.stringify(knobs) !== JSON.stringify(knobsOf({ ...asked, ...tuned }));
       return { code, knobs, grid: v.grid(all), profile, variant: v, wgsl: v.wgsl, shapeClass: key, picked };
     }

@@ -240,7 +240,7 @@ test('runs that nobody awaits keep their own inputs, in order, and are read at a
 
 test('dispose gives back every buffer; a device that was passed in goes on living', async () => {
   const before = spy.buffers.size;
-  const borrowed = useDevice(device.gpu, { wait: device.wait });
+  const borrowed = await useDevice(device.gpu, { wait: device.wait });
   {
     using engine = new Engine(borrowed);
     const { trainer } = tinyTraining(engine, seed);
@@ -274,7 +274,7 @@ test('an uncaptured GPU error ends the work and is named', async () => {
 
 test('a device destroyed by its owner is told within 2 s, not waited for', async () => {
   const own = await openDawn(PROFILE);
-  const engine = new Engine(useDevice(own.gpu, { wait: own.wait }));
+  const engine = new Engine(await useDevice(own.gpu, { wait: own.wait }));
   const program = engine.compile({ x: 'f32' }, ({ x }) => add({ a: x, b: x }, {}));
   const x = { data: new Float32Array(1000), shape: [1000] };
   const pending = await program.run({ x });

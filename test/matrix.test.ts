@@ -12,8 +12,6 @@ import { resolve } from '../kernels/restate.ts';
 import { oldSpelling } from '../kernels/spelling.ts';
 import { compare, POISONS, prepare } from './support/kernel-run.ts';
 
-// Lavapipe has matrices that work for subgroups of 8 lanes only; other adapters do not read this.
-process.env.LP_NATIVE_VECTOR_WIDTH = '256';
 const only = process.env.KERNEL;
 const base = Number(process.env.SEED ?? Date.now() % 2 ** 31);
 const device = await openDawn({ profile: 'matrix', raiseLimits: false });

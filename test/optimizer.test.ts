@@ -128,7 +128,7 @@ test('and so when parameters fill several slabs, as large models do at the defau
       return typeof value === 'function' ? value.bind(gpu) : value;
     },
   });
-  const narrow = useDevice(small, { profile: 'simt', wait: device.wait });
+  const narrow = await useDevice(small, { profile: 'simt', wait: device.wait });
   using engine = new Engine(narrow);
   assert.is(await adamwSteps(engine, 1.5), 3);
 });

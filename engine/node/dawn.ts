@@ -18,6 +18,8 @@ export async function openDawn(options: DawnOptions = {}): Promise<Device> {
   const adapter = options.adapter ?? process.env.TESSERAE_DAWN_ADAPTER;
   const flags = [`enable-dawn-features=${[...TOGGLES, ...(options.toggles ?? [])].join(',')}`];
   if (adapter) flags.push(`adapter=${adapter}`);
+  // Lavapipe's matrices work for subgroups of 8 lanes (256 bits) alone; other drivers do not read this.
+  if (options.profile === 'matrix') process.env.LP_NATIVE_VECTOR_WIDTH = '256';
   const gpu = create(flags);
   instances.add(gpu);
   return openDevice(gpu, { wait: gently, ...options });

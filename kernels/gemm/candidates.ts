@@ -1,5 +1,6 @@
 // Tiles that measuring chooses from, besides the one that tune.ts gives: what won somewhere, in gemm.md or elsewhere.
 import { type AdapterTraits, ceilDiv } from '../kernel.ts';
+import { cheapLoads } from '../lib/loads.ts';
 import { type GemmProblem, inQuads } from './problem.ts';
 import { matrixTiles } from './tune.ts';
 
@@ -101,7 +102,14 @@ const LANE_TILES: Readonly<Record<number, readonly (readonly [TM: number, TN: nu
   ],
 };
 
-export function cpuCandidates(p: Problem, { subgroupMinSize: SG }: AdapterTraits) {
-  const tiles = (LANE_TILES[SG] ?? []).map(([TM, TN]) => ({ TM, TN }));
+/** Of sums a lane, where loads are dear: more take many seconds to build and are slower, too (gemm.md). */
+const MOST_SUMS = 64;
+
+export function cpuCandidates(p: Problem, adapter: AdapterTraits) {
+  const SG = adapter.subgroupMinSize;
+  const small = SG < 16 && !cheapLoads(adapter);
+  const tiles = (LANE_TILES[SG] ?? [])
+    .map(([TM, TN]) => ({ TM, TN }))
+    .filter(({ TM, TN }) => !small || TM * TN <= MOST_SUMS);
   return fitting(p, tiles, ({ TM, TN }) => [TM, TN * SG]);
 }

@@ -79,7 +79,7 @@ function makeProgram(): Command {
     .optionsGroup('Flags of every command:')
     .option(
       '--profile <NAME>',
-      'kernels for software adapters (cpu), any GPU (simt) or tensor cores (matrix: not yet); chosen by the adapter unless said',
+      'kernels for software adapters (cpu), any GPU (simt) or subgroup matrices, as tensor cores (matrix, in f16); chosen by the adapter unless said',
     )
     .option('--untuned', 'kernels with their own choice of settings, not with what tesserae tune measured')
     .option('--adapter <NAME>', 'part of the name of a WebGPU adapter, or software, lavapipe, swiftshader, system')
