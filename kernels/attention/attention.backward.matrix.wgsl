@@ -48,12 +48,10 @@ fn stage(wg: vec3<u32>, t: u32, first: u32, keys: bool) {
     let inside = token < p.tokens && column < DIM / 4u;
     qks[at] = vec4<f16>();
     dovs[at] = vec4<f16>();
-    if (inside && keys) {
-      qks[at] = vec4<f16>(wide(qkv[rowAt(wg, token, 1u) + column]));
-      dovs[at] = vec4<f16>(wide(qkv[rowAt(wg, token, 2u) + column]));
-    } else if (inside) {
-      qks[at] = vec4<f16>(wide(qkv[rowAt(wg, token, 0u) + column]));
-      dovs[at] = vec4<f16>(wide(dO[oAt(wg, token) + column]));
+    if (inside) {
+      qks[at] = vec4<f16>(wide(qkv[rowAt(wg, token, u32(keys)) + column]));
+      if (keys) { dovs[at] = vec4<f16>(wide(qkv[rowAt(wg, token, 2u) + column])); }
+      else { dovs[at] = vec4<f16>(wide(dO[oAt(wg, token) + column])); }
     }
   }
 }

@@ -54,7 +54,8 @@ function draw(n: number, { scale }: Sizes, random: Random): Float64Array {
 function afterForward(sizes: Sizes, random: Random): { [name: string]: Float64Array } {
   const rows = sizes.batch * sizes.heads * sizes.tokens;
   const qkv = draw(rows * 3 * sizes.dim, sizes, random);
-  const dO = draw(rows * sizes.dim, sizes, random);
+  // Gradients of order 1 at a large scale too: it multiplies what the products round.
+  const dO = draw(rows * sizes.dim, sizes, random).map((v) => v / Math.max(1, sizes.scale));
   const o = new Float64Array(rows * sizes.dim);
   const lse = new Float64Array(rows);
   const delta = new Float64Array(rows);
