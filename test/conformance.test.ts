@@ -1,4 +1,4 @@
-// Cases computed elsewhere are met within their bounds on both profiles, and a case that is wrong by little is told to be wrong.
+// Cases computed elsewhere are met within their bounds on both profiles, in f32 and f16 (matrix.test.ts has profile matrix), and a case that is wrong by little is told to be wrong.
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,6 +9,7 @@ import type { Profile } from '../kernels/kernel.ts';
 import type { Device } from '../engine/device.ts';
 import { Engine } from '../engine/engine.ts';
 import { openDawn } from '../engine/node/dawn.ts';
+import type { Precision } from '../engine/trace.ts';
 import { writeFileAtomic } from '../engine/node/files.ts';
 import { rawTensor, viewAs } from '../engine/rawtensor.ts';
 import { parseSafetensors, type Safetensors, writeSafetensors } from '../engine/safetensors.ts';
@@ -26,19 +27,24 @@ test.after(() => {
   for (const device of devices.values()) device.dispose();
 });
 
-async function judged(profile: Profile, file: (engine: Engine) => Safetensors) {
+async function judged(profile: Profile, file: (engine: Engine) => Safetensors, precision: Precision = 'f32') {
   const device = devices.get(profile) ?? (await openDawn({ profile, raiseLimits: false }));
   devices.set(profile, device);
-  using engine = new Engine(device);
+  using engine = new Engine(device, { precision });
   return await runConformance(engine, file(engine));
 }
 
 const over = ({ groups }: Awaited<ReturnType<typeof judged>>) =>
   groups.filter((g) => !(g.error <= g.bound)).map((g) => g.group);
 
-for (const profile of ['cpu', 'simt'] as const) {
-  test(`${profile}: a fresh case by the f64 references (SEED=${seed})`, async () => {
-    const result = await judged(profile, (engine) => makeCase(engine, seed));
+for (const [profile, precision] of [
+  ['cpu', 'f32'],
+  ['simt', 'f32'],
+  ['cpu', 'f16'],
+  ['simt', 'f16'],
+] as const) {
+  test(`${profile}, ${precision}: a fresh case by the f64 references (SEED=${seed})`, async () => {
+    const result = await judged(profile, (engine) => makeCase(engine, seed), precision);
     assert.equal(over(result), []);
     assert.ok(result.passed);
     assert.equal(result.groups.map((g) => g.group).sort(), [...GROUPS].sort());
@@ -46,8 +52,8 @@ for (const profile of ['cpu', 'simt'] as const) {
   });
 
   for (const name of existsSync(golden) ? readdirSync(golden).filter((n) => n.endsWith('.safetensors')) : []) {
-    test(`${profile}: ${name}`, async () => {
-      const result = await judged(profile, () => parseSafetensors(readFileSync(join(golden, name))));
+    test(`${profile}, ${precision}: ${name}`, async () => {
+      const result = await judged(profile, () => parseSafetensors(readFileSync(join(golden, name))), precision);
       assert.equal(over(result), []);
       assert.ok(result.passed && result.groups.length > 10);
     });

@@ -1,8 +1,12 @@
 // Every kernel with a variant on subgroup matrices, at every case, against its f64 reference; both spellings of the builtins;
-// and the tiles and configurations that tuning chooses only on other adapters. Skipped where the adapter has no matrices.
+// conformance cases; and the tiles and configurations that tuning chooses only on other adapters. Skipped where the adapter has no matrices.
 // `KERNEL=gemm node … test/matrix.test.ts` runs one room.
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { test as always } from 'uvu';
 import * as assert from 'uvu/assert';
+import { Engine } from '../engine/engine.ts';
 import { openDawn } from '../engine/node/dawn.ts';
 import { matrixSpelling } from '../engine/probe.ts';
 import { dense, gemm, NT, TN } from '../kernels/gemm/gemm.ts';
@@ -10,6 +14,9 @@ import { matrixTile } from '../kernels/gemm/tune.ts';
 import { type AnyKernel, catalogue, type Settings, type Variant } from '../kernels/index.ts';
 import { resolve } from '../kernels/restate.ts';
 import { oldSpelling } from '../kernels/spelling.ts';
+import { parseSafetensors, type Safetensors } from '../engine/safetensors.ts';
+import { runConformance } from '../mae/conformance.ts';
+import { makeCase } from './support/conformance-case.ts';
 import { compare, POISONS, prepare } from './support/kernel-run.ts';
 
 const only = process.env.KERNEL;
@@ -92,5 +99,22 @@ test('gemm: texts for the matrices of other adapters are valid', async () => {
   }
   assert.is(matrixTile({ ...dense({ m: 3, n: 5, k: 7 }), LAYOUT: NT }, traits), null);
 });
+
+const golden = fileURLToPath(new URL('../../shared/golden/', import.meta.url));
+const cases: Record<string, (engine: Engine) => Safetensors> = { 'a fresh case': (engine) => makeCase(engine, base) };
+for (const name of existsSync(golden) ? readdirSync(golden).filter((n) => n.endsWith('.safetensors')) : [])
+  cases[name] = () => parseSafetensors(readFileSync(join(golden, name)));
+
+for (const [name, file] of Object.entries(cases)) {
+  test(`conformance: ${name} (SEED=${base})`, async () => {
+    using engine = new Engine(device);
+    const { groups, passed } = await runConformance(engine, file(engine));
+    assert.equal(
+      groups.filter((g) => !(g.error <= g.bound)).map((g) => g.group),
+      [],
+    );
+    assert.ok(passed && groups.length >= 10);
+  });
+}
 
 always.run();

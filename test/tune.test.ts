@@ -47,9 +47,7 @@ for (const profile of PROFILES) {
         found.set(place, [...(found.get(place) ?? []), ...uses]);
       }
       // A few of them: software adapters take a second and more to build each.
-      const drawn = [...found.values()]
-        .filter((uses) => uses.length > 0)
-        .flatMap((uses) => [one(uses), one(uses), one(uses)]);
+      const drawn = [...found.values()].filter((uses) => uses.length > 0).flatMap((uses) => [one(uses), one(uses)]);
       for (const { problem, picks } of drawn) {
         const traits = { ...device.traits, picks };
         const trial = prepare(kernel, problem, { traits }, rng.below(2 ** 31));
