@@ -23,7 +23,7 @@ export function sizeClass(n: number): number {
  */
 export function shapeClass(kernel: AnyKernel, profile: Profile, place: number, problem: Settings): string {
   const options = Object.entries(kernel.options).flatMap(([name, standard]) =>
-    problem[name] === standard ? [] : [`${name}=${problem[name]}`],
+    (problem[name] ?? standard) === standard ? [] : [`${name}=${problem[name]}`],
   );
   const sizes = kernel.sizes.map((name) => `${name}=${sizeClass(problem[name] as number)}`);
   return [kernel.name, `${profile}/${place}`, ...options, ...sizes].join(' ');

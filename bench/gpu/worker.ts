@@ -34,8 +34,10 @@ export interface Work {
 /** A device that measures: polled without pauses where that takes no core from the adapter. */
 export async function openFor({ mode, options }: Work, toggles: readonly string[] = []): Promise<Device> {
   const adapter = options.adapter ?? undefined;
-  const wait = <T>(promise: Promise<T>): Promise<T> => (device.adapter.software ? gently(promise) : promise);
+  let gentle = true;
+  const wait = <T>(promise: Promise<T>): Promise<T> => (gentle ? gently(promise) : promise);
   const device: Device = await openDawn({ profile: mode.profile, adapter, toggles, wait });
+  gentle = device.adapter.software;
   return device;
 }
 
