@@ -38,7 +38,7 @@ export function product(t: Trace, p: Product): { c: Tensor; u: Tensor; dbias: Te
   let result: { c: Tensor; u: Tensor };
   let dbias: Tensor | null = null;
   if (splits === 1) {
-    const sizes = { ...dense({ m, n, k, LAYOUT }), LAYOUT, EPILOGUE, DBIAS: p.dbias };
+    const sizes = { ...dense({ m, n, k, LAYOUT }), LAYOUT, EPILOGUE, DBIAS: p.dbias === true };
     const ran = t.run(gemm, { a, b, bias, r }, { ...sizes, ...stored, C16 });
     dbias = ran.dbias ?? null;
     result = ran;
