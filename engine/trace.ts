@@ -177,7 +177,7 @@ export class Trace {
 
   /**
    * fn(x), whose inner values are computed again for the backward pass instead of being kept (Chen et al. 2016): less
-   * memory for about a third more work. The same kernels on the same numbers: the same bits.
+   * memory for a second forward pass of all but their last products. The same kernels on the same numbers: the same bits.
    */
   checkpoint(x: Tensor, fn: (x: Tensor) => Tensor): Tensor {
     if (!this.#recording) return fn(x);

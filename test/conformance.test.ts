@@ -1,8 +1,7 @@
 // Cases computed elsewhere are met within their bounds on both profiles, in f32 and f16 (matrix.test.ts has profile matrix), and a case that is wrong by little is told to be wrong.
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Profile } from '../kernels/kernel.ts';
@@ -15,10 +14,10 @@ import { rawTensor, viewAs } from '../engine/rawtensor.ts';
 import { parseSafetensors, type Safetensors, writeSafetensors } from '../engine/safetensors.ts';
 import { runConformance } from '../mae/conformance.ts';
 import { makeCase } from './support/conformance-case.ts';
+import { goldenCases } from './support/golden.ts';
 import { cli } from './support/spawn-cli.ts';
 
 const seed = Number(process.env.SEED ?? Date.now() % 2 ** 31);
-const golden = fileURLToPath(new URL('../../shared/golden/', import.meta.url));
 const GROUPS = ['ids_keep', 'ids_restore', 'mask', 'latent', 'pred', 'loss', 'act', 'grad', 'train.loss', 'final'];
 
 /** One a profile for all tests: Dawn compiles a shader once a device. */
@@ -51,9 +50,9 @@ for (const [profile, precision] of [
     assert.equal(result.missing, ['probe']);
   });
 
-  for (const name of existsSync(golden) ? readdirSync(golden).filter((n) => n.endsWith('.safetensors')) : []) {
+  for (const { name, path } of goldenCases) {
     test(`${profile}, ${precision}: ${name}`, async () => {
-      const result = await judged(profile, () => parseSafetensors(readFileSync(join(golden, name))), precision);
+      const result = await judged(profile, () => parseSafetensors(readFileSync(path)), precision);
       assert.equal(over(result), []);
       assert.ok(result.passed && result.groups.length > 10);
     });

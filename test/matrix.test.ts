@@ -1,9 +1,7 @@
 // Every kernel with a variant on subgroup matrices, at every case, against its f64 reference; both spellings of the builtins;
 // conformance cases; and the tiles and configurations that tuning chooses only on other adapters. Skipped where the adapter has no matrices.
 // `KERNEL=gemm node … test/matrix.test.ts` runs one room.
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { readFileSync } from 'node:fs';
 import { test as always } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Engine } from '../engine/engine.ts';
@@ -17,6 +15,7 @@ import { oldSpelling } from '../kernels/spelling.ts';
 import { parseSafetensors, type Safetensors } from '../engine/safetensors.ts';
 import { runConformance } from '../mae/conformance.ts';
 import { makeCase } from './support/conformance-case.ts';
+import { goldenCases } from './support/golden.ts';
 import { compare, POISONS, prepare } from './support/kernel-run.ts';
 
 const only = process.env.KERNEL;
@@ -100,10 +99,8 @@ test('gemm: texts for the matrices of other adapters are valid', async () => {
   assert.is(matrixTile({ ...dense({ m: 3, n: 5, k: 7 }), LAYOUT: NT }, traits), null);
 });
 
-const golden = fileURLToPath(new URL('../../shared/golden/', import.meta.url));
 const cases: Record<string, (engine: Engine) => Safetensors> = { 'a fresh case': (engine) => makeCase(engine, base) };
-for (const name of existsSync(golden) ? readdirSync(golden).filter((n) => n.endsWith('.safetensors')) : [])
-  cases[name] = () => parseSafetensors(readFileSync(join(golden, name)));
+for (const { name, path } of goldenCases) cases[name] = () => parseSafetensors(readFileSync(path));
 
 for (const [name, file] of Object.entries(cases)) {
   test(`conformance: ${name} (SEED=${base})`, async () => {

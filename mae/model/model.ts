@@ -33,7 +33,7 @@ export interface DropoutKey {
 export interface ForwardOptions {
   readonly watch?: Watch;
   readonly dropout?: DropoutKey;
-  /** Values inside of blocks are computed again for the backward pass: less memory, a third more work. */
+  /** Values inside of blocks are computed again for the backward pass: less memory, a fifth more work. */
   readonly checkpointBlocks?: boolean;
 }
 

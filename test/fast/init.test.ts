@@ -1,6 +1,5 @@
 // Initial weights and position embeddings against their definitions, and against independent ones where they are at hand.
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
+import { readFileSync } from 'node:fs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type RawTensor, toFloat32 } from '../../engine/rawtensor.ts';
@@ -8,6 +7,7 @@ import { parseSafetensors } from '../../engine/safetensors.ts';
 import { configure, gridOf, parameterSpecs } from '../../mae/model/config.ts';
 import { initialWeights } from '../../mae/model/init.ts';
 import { sinCosPositions } from '../../mae/model/posembed.ts';
+import { goldenCases } from '../support/golden.ts';
 
 const seed = Number(process.env.SEED ?? Date.now() % 2 ** 31);
 console.log(`SEED=${seed}`);
@@ -139,10 +139,9 @@ test('sin-cos positions: a row of zeros, then the column before the row, sines b
   assert.equal(initialWeights(config, 0).get('decoder_pos_embed'), sinCosPositions(64, [2, 3]));
 });
 
-const golden = process.env.TESSERAE_GOLDEN ?? fileURLToPath(new URL('../../../shared/golden', import.meta.url));
-for (const file of existsSync(golden) ? readdirSync(golden).filter((name) => name.endsWith('.safetensors')) : []) {
+for (const { name: file, path } of goldenCases) {
   test(`sin-cos positions of ${file}, bit for bit`, () => {
-    const { tensors, metadata } = parseSafetensors(new Uint8Array(readFileSync(`${golden}/${file}`)));
+    const { tensors, metadata } = parseSafetensors(new Uint8Array(readFileSync(path)));
     const { img, patch, dim, dec_dim } = JSON.parse(metadata.get('config') as string);
     const [height, width] = Array.isArray(img) ? img : [img, img];
     const grid = [height / patch, width / patch] as const;

@@ -1,6 +1,5 @@
 // Safetensors: what is written comes back, in the official layout, and an independent writer's files are read.
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
+import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -13,6 +12,7 @@ import {
   SafetensorsError,
   writeSafetensors,
 } from '../../engine/safetensors.ts';
+import { goldenCases } from '../support/golden.ts';
 import { join, raw, source, utf8 } from '../support/safetensors-raw.ts';
 
 const dtypes = Object.keys(DTYPE_BYTES) as Dtype[];
@@ -159,12 +159,11 @@ test('views show the elements at any alignment, and halves convert exactly', () 
   }
 });
 
-const golden = process.env.TESSERAE_GOLDEN ?? fileURLToPath(new URL('../../../shared/golden', import.meta.url));
-for (const name of existsSync(golden) ? readdirSync(golden).filter((file) => file.endsWith('.safetensors')) : []) {
+for (const { name, path } of goldenCases) {
   test(`an independent writer's file: ${name}`, async () => {
-    const bytes = new Uint8Array(readFileSync(`${golden}/${name}`));
+    const bytes = new Uint8Array(readFileSync(path));
     const { tensors, metadata } = parseSafetensors(bytes);
-    const { summary, config } = JSON.parse(readFileSync(`${golden}/${name.replace('.safetensors', '.json')}`, 'utf8'));
+    const { summary, config } = JSON.parse(readFileSync(path.replace(/safetensors$/, 'json'), 'utf8'));
     assert.is(tensors.size, summary.tensors);
     assert.is(bytes.length, summary.bytes);
     assert.is(JSON.parse(metadata.get('config')!).dim, config.dim);
