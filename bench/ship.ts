@@ -1,5 +1,5 @@
 // Writes what `tesserae tune` measured on this adapter into engine/shipped.ts, where it beat the kernels' own choice clearly:
-//     npx tesserae tune && npx tesserae run bench/ship.ts
+//     npx tesserae tune --again && npx tesserae run bench/ship.ts
 // For a quiet machine: what ships is what everyone with such an adapter begins with.
 import { fileURLToPath } from 'node:url';
 import { fail } from '../engine/errors.ts';

@@ -33,7 +33,7 @@ const WANTED = ['subgroups', 'shader-f16', 'timestamp-query', MATRIX];
 export interface AdapterSummary {
   /** Names card, driver and width of subgroups: figures, and the bits of results, hold for these alone. */
   readonly id: string;
-  /** The same without version and model numbers of the driver's own: figures are probably alike. */
+  /** The same without model and version, except the major version of a software driver: figures are probably alike. */
   readonly kind: string;
   readonly vendor: string;
   readonly architecture: string;
@@ -52,21 +52,23 @@ export class Device {
   #failure: TesseraeError | null = null;
 
   /** Wraps a probed device; `owned` devices are destroyed by dispose(), one that was passed in never is. */
-  private constructor(gpu: GPUDevice, info: GPUAdapterInfo, options: DeviceOptions, owned: boolean, probed: Probed) {
+  private constructor(
+    gpu: GPUDevice,
+    info: GPUAdapterInfo,
+    options: DeviceOptions,
+    owned: boolean,
+    matrices: readonly MatrixShape[],
+    probed: Probed,
+  ) {
     this.gpu = gpu;
     this.#owned = owned;
     this.wait = options.wait ?? ((promise) => promise);
-    const software = isSoftware(info);
-    const sizes = info as { subgroupMinSize?: number; subgroupMaxSize?: number };
     const features = new Set<string>(gpu.features as unknown as Iterable<string>);
     if (!probed.subgroups) features.delete('subgroups');
-    if (!probed.subgroups || probed.spelling === null) features.delete(MATRIX);
-    const min = sizes.subgroupMinSize ?? 0;
-    const max = sizes.subgroupMaxSize ?? 0;
-    const { vendor, architecture, device, description } = info;
-    const kind = `${vendor} ${architecture}, subgroups ${min}-${max}`;
-    const id = `${vendor} ${architecture} ${device}, ${description}, subgroups ${min}-${max}`;
-    this.adapter = { id, kind, vendor, architecture, description, software };
+    if (!probed.subgroups || (matrices.length > 0 && probed.spelling === null)) features.delete(MATRIX);
+    const { min, max } = lanesOf(info);
+    this.adapter = summaryOf(info);
+    const { software } = this.adapter;
     this.picks = picksOf(shippedTable(this.adapter));
     this.traits = {
       profile: options.profile ?? (software && features.has('subgroups') && min === max ? 'cpu' : 'simt'),
@@ -78,7 +80,7 @@ export class Device {
       maxWorkgroupInvocations: gpu.limits.maxComputeInvocationsPerWorkgroup,
       maxBindingBytes: gpu.limits.maxStorageBufferBindingSize,
       // Lavapipe (Mesa 26.2) ends the process while it compiles any matrix for subgroups of 16; for 8 it works.
-      matrices: features.has(MATRIX) && !(software && max > 8) ? matricesOf(info) : [],
+      matrices: features.has(MATRIX) && !(software && max > 8) ? matrices : [],
       oldMatrixSpelling: probed.spelling === 'old',
     };
     // Dawn drops a whole submit after a validation error, silently: any uncaptured error ends the work.
@@ -94,7 +96,9 @@ export class Device {
 
   /** Finds out what the adapter's features are worth, then wraps the device. */
   static async wrap(gpu: GPUDevice, info: GPUAdapterInfo, options: DeviceOptions, owned: boolean): Promise<Device> {
-    return new Device(gpu, info, options, owned, await probe(gpu, options.wait));
+    const matrices = matricesOf(info);
+    const probed = await probe(gpu, { matrix: matrices[0], lanes: lanesOf(info).max }, options.wait);
+    return new Device(gpu, info, options, owned, matrices, probed);
   }
 
   /** Throws the first error that the GPU reported, if any. */
@@ -122,7 +126,30 @@ export class Device {
   }
 }
 
-/** What the adapter multiplies with f16 operands and f32 sums. */
+/** The sizes that subgroups may have; zeros where the adapter does not say. */
+function lanesOf(info: GPUAdapterInfo): { min: number; max: number } {
+  const { subgroupMinSize: min = 0, subgroupMaxSize: max = 0 } = info as {
+    subgroupMinSize?: number;
+    subgroupMaxSize?: number;
+  };
+  return { min, max };
+}
+
+/**
+ * What is said of an adapter. Software drivers generate code otherwise from one major version to the next (gemm.md: the best
+ * tiles of Mesa 25 are the worst of 26), so it is part of their kind.
+ */
+export function summaryOf(info: GPUAdapterInfo): AdapterSummary {
+  const { vendor, architecture, device, description } = info;
+  const { min, max } = lanesOf(info);
+  const software = isSoftware(info);
+  const major = /\b(\d+)\.\d/.exec(description)?.[1] ?? 'unknown';
+  const kind = `${vendor} ${architecture}${software ? `, driver ${major}` : ''}, subgroups ${min}-${max}`;
+  const id = `${vendor} ${architecture} ${device}, ${description}, subgroups ${min}-${max}`;
+  return { id, kind, vendor, architecture, description, software };
+}
+
+/** What the adapter multiplies with f16 operands and f32 sums. To be asked once: some of Dawn's lists are empty thereafter. */
 function matricesOf(info: GPUAdapterInfo): MatrixShape[] {
   type Config = MatrixShape & { readonly componentType: string; readonly resultComponentType: string };
   const { subgroupMatrixConfigs } = info as { subgroupMatrixConfigs?: Iterable<Config> };

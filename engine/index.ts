@@ -17,7 +17,7 @@ export { take } from './ops/take.ts';
 export { AdamW, type AdamWOptions } from './optim/adamw.ts';
 export { Parameters, type ParameterSpec } from './parameters.ts';
 export { PickDatabase } from './pickdatabase.ts';
-export { type PickStore, type PickTable, picksOf, shippedTable } from './picks.ts';
+export { keepPick, loadPicks, type PickStore, type PickTable, picksOf, shippedTable } from './picks.ts';
 export type { Plan } from './plan.ts';
 export { type ReferenceMemory, runReference } from './reference.ts';
 export type { Results } from './replay.ts';

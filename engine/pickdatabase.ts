@@ -1,4 +1,4 @@
-// Tables of picks in a browser: an IndexedDB database, a record for every adapter.
+// Tables of picks in a browser: an IndexedDB database, a record for every adapter. loadPicks (picks.ts) says how to use it.
 import { fail } from './errors.ts';
 import { asTable, type PickStore, type PickTable } from './picks.ts';
 

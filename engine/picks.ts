@@ -1,7 +1,7 @@
 // Tables of picks: what was measured on one adapter and driver, how it is written down, and which tables a device goes by.
 import type { KnobValues } from '../kernels/kernel.ts';
 import type { Picks } from '../kernels/picks.ts';
-import type { AdapterSummary } from './device.ts';
+import type { AdapterSummary, Device } from './device.ts';
 import { SHIPPED } from './shipped.ts';
 
 /** The settings that won a shape class. */
@@ -53,3 +53,32 @@ export const picksOf = (...tables: readonly (PickTable | null)[]): Picks =>
 /** The table that ships for adapters of this kind. */
 export const shippedTable = ({ kind }: AdapterSummary): PickTable | null =>
   SHIPPED.find(({ adapter }) => adapter === kind) ?? null;
+
+/**
+ * Gives a device the picks that ship for its kind and, before them, what `store` keeps of the adapter itself: for engines that
+ * are made thereafter. A browser needs these lines, and `keepPick` for what `tune` measures:
+ *
+ *     const device = await openDevice(navigator.gpu);
+ *     await loadPicks(device, new PickDatabase());
+ *     using engine = new Engine(device);
+ *
+ * Browsers may leave an adapter's device and description blank. Then the key is vendor, architecture and sizes of subgroups,
+ * and what was measured on one card is used on another of its family: slower at worst, never wrong.
+ * @throws where the store's table is damaged; the device then has the picks that ship
+ */
+export async function loadPicks(device: Device, store: PickStore): Promise<void> {
+  device.picks = picksOf(shippedTable(device.adapter));
+  device.picks = picksOf(shippedTable(device.adapter), await store.read(device.adapter.id));
+}
+
+/** Adds a pick to what is kept of the adapter. The table is read again: another process may have added its own. */
+export async function keepPick(
+  device: Device,
+  store: PickStore,
+  shapeClass: string,
+  pick: MeasuredPick,
+): Promise<void> {
+  const adapter = device.adapter.id;
+  const kept = (await store.read(adapter))?.picks;
+  await store.write({ version: 1, adapter, picks: { ...kept, [shapeClass]: pick } });
+}

@@ -1,44 +1,54 @@
 // What an adapter's documentation does not say, found out by compiling or running tiny programs on it.
 import rowsum from '../kernels/lib/rowsum.subgroups.wgsl';
+import type { MatrixShape } from '../kernels/kernel.ts';
 import { oldSpelling } from '../kernels/spelling.ts';
 import { USAGE } from './memory.ts';
 
 export interface Probed {
   /** Subgroup operations are there and right. */
   readonly subgroups: boolean;
-  readonly spelling: Awaited<ReturnType<typeof matrixSpelling>>;
+  /** Of the matrix builtins; null where there are none, or neither spelling compiles. */
+  readonly spelling: 'current' | 'old' | null;
+}
+
+/** What the adapter lists: a product of matrices, and the most threads of a subgroup. */
+export interface Listed {
+  readonly matrix?: MatrixShape;
+  readonly lanes: number;
 }
 
 /** What a new device is asked before any kernel is chosen for it. */
-export async function probe(gpu: GPUDevice, wait?: Wait): Promise<Probed> {
+export async function probe(gpu: GPUDevice, { matrix, lanes }: Listed, wait?: Wait): Promise<Probed> {
   const subgroups = gpu.features.has('subgroups') && (await probeSubgroups(gpu, wait));
-  const matrices = gpu.features.has('chromium-experimental-subgroup-matrix' as GPUFeatureName);
-  return { subgroups, spelling: matrices && subgroups ? await matrixSpelling(gpu) : null };
+  const asked = subgroups && matrix && gpu.features.has('chromium-experimental-subgroup-matrix' as GPUFeatureName);
+  return { subgroups, spelling: asked ? await matrixSpelling(gpu, matrix, lanes) : null };
 }
 
 type Wait = <T>(promise: Promise<T>) => Promise<T>;
 
-const ALL_MATRIX_CALLS = `enable f16;
+/** Other shapes than the adapter lists, and fewer threads than a subgroup has, are refused whatever the spelling. */
+const allMatrixCalls = ({ M, N, K }: MatrixShape, lanes: number): string => `enable f16;
 enable subgroups;
 enable chromium_experimental_subgroup_matrix;
 diagnostic(off, chromium.subgroup_matrix_uniformity);
-alias Left = subgroup_matrix_left<f16, 8, 8>;
-alias Right = subgroup_matrix_right<f16, 8, 8>;
-alias Sum = subgroup_matrix_result<f32, 8, 8>;
-var<workgroup> x: array<f16, 64>;
-var<workgroup> y: array<f32, 64>;
-@compute @workgroup_size(64, 1, 1)
+alias Left = subgroup_matrix_left<f16, ${K}, ${M}>;
+alias Right = subgroup_matrix_right<f16, ${N}, ${K}>;
+alias Sum = subgroup_matrix_result<f32, ${N}, ${M}>;
+var<workgroup> x: array<f16, ${Math.max(M, N) * K}>;
+var<workgroup> y: array<f32, ${M * N}>;
+@compute @workgroup_size(${lanes}, 1, 1)
 fn main() {
-  let left = subgroupMatrixLoad<Left, row_major>(&x, 0u, 8u);
-  let right = subgroupMatrixLoad<Right, col_major>(&x, 0u, 8u);
-  subgroupMatrixStore<row_major>(&y, 0u, subgroupMatrixMultiplyAccumulate(left, right, Sum()), 8u);
+  let left = subgroupMatrixLoad<Left, row_major>(&x, 0u, ${K}u);
+  let right = subgroupMatrixLoad<Right, col_major>(&x, 0u, ${K}u);
+  subgroupMatrixStore<row_major>(&y, 0u, subgroupMatrixMultiplyAccumulate(left, right, Sum()), ${N}u);
 }
 `;
 
 /** Which spelling of the subgroup matrix builtins compiles on a device that has the feature; null: neither does. */
-export async function matrixSpelling(gpu: GPUDevice): Promise<'current' | 'old' | null> {
-  if (await compiles(gpu, ALL_MATRIX_CALLS)) return 'current';
-  return (await compiles(gpu, oldSpelling(ALL_MATRIX_CALLS))) ? 'old' : null;
+export async function matrixSpelling(gpu: GPUDevice, shape: MatrixShape, lanes: number): Promise<Probed['spelling']> {
+  const code = allMatrixCalls(shape, lanes);
+  if (await compiles(gpu, code)) return 'current';
+  return (await compiles(gpu, oldSpelling(code))) ? 'old' : null;
 }
 
 async function compiles(gpu: GPUDevice, code: string): Promise<boolean> {
@@ -71,11 +81,15 @@ ${rowsum}`;
 
 /**
  * Whether subgroup operations work on a device that has the feature: sums, maxima, broadcasts and shuffles are what the host
- * computes, and thread t is lane t % lanes of subgroup t / lanes. Some drivers offer subgroups and add up wrongly.
+ * computes, and thread t is lane t % lanes of subgroup t / lanes. Some drivers offer subgroups and add up wrongly, or fail
+ * to build the program: false too, for the device can do without.
  */
 export async function probeSubgroups(gpu: GPUDevice, wait: Wait = (promise) => promise): Promise<boolean> {
-  if (!(await compiles(gpu, SUBGROUPS))) return false;
-  return subgroupsAreRight(await runSubgroups(gpu, wait));
+  try {
+    return (await compiles(gpu, SUBGROUPS)) && subgroupsAreRight(await runSubgroups(gpu, wait));
+  } catch {
+    return false;
+  }
 }
 
 /** What the probe's threads found, one row each. */
@@ -89,20 +103,22 @@ export async function runSubgroups(gpu: GPUDevice, wait: Wait): Promise<Uint32Ar
   const size = THREADS * FIELDS * 4;
   const found = gpu.createBuffer({ label: 'probe', size, usage: USAGE.STORAGE | USAGE.COPY_SRC });
   const staging = gpu.createBuffer({ label: 'probe', size, usage: USAGE.MAP_READ | USAGE.COPY_DST });
-  const encoder = gpu.createCommandEncoder({ label: 'probe' });
-  const pass = encoder.beginComputePass({ label: 'probe' });
-  pass.setPipeline(pipeline);
-  const entries = [{ binding: 0, resource: { buffer: found } }];
-  pass.setBindGroup(0, gpu.createBindGroup({ label: 'probe', layout: pipeline.getBindGroupLayout(0), entries }));
-  pass.dispatchWorkgroups(1);
-  pass.end();
-  encoder.copyBufferToBuffer(found, 0, staging, 0, size);
-  gpu.queue.submit([encoder.finish()]);
-  await wait(staging.mapAsync(USAGE.MAP_READ));
-  const words = new Uint32Array(staging.getMappedRange().slice(0));
-  found.destroy();
-  staging.destroy();
-  return words;
+  try {
+    const encoder = gpu.createCommandEncoder({ label: 'probe' });
+    const pass = encoder.beginComputePass({ label: 'probe' });
+    pass.setPipeline(pipeline);
+    const entries = [{ binding: 0, resource: { buffer: found } }];
+    pass.setBindGroup(0, gpu.createBindGroup({ label: 'probe', layout: pipeline.getBindGroupLayout(0), entries }));
+    pass.dispatchWorkgroups(1);
+    pass.end();
+    encoder.copyBufferToBuffer(found, 0, staging, 0, size);
+    gpu.queue.submit([encoder.finish()]);
+    await wait(staging.mapAsync(USAGE.MAP_READ));
+    return new Uint32Array(staging.getMappedRange().slice(0));
+  } finally {
+    found.destroy();
+    staging.destroy();
+  }
 }
 
 /** Compares what the probe's threads found with what the host computes for subgroups of the size they counted. */

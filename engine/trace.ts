@@ -150,13 +150,15 @@ export class Trace {
   }
 
   /**
-   * What a product reads of `like`: itself, or its f16 copy where the precision is f16 and its rows can be stored so. All
-   * of a slab is copied by one dispatch, the first time that a trace asks.
+   * What a product reads of the weight `like` (out, …): itself, or its f16 copy where the precision is f16 and both of
+   * its sizes are multiples of 4 (products of others are computed in f32). All of a slab is copied by one dispatch, the
+   * first time that a trace asks.
    */
   half(like: TensorLike): Tensor {
     const x = this.use(like);
     const { home } = x.storage;
     if (this.precision === 'f32' || x.dtype !== 'f32' || home?.kind !== 'slab' || home.slab.length % 4) return x;
+    if (x.shape[0] % 4 || (numel(x.shape) / x.shape[0]) % 4) return x;
     const { slab, offset } = home;
     const copied = (of: Slab, at: number, length: number): Tensor =>
       new Tensor(this, new Storage(of.dtype, length, { kind: 'slab', slab: of, offset: at }), [length]);
@@ -251,8 +253,10 @@ export class Trace {
         if (numel(grad.shape) !== numel(input.shape)) {
           fail(`${node.name}: d${name} must be ${shapeText(input.shape)}, got ${shapeText(grad.shape)}`);
         }
+        // Ops need not know how their inputs are stored: a gradient is stored as its value is.
+        const stored = cast(this, grad, input.dtype);
         const before = grads.get(input.value);
-        grads.set(input.value, before ? this.#sum(before, grad) : grad);
+        grads.set(input.value, before ? this.#sum(before, stored) : stored);
       }
     }
   }

@@ -90,6 +90,7 @@ for (const [args, code, said] of [
   [['bench', 'peers', '--only', 'tfjs-webgpv'], 2, /--only: .*did you mean tfjs-webgpu\?/],
   [['bench', 'peers', '--save', '--work', 'gemm'], 2, /--save keeps whole results only/],
   [['bench', 'peers', '--work', 'lunch'], 2, /--work: nothing is named lunch; there are gemm 512/],
+  [['bench', 'peers', '--profile', 'matrix'], 2, /--profile matrix multiplies in f16/],
   [['bench', 'stepp'], 2, /did you mean step\?/],
   [['bench', 'step', '--stepz', '3'], 2, /unknown option '--stepz'; did you mean --steps\?/],
   [['bench', 'step', '--batch-size=0'], 2, /--batch_size must be a whole number of at least 1, got 0/],
@@ -143,8 +144,9 @@ test('bench step --json: one object with the promised numbers', async () => {
   const { code, out, err } = await cli(['bench', 'step', ...flags(TINY), '--steps', '2', '--json']);
   assert.is(code, 0, err);
   const figures = JSON.parse(out);
-  for (const name of ['ms', 'images_per_s', 'gflop', 'peak_bytes', 'dispatches', 'host_ms'])
+  for (const name of ['ms', 'images_per_s', 'gflop', 'peak_bytes', 'dispatches', 'host_ms', 'first_step_ms'])
     assert.ok(figures[name] > 0, name);
+  assert.ok(figures.first_step_ms > figures.ms, 'the start of the process is part of it');
   assert.ok(Math.abs(figures.images_per_s * figures.ms - 4000) < 1e-6);
   assert.ok(Number.isInteger(figures.dispatches) && Number.isInteger(figures.peak_bytes));
 });

@@ -42,7 +42,7 @@ for (const room of catalogue.filter((k) => k.variants.matrix && (!only || k.name
 }
 
 test('both spellings of the builtins compile and give the same numbers', async () => {
-  assert.is(await matrixSpelling(device.gpu), 'current');
+  assert.is(await matrixSpelling(device.gpu, traits.matrices[0], traits.subgroupMaxSize), 'current');
   for (const LAYOUT of [NT, TN]) {
     const trial = prepare(kernel, whole({ m: 20, n: 36, k: 44, LAYOUT }), device, base);
     const code = oldSpelling(trial.program.code);

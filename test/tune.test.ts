@@ -1,6 +1,6 @@
 // Autotune on a device: every setting that variants offer computes right, measuring finds one of them, runs use it, and a run
 // that is resumed keeps the settings that it had, whatever was measured since.
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
@@ -163,8 +163,35 @@ test('tesserae tune measures and keeps, --list shows it, --clear forgets', async
   assert.is(classes.length, 2);
   const listed = (await cli(['tune', '--list'], env)).out;
   for (const name of classes) assert.match(listed, name);
+
+  // What is kept is not measured again, unless that is asked for; a damaged table is, and is written anew.
+  const rest = await cli(['tune', ...flags, '--only', 'attention.forward'], env);
+  assert.match(rest.out, /2 shape classes skipped/);
+  assert.not.match(rest.out, 'ms a step');
+  const asked = ['tune', ...flags, '--only', 'attention.forward', '--dry-run'];
+  assert.not.match((await cli(asked, env)).out, classes[0]);
+  assert.match((await cli([...asked, '--again'], env)).out, classes[0]);
+  const [name] = readdirSync(join(folder, 'cache', 'picks'));
+  writeFileSync(join(folder, 'cache', 'picks', name), '{');
+  const anew = await cli(['tune', ...flags, '--only', classes[0]], env);
+  assert.is(anew.code, 0, anew.err);
+  assert.is(`${anew.out}${anew.err}`.split('damaged').length, 2, anew.out);
+  assert.equal(Object.keys((await store.read(device.adapter.id))?.picks ?? {}), [classes[0]]);
   assert.match((await cli(['tune', '--clear'], env)).out, /forgot what was measured/);
   assert.equal(await store.list(), []);
+});
+
+test('a cache that cannot be written to is told before anything is measured', async () => {
+  const cache = join(folder, 'closed');
+  mkdirSync(cache);
+  symlinkSync(join(folder, 'nowhere', 'picks'), join(cache, 'picks')); // mkdir fails here whoever runs it, root too
+  const sizes = '--input_size 8x12 --embed_dim 24 --depth 1 --num_heads 2 --decoder_embed_dim 16 --decoder_depth 1';
+  const { code, out, err } = await cli(['tune', ...sizes.split(' '), '--decoder_num_heads', '1', '--batch_size', '4'], {
+    TESSERAE_CACHE: cache,
+  });
+  assert.is(code, 1, out);
+  assert.match(err, /picks.* cannot be made/);
+  assert.not.match(`${out}${err}`, 'settings measured');
 });
 
 test('a command runs with what is kept, before what ships; --untuned with neither; a damaged table is told', async () => {

@@ -36,7 +36,8 @@ import { UsageError } from './mae/usage.ts';
 import * as harness from './test/support/kernel-run.ts';
 const command = new Command('tesserae-gpu')
   .option('--adapter <NAME>', "part of an adapter's name")
-  .option('--profile <NAME>', 'cpu, simt or matrix alone');
+  .option('--profile <NAME>', 'cpu, simt or matrix alone')
+  .option('--untuned', 'kernels with their own choice of settings, not with those that ship');
 addGpu(command, {
   bench: async () => bench,
   harness: async () => harness,

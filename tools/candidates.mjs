@@ -5,7 +5,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { hostNode } from './cache.mjs';
-import { SUITES, softwareGpu, vectorWidth } from './software-gpu.mjs';
+import { SUITES, softwareGpu } from './software-gpu.mjs';
 
 const isReal = (info) => !info.isFallbackAdapter;
 const isSoftware = (info) => info.isFallbackAdapter;
@@ -83,12 +83,8 @@ function prefixLoader(env, match) {
  * @param env the environment as the user has it
  */
 export function candidates(name, env = process.env) {
-  const system = (match, accept) => ({
-    kind: 'system',
-    ...host({ ...nvidiaEnv(env), ...vectorWidth(env) }),
-    match,
-    accept,
-  });
+  // The system's own Mesa keeps its width of vectors: of what version it is, no one has asked yet (vectorWidth).
+  const system = (match, accept) => ({ kind: 'system', ...host(nvidiaEnv(env)), match, accept });
   const gpu = { kind: 'gpu', ...host(nvidiaEnv(env)), accept: isReal };
   switch (name) {
     case 'auto':

@@ -6,10 +6,10 @@ import { join } from 'node:path';
 import { writeFileAtomic } from '../../engine/node/files.ts';
 import type { GpuBench } from '../../mae/cli/benchgpu.ts';
 import { type Ended, endTogether, endWithStarter, type Message, ownCommand, REQUEST, runChild } from './child.ts';
-import type { Harness } from './checks.ts';
+import { type Harness, kernelsOf } from './checks.ts';
 import { foundIn, machine, nvidia } from './conditions.ts';
 import { FIRST, type Part, partsFor } from './parts.ts';
-import type { Found, Options, PartResult, Report, Row } from './report.ts';
+import { checksOf, type Found, type Options, type PartResult, type Report, type Row } from './report.ts';
 import { shapes } from './shapes.ts';
 import { MASK_RATIO, stepShapes } from './steps.ts';
 import { markdown, withShares } from './table.ts';
@@ -39,7 +39,7 @@ export const benchGpu: GpuBench['benchGpu'] = async (options, { harness, torchSc
     seconds: 0,
     command: process.argv.slice(1).join(' '),
     options,
-    conditions: { machine: machine(), nvidia: { before: nvidia() } },
+    conditions: { machine: machine(), picks: options.picks, nvidia: { before: nvidia() } },
     parts: [],
   };
   const run = new Run(report, out, await torchScript());
@@ -49,8 +49,9 @@ export const benchGpu: GpuBench['benchGpu'] = async (options, { harness, torchSc
     run.close();
   }
   process.stdout.write(`${markdown(report)}\n`);
-  say(`results are in ${out}`);
-  return report.parts.every(endedWell) ? 0 : 1;
+  const checked = checksOf(report);
+  say(`results are in ${out}${checked.text}`);
+  return report.parts.every(endedWell) && !checked.nothing ? 0 : 1;
 };
 
 /** A check that failed, or work that could not be done; what did not fit into the time or into a buffer is neither. */
@@ -132,6 +133,7 @@ class Run {
       status: 'ok',
       seconds: 0,
       limit: limitMs / 1000,
+      ...(part.kind === 'tests' && part.mode ? { kernels: kernelsOf(part.mode.profile).length } : {}),
       rows: [],
     };
     this.#report.parts.push(result);

@@ -6,9 +6,10 @@ import { Engine } from '../../engine/engine.ts';
 import { openDawn } from '../../engine/node/dawn.ts';
 import { parseSafetensors } from '../../engine/safetensors.ts';
 import { type AnyKernel, catalogue, type Settings } from '../../kernels/index.ts';
+import type { Profile } from '../../kernels/kernel.ts';
 import { runConformance } from '../../mae/conformance.ts';
 import { PLAIN } from './parts.ts';
-import type { Work } from './worker.ts';
+import { openFor, type Work } from './worker.ts';
 
 /** What test/support/kernel-run.ts exports: benches do not import tests, so whoever starts this hands it over. */
 export interface Harness {
@@ -22,7 +23,8 @@ const reason = (error: unknown): string => (error as Error).message.split('\n')[
 const OPTIONAL = ['subgroups', 'shader-f16', 'chromium-experimental-subgroup-matrix'];
 
 /** A row for every case and precision: the group of tensors nearest to its bound, or farthest over it. */
-export async function checkConformance({ options, mode, emit, note, left }: Work): Promise<void> {
+export async function checkConformance(work: Work): Promise<void> {
+  const { options, mode, emit, note, left } = work;
   const folder = options.golden as string;
   const cases = readdirSync(folder).filter((name) => name.endsWith('.safetensors'));
   if (!cases.length) throw new Error(`${folder} holds no .safetensors case`);
@@ -35,7 +37,7 @@ export async function checkConformance({ options, mode, emit, note, left }: Work
         emit({ ...row, passed: null, failure: 'not run: out of time' });
         continue;
       }
-      using device = await openDawn({ profile: mode.profile, adapter: options.adapter ?? undefined });
+      using device = await openFor(work);
       using engine = new Engine(device, { precision });
       try {
         const result = await runConformance(engine, parseSafetensors(readFileSync(join(folder, name))));
@@ -52,6 +54,9 @@ export async function checkConformance({ options, mode, emit, note, left }: Work
 const margin = ({ error, bound }: { error: number; bound: number }): number =>
   error <= bound ? (bound === 0 ? 0 : error / bound) : 1 + error;
 
+/** What there is to check in a profile. */
+export const kernelsOf = (profile: Profile): AnyKernel[] => catalogue.filter((k) => k.variants[profile]);
+
 /** A row for every kernel that has a variant for the profile; PLAIN: on a device that lacks what kernels can do without. */
 export async function checkKernels({ part, options, mode, harness, emit, note, left }: Work): Promise<void> {
   const { profile } = mode;
@@ -60,7 +65,7 @@ export async function checkKernels({ part, options, mode, harness, emit, note, l
   const seed = Date.now() % 2 ** 31;
   const adapter = options.adapter ?? undefined;
   let device: Device | null = null;
-  for (const kernel of catalogue.filter((k) => k.variants[profile])) {
+  for (const kernel of kernelsOf(profile)) {
     const cases = options.quick ? [kernel.cases[1] ?? kernel.cases[0]] : kernel.cases;
     note(kernel.name);
     const row = { kernel: kernel.name, profile: plain ? `${profile}, ${PLAIN}` : profile };

@@ -34,6 +34,8 @@ export interface PartResult {
   readonly limit: number;
   /** Why it did not end well. */
   error?: string;
+  /** Kernels that it is to test. */
+  readonly kernels?: number;
   readonly rows: Row[];
 }
 
@@ -51,3 +53,19 @@ export interface Report {
 
 export const rowsOf = (report: Report, kind: string): Row[] =>
   report.parts.filter((part) => part.kind === kind).flatMap((part) => part.rows);
+
+/** How much of what was to be checked was not, in words; `nothing`: checks were asked for, and none was made. */
+export function checksOf({ parts }: Pick<Report, 'parts'>): { text: string; nothing: boolean } {
+  const count = (kind: string, what: string): { text: string; made: number; asked: boolean } => {
+    const mine = parts.filter((part) => part.kind === kind);
+    const made = mine.flatMap(({ rows }) => rows).filter(({ passed }) => passed !== null).length;
+    const all = mine.reduce((sum, { kernels, rows }) => sum + (kernels ?? rows.length), 0);
+    const asked = mine.length > 0;
+    return { text: asked ? `; ${all - made} of ${all} ${what} not tested` : '', made, asked };
+  };
+  const found = [count('conformance', 'conformance cases'), count('tests', 'kernels')];
+  return {
+    text: found.map(({ text }) => text).join(''),
+    nothing: found.some(({ asked, made }) => asked && made === 0),
+  };
+}

@@ -1,7 +1,7 @@
 // `tesserae bench peers`: finds and installs the peers, runs every piece of work by everyone, prints and keeps the result.
 import { execFileSync } from 'node:child_process';
 import { cpus, loadavg } from 'node:os';
-import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
+import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { TesseraeError } from '../../engine/errors.ts';
 import type { PeersBench, PeersRequest } from '../../mae/cli/benchpeers.ts';
@@ -37,17 +37,19 @@ export const benchPeers: PeersBench<PeersReport>['benchPeers'] = async (request)
   const chosen = chosenPeers(request.only);
   const pieces = chosenPieces(request.work);
   const absent: Record<string, string> = {};
-  const peers = chosen.filter((peer) => {
+  const wanted = chosen.filter((peer) => {
     const why = obstacle(peer, request.offline);
     if (why) absent[peer.name] = why;
     return !why;
   });
-  await installAll(peers, request);
+  Object.assign(absent, await installAll(wanted, request));
+  const peers = wanted.filter(({ name }) => !(name in absent));
   const child = (peer: Peer, args: string[] = []) => ({ name: peer.name, child: new PeerChild(commandOf(peer, args)) });
-  const ours = child(OURS, request.profile ? [request.profile] : []);
+  const ours = child(OURS, [request.profile ?? '', request.untuned ? 'untuned' : '']);
   const contenders = [ours, ...peers.map((peer) => child(peer))];
   try {
     const used: PeerUsed[] = [];
+    const told: Pick<Conditions, 'settings' | 'blas'>[] = [];
     for (const [i, contender] of contenders.entries()) {
       const { note } = i === 0 ? OURS : peers[i - 1];
       progress(`${contender.name}: starting`);
@@ -55,30 +57,36 @@ export const benchPeers: PeersBench<PeersReport>['benchPeers'] = async (request)
         if (i === 0) throw new TesseraeError(`bench peers: our own process failed: ${error.message}`);
         absent[contender.name] = error.message;
       });
-      if (hello) used.push({ name: contender.name, ...hello, note });
+      if (!hello) continue;
+      const { version, device, ...more } = hello;
+      used.push({ name: contender.name, version, device, note });
+      told.push(more);
     }
     const running = contenders.slice(1).filter(({ name }) => used.some((peer) => peer.name === name));
     if (!running.length) {
       const reasons = Object.entries(absent).map(([name, why]) => `${name}: ${why}`);
       throw new TesseraeError(`bench peers: there is nobody to compare with (${reasons.join('; ')})`);
     }
-    const report = conditions(request, used[0].device);
+    const report = { ...conditions(request, used[0].device), ...Object.assign({}, ...told) };
     for (const line of describe(report, used)) say(line);
     for (const [name, why] of Object.entries(absent)) say(`  ${name} is left out: ${why}`);
     const results: PieceResult[] = [];
+    const whole = (): PeersReport => ({ kind: 'peers', ...report, peers: used, absent, pieces: results });
     for (const piece of pieces) {
       const able = running.filter(({ name }) => {
         const kinds = PEERS.find((peer) => peer.name === name)?.kinds;
         return !kinds || kinds.includes(piece.work.kind);
       });
       const result = await measurePiece(piece, ours, able, request).catch((error: unknown) => {
-        throw error instanceof PeerFailure ? new TesseraeError(`bench peers: ${error.message}`) : error;
+        const kept = request.save && results.length ? `; what was measured before is in ${partPath(whole())}` : '';
+        throw error instanceof PeerFailure ? new TesseraeError(`bench peers: ${error.message}${kept}`) : error;
       });
       results.push(result);
+      if (request.save) write(partPath(whole()), whole());
       progress('');
       for (const line of pieceTable(result)) say(line);
     }
-    return { kind: 'peers', ...report, peers: used, absent, pieces: results };
+    return whole();
   } finally {
     progress('');
     for (const contender of contenders) contender.child.kill();
@@ -118,10 +126,15 @@ function chosenPieces(names: readonly string[]): Piece[] {
   return PIECES.filter((piece) => !names.length || names.some((name) => piece.name.includes(name)));
 }
 
-/** Says what will be downloaded and where before it begins. */
-async function installAll(peers: readonly Peer[], { say, progress }: PeersRequest): Promise<void> {
+/** Says what will be downloaded and where before it begins. @returns why peers cannot be installed, by name */
+export async function installAll(
+  peers: readonly Peer[],
+  { say, progress }: Pick<PeersRequest, 'say' | 'progress'>,
+  installOne = install,
+): Promise<Record<string, string>> {
+  const failed: Record<string, string> = {};
   const wanted = missing(peers);
-  if (!wanted.length) return;
+  if (!wanted.length) return failed;
   const total = wanted.reduce((sum, peer) => sum + (peer.megabytes ?? 0), 0);
   say(`installing, once, with npm (about ${total} MB unpacked; nothing of it becomes a dependency of this project):`);
   for (const peer of wanted) {
@@ -130,9 +143,14 @@ async function installAll(peers: readonly Peer[], { say, progress }: PeersReques
   }
   for (const [i, peer] of wanted.entries()) {
     progress(`${i + 1} of ${wanted.length}: npm install for ${peer.name}, about ${peer.megabytes} MB`);
-    await install(peer);
+    await installOne(peer).catch((error: Error) => {
+      // Others take the same packages.
+      for (const { name } of peers.filter((other) => folderOf(other) === folderOf(peer) && other.packages))
+        failed[name] = error.message;
+    });
   }
   progress('');
+  return failed;
 }
 
 function conditions({ command }: PeersRequest, device: string): Conditions {
@@ -169,7 +187,12 @@ function commit(): string {
 function describe(c: Conditions, used: readonly PeerUsed[]): string[] {
   const variables = Object.entries(c.environment).map(([name, value]) => `${name}=${value}`);
   return [
-    [`${c.adapter}, profile ${c.profile}`, ...variables, `${c.cores} x ${c.cpu}`, `Node ${c.node}`].join(', '),
+    [
+      `${c.adapter}, profile ${c.profile}, settings: ${c.settings}`,
+      ...variables,
+      `${c.cores} x ${c.cpu}`,
+      `Node ${c.node}`,
+    ].join(', '),
     ...columns(used.slice(1).map(({ name, version, device }) => [name, version, device])).map((line) => `  ${line}`),
     ...(c.load > 0.5 * c.cores
       ? [`the machine was busy (load ${c.load.toFixed(1)}): compare CPU times, not medians`]
@@ -177,14 +200,24 @@ function describe(c: Conditions, used: readonly PeerUsed[]): string[] {
   ];
 }
 
-/** Keeps a report beside the others. @returns its path */
+/** Keeps a report beside the others, in the place of its parts. @returns its path */
 export const saveReport: PeersBench<PeersReport>['saveReport'] = (report) => {
-  mkdirSync(RESULTS, { recursive: true });
-  const path = join(RESULTS, `peers-${slug(report)}-${report.date}.json`);
-  writeFileSync(`${path}.tmp`, `${JSON.stringify(report, null, 1)}\n`);
-  renameSync(`${path}.tmp`, path);
+  const path = `${stem(report)}.json`;
+  write(path, report);
+  rmSync(partPath(report), { force: true });
   return path;
 };
+
+const stem = (report: PeersReport): string => join(RESULTS, `peers-${slug(report)}-${report.date}`);
+
+/** Where the pieces so far are, written after each; the page takes no such file. */
+const partPath = (report: PeersReport): string => `${stem(report)}.part.json`;
+
+function write(path: string, report: PeersReport): void {
+  mkdirSync(RESULTS, { recursive: true });
+  writeFileSync(`${path}.tmp`, `${JSON.stringify(report, null, 1)}\n`);
+  renameSync(`${path}.tmp`, path);
+}
 
 /** Adapter, driver and vector width in a name for a file. */
 const slug = ({ adapter, environment }: PeersReport): string =>

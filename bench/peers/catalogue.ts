@@ -38,6 +38,13 @@ const ORT = { 'onnxruntime-node': '1.30.0', 'onnx-proto': '8.0.1' };
 
 export const PEERS: readonly Peer[] = [
   {
+    name: 'textbook kernel',
+    colour: '#9aa63a',
+    script: 'textbook.ts',
+    kinds: ['gemm'],
+    note: 'a plain kernel of our own on our Dawn with our waiting: 64 x 64 tiles in workgroup memory, 4 x 4 sums a thread, scalar loads',
+  },
+  {
     name: 'tfjs-webgpu',
     colour: '#d1602b',
     script: 'tfjs.mjs',
@@ -77,7 +84,7 @@ export const PEERS: readonly Peer[] = [
     args: ['webgpu'],
     packages: ORT,
     megabytes: 320,
-    note: 'its native WebGPU provider with a Dawn of its own; attention is its fused MultiHeadAttention; it cannot train',
+    note: 'its native WebGPU provider with a Dawn of its own; attention is its fused MultiHeadAttention, whose numbers are wrong on lavapipe from 32 tokens on: its ratio there is no more than information; it cannot train',
   },
   {
     name: 'onnxruntime-webgpu-unfused',

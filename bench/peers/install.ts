@@ -44,7 +44,7 @@ export async function install(peer: Peer): Promise<void> {
       ['install', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error', ...patience],
       part,
     );
-    if (code !== 0) throw new TesseraeError(`bench peers: ${peer.name} cannot be installed: ${reason(said)}`);
+    if (code !== 0) throw new TesseraeError(`it cannot be installed: ${reason(said)}`);
     rmSync(folder, { recursive: true, force: true });
     renameSync(part, folder);
   } finally {

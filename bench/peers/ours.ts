@@ -11,17 +11,22 @@ import { Trainer } from '../../engine/trainer.ts';
 import { NN } from '../../kernels/gemm/gemm.ts';
 import type { Profile } from '../../kernels/kernel.ts';
 import { decays, lenKeep, patchesOf } from '../../mae/model/config.ts';
+import { usePicks } from '../../mae/cli/picks.ts';
 import { MaskedAutoencoder } from '../../mae/model/model.ts';
 import { type Inputs, type Prepared, serve } from './serve.ts';
 import type { StepWork } from './protocol.ts';
 import { configOf } from './work.ts';
 
-const device = await openDawn({ profile: process.argv[2] as Profile | undefined });
+// Either may be ''.
+const [, , profile, untuned] = process.argv;
+const device = await openDawn({ profile: (profile || undefined) as Profile | undefined });
+await usePicks(device, Boolean(untuned), (line) => process.stderr.write(`${line}\n`));
 
 serve({
   hello: async () => ({
     version: 'this clone',
     device: `${device.adapter.description}, profile ${device.traits.profile}`,
+    settings: untuned ? 'none measured (--untuned)' : `${device.picks.size} measured (tesserae tune, or shipped)`,
   }),
   prepare: async (work, inputs) => {
     const engine = new Engine(device);

@@ -64,6 +64,10 @@ export interface Hello {
   readonly version: string;
   /** What it runs on, in its own words. */
   readonly device: string;
+  /** Of ours: how many measured settings its kernels have, and from where. */
+  readonly settings?: string;
+  /** Of a library on the CPU: what multiplies its matrices. */
+  readonly blas?: string;
 }
 
 export interface Timing {

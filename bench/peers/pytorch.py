@@ -137,7 +137,7 @@ def timed(times):
 def answer(request):
     global prepared
     if request["do"] == "hello":
-        return {"version": "torch " + torch.__version__, "device": f"CPU, {torch.get_num_threads()} threads, {blas()}"}
+        return {"version": "torch " + torch.__version__, "device": f"CPU, {torch.get_num_threads()} threads, {blas()}", "blas": blas()}
     if request["do"] == "measure":
         return timed(request["times"])
     prepared = None

@@ -40,6 +40,10 @@ export interface Conditions {
   /** The adapter and its driver, in its own words. */
   readonly adapter: string;
   readonly profile: string;
+  /** Which measured settings our kernels ran with; older results do not say. */
+  readonly settings?: string;
+  /** What multiplies the matrices of PyTorch, where it ran; older results do not say. */
+  readonly blas?: string;
   /** The driver's own variables that were set. */
   readonly environment: Readonly<Record<string, string>>;
   readonly cpu: string;

@@ -1,6 +1,7 @@
 // A kept run of the bench of peers as a section of the page: conditions, a table, what did not work.
-import type { PeersReport, PieceResult, Row } from './results.ts';
-import { milliseconds, short } from './table.ts';
+import { PEERS } from './catalogue.ts';
+import type { PeersReport, PeerUsed, PieceResult, Row } from './results.ts';
+import { milliseconds, ratioText, short } from './table.ts';
 
 export function peersSection(report: PeersReport): string {
   const [ours, ...peers] = report.peers;
@@ -11,7 +12,7 @@ export function peersSection(report: PeersReport): string {
     return line([
       piece.name,
       own?.ms === undefined ? '' : `${milliseconds(own.ms)}, ${short(piece.flops / own.ms / 1e6)} GFLOP/s`,
-      ...columns.map(({ name }) => cell(cellOf(piece, name))),
+      ...columns.map(({ name }) => cell(cellOf(piece, name), own?.ms)),
     ]);
   });
   return [
@@ -26,7 +27,7 @@ export function peersSection(report: PeersReport): string {
     ...report.pieces.flatMap(({ name, rows }) => rows.filter((row) => row.why).map((row) => reason(name, row))),
     '',
     ...Object.entries(report.absent).map(([name, why]) => `- ${name} was left out: ${why}.`),
-    ...report.peers.slice(1).map((peer) => `- ${peer.name}: ${peer.version}, ${peer.device}; ${peer.note}.`),
+    ...report.peers.slice(1).map((peer) => `- ${peer.name}: ${peer.version}, ${peer.device}; ${noteOf(peer)}.`),
   ].join('\n');
 }
 
@@ -37,17 +38,22 @@ export function title({ adapter, environment }: PeersReport): string {
   return mesa ? `lavapipe of ${mesa}${width ? `, ${width}-bit vectors` : ''}` : adapter;
 }
 
+/** In the catalogue's words of today, so that results of different days say the same of the same peer. */
+const noteOf = ({ name, note }: PeerUsed): string => PEERS.find((peer) => peer.name === name)?.note ?? note;
+
 const cellOf = ({ rows }: PieceResult, peer: string): Row | undefined => rows.find((row) => row.peer === peer);
 
-/** A time and how many times ours it is; no ratio where the numbers are not ours. */
-function cell(row: Row | undefined): string {
+/** A time and how many times ours it is. */
+function cell(row: Row | undefined, ours: number | undefined): string {
   if (row?.ms === undefined) return '';
-  return `${milliseconds(row.ms)}, ${row.ratio === undefined ? 'wrong' : `**${short(row.ratio)}x**`}`;
+  const ratio = ratioText(row, ours, 'x');
+  return `${milliseconds(row.ms)}, ${row.ratio === undefined ? ratio : `**${ratio}**`}`;
 }
 
 const reason = (piece: string, { peer, why }: Row): string => `- ${piece}, ${peer}: ${why}.`;
 
-function conditions({ adapter, profile, cpu, cores, node, load }: PeersReport): string {
+function conditions({ adapter, profile, settings, blas, cpu, cores, node, load }: PeersReport): string {
   const busy = load > 0.5 * cores ? ` The machine was not quiet (load ${load.toFixed(1)}).` : '';
-  return `${adapter}, profile ${profile}; ${cores} x ${cpu}; Node ${node}.${busy}`;
+  const more = [settings && ` (settings: ${settings})`, blas && `; PyTorch with ${blas}`].map((text) => text || '');
+  return `${adapter}, profile ${profile}${more[0]}; ${cores} x ${cpu}; Node ${node}${more[1]}.${busy}`;
 }

@@ -18,8 +18,10 @@ export async function openDawn(options: DawnOptions = {}): Promise<Device> {
   const adapter = options.adapter ?? process.env.TESSERAE_DAWN_ADAPTER;
   const flags = [`enable-dawn-features=${[...TOGGLES, ...(options.toggles ?? [])].join(',')}`];
   if (adapter) flags.push(`adapter=${adapter}`);
-  // Lavapipe's matrices work for subgroups of 8 lanes (256 bits) alone; other drivers do not read this.
-  if (options.profile === 'matrix') process.env.LP_NATIVE_VECTOR_WIDTH = '256';
+  // Lavapipe's matrices work for subgroups of 8 lanes (256 bits) alone; other drivers do not read this. With fewer lanes it
+  // offers none, which does no harm: a user who chose that keeps it.
+  const chosen = Number(process.env.LP_NATIVE_VECTOR_WIDTH || Infinity);
+  if (options.profile === 'matrix' && !(chosen <= 256)) process.env.LP_NATIVE_VECTOR_WIDTH = '256';
   const gpu = create(flags);
   instances.add(gpu);
   return openDevice(gpu, { wait: gently, ...options });

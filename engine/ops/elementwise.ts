@@ -1,4 +1,5 @@
-// Sums, GELU and dropout as ops of their own, for models that do not have them fused.
+// Sums, GELU and dropout as ops of their own, for models that do not have them fused. They compute in f32: what is stored
+// as f16 is cast.
 import {
   elementwiseAdd,
   elementwiseDgelu,
@@ -7,6 +8,7 @@ import {
 } from '../../kernels/elementwise/elementwise.ts';
 import { fail, shapeText } from '../errors.ts';
 import { defineOp } from '../op.ts';
+import { cast } from './cast.ts';
 import { numel, sameShape, type Tensor } from '../tensor.ts';
 
 /** y = a + b, of equal shapes. */
@@ -14,7 +16,8 @@ export const add = defineOp('add', {
   forward(t, { a, b }: { a: Tensor; b: Tensor }, _: Record<never, never>) {
     if (!sameShape(a.shape, b.shape))
       fail(`add: shapes must match, got ${shapeText(a.shape)} and ${shapeText(b.shape)}`);
-    return { out: { y: t.run(elementwiseAdd, { a, b }, { n: numel(a.shape) }).y.reshape(...a.shape) }, saved: null };
+    const { y } = t.run(elementwiseAdd, { a: cast(t, a, 'f32'), b: cast(t, b, 'f32') }, { n: numel(a.shape) });
+    return { out: { y: y.reshape(...a.shape) }, saved: null };
   },
   backward: (_t, { y: dy }) => ({ a: dy, b: dy }),
 });
@@ -23,9 +26,12 @@ export const add = defineOp('add', {
 export const gelu = defineOp('gelu', {
   forward(t, { x }: { x: Tensor }, _: Record<never, never>) {
     const n = numel(x.shape);
-    return { out: { y: t.run(elementwiseGelu, { x }, { n }).y.reshape(...x.shape) }, saved: { x, n } };
+    const wide = cast(t, x, 'f32');
+    return { out: { y: t.run(elementwiseGelu, { x: wide }, { n }).y.reshape(...x.shape) }, saved: { x, n } };
   },
-  backward: (t, { y: dy }, { x, n }) => ({ x: t.run(elementwiseDgelu, { x, dy }, { n }).dx.reshape(...x.shape) }),
+  backward(t, { y: dy }, { x, n }) {
+    return { x: t.run(elementwiseDgelu, { x: cast(t, x, 'f32'), dy }, { n }).dx.reshape(...x.shape) };
+  },
 });
 
 interface Dropped extends Record<string, Tensor | null> {
@@ -43,10 +49,8 @@ export const dropout = defineOp('dropout', {
     if (!(rate >= 0 && rate < 1)) fail(`dropout: rate must be in [0, 1), got ${rate}`);
     const samples = x.shape[0];
     const key = { samples, n: numel(x.shape) / samples, rate, seed, stream };
-    return {
-      out: { y: t.run(elementwiseDropout, { x, ids, clock }, key).y.reshape(...x.shape) },
-      saved: { ids, clock, key },
-    };
+    const { y } = t.run(elementwiseDropout, { x: cast(t, x, 'f32'), ids, clock }, key);
+    return { out: { y: y.reshape(...x.shape) }, saved: { ids, clock, key } };
   },
   backward(t, { y: dy }, { ids, clock, key }) {
     return { x: t.run(elementwiseDropout, { x: dy, ids, clock }, key).y.reshape(...dy.shape), ids: null, clock: null };

@@ -1,9 +1,8 @@
 // One matrix product on a trace, split over k where that pays: what linear layers and their gradients record.
-import { dense, EPILOGUES, gemm, gemmReduce, splitFor, TN } from '../../kernels/gemm/gemm.ts';
+import { dense, EPILOGUES, gemm, gemmReduce, inQuads, splitFor } from '../../kernels/gemm/gemm.ts';
 import type { DType, Tensor } from '../tensor.ts';
 import type { Trace } from '../trace.ts';
 import { cast } from './cast.ts';
-import { columnSum } from './reduce.ts';
 
 export interface Product {
   a: Tensor;
@@ -26,28 +25,26 @@ export interface Product {
 /** c (m, n); u is the pre-activation under EPILOGUES.biasGelu; dbias (m). Operands may be stored as f32 or f16. */
 export function product(t: Trace, p: Product): { c: Tensor; u: Tensor; dbias: Tensor | null } {
   const { m, n, k, LAYOUT, EPILOGUE = EPILOGUES.none, bias = null } = p;
+  const splits = splitFor({ m, n, k, batch: 1 }, t.traits);
+  const sizes = { ...dense({ m, n, k, LAYOUT, splits }), LAYOUT, DBIAS: p.dbias === true };
   // f16 is read and written 4 elements at a time; rows of other lengths are computed in f32.
-  const whole = [LAYOUT === TN ? m : k, n, k].every((size) => size % 4 === 0);
+  const whole = inQuads(sizes);
   const wanted = p.dtype === 'f16' && n % 4 === 0 ? 'f16' : 'f32';
   const dtype = whole ? wanted : 'f32';
   const [a, b] = whole ? [p.a, p.b] : [cast(t, p.a, 'f32'), cast(t, p.b, 'f32')];
   const r = p.r ? cast(t, p.r, dtype) : null;
   const C16 = dtype === 'f16';
   const stored = { A16: a.dtype === 'f16', B16: b.dtype === 'f16' };
-  const splits = splitFor({ m, n, k, batch: 1 }, t.traits);
-  let result: { c: Tensor; u: Tensor };
-  let dbias: Tensor | null = null;
+  let result: { c: Tensor; u: Tensor; dbias: Tensor };
   if (splits === 1) {
-    const sizes = { ...dense({ m, n, k, LAYOUT }), LAYOUT, EPILOGUE, DBIAS: p.dbias === true };
-    const ran = t.run(gemm, { a, b, bias, r }, { ...sizes, ...stored, C16 });
-    dbias = ran.dbias ?? null;
-    result = ran;
+    result = t.run(gemm, { a, b, bias, r }, { ...sizes, ...stored, EPILOGUE, C16 });
   } else {
-    const sizes = { ...dense({ m, n, k, LAYOUT, splits }), LAYOUT };
-    const { c: parts } = t.run(gemm, { a, b, bias: null, r: null }, { ...sizes, ...stored });
-    result = t.run(gemmReduce, { parts, bias, r }, { splits, rows: m, n, EPILOGUE, C16 });
-    if (p.dbias) dbias = columnSum(t, a, k, m);
+    const { c: parts, dbias: dbiasParts } = t.run(gemm, { a, b, bias: null, r: null }, { ...sizes, ...stored });
+    const finish = { splits, rows: m, n, EPILOGUE, DBIAS: sizes.DBIAS, C16 };
+    result = t.run(gemmReduce, { parts, bias, r, dbiasParts }, finish);
   }
-  if (dtype === wanted) return { ...result, dbias };
-  return { c: cast(t, result.c, 'f16'), u: result.u && cast(t, result.u, 'f16'), dbias };
+  const { c, u } = result;
+  const dbias = result.dbias?.reshape(m) ?? null;
+  if (dtype === wanted) return { c, u, dbias };
+  return { c: cast(t, c, 'f16'), u: u && cast(t, u, 'f16'), dbias };
 }

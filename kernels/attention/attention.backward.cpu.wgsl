@@ -32,11 +32,11 @@ fn soften(score: f32, dp: f32, saved: vec2<f32>, inside: bool) -> vec2<f32> {
 }
 
 fn store(rows: ptr<function, Rows>, wg: vec3<u32>, block: u32, t: u32, which: u32) {
-  for (var n = 0u; n < V; n++) {
+  for (var n = 0u; n < vectors(); n++) {
     for (var r = 0u; r < R; r++) { // unroll
       let token = (block * R + r) * SG + t;
-      if (token < p.tokens) { dqkv[rowAt(wg, token, which) + n] = narrow(rows[r][0]); }
-      moveDown(rows, r);
+      let value = narrow(take(rows, r, n));
+      if (token < p.tokens) { dqkv[rowAt(wg, token, which) + n] = value; }
     }
   }
 }
@@ -61,10 +61,9 @@ fn queries(wg: vec3<u32>, block: u32, t: u32) {
   for (var r = 0u; r < R; r++) { // unroll
     saved[r] = loadSaved(wg, ownToken(block, r, t));
   }
-  for (var n = 0u; n < V; n++) {
+  for (var n = 0u; n < vectors(); n++) {
     for (var r = 0u; r < R; r++) { // unroll
-      moveDown(&rows, r);
-      rows[r][V - 1u] = wide(dO[oAt(wg, ownToken(block, r, t)) + n]);
+      put(&rows, r, n, wide(dO[oAt(wg, ownToken(block, r, t)) + n]));
     }
   }
   for (var first = 0u; first < p.tokens; first += KB) {

@@ -12,7 +12,7 @@ const MM = 8u; // knob: rows of a product of subgroup matrices
 const MN = 8u; // knob: its columns
 const MK = 8u; // knob: its depth
 const STRIPS = 2u; // knob: strips of MM rows
-const LANES = 32u; // knob: threads a strip, no fewer than MM or the largest subgroup
+const LANES = 32u; // knob: threads a strip, no fewer than MM or the largest subgroup; smaller ones repeat each other's work
 const TILE = 16u; // knob: rows a tile, a multiple of MM, MN and MK
 alias Quad = vec4<f32>; // stored: HALF
 struct Params { batch: u32, tokens: u32, heads: u32, dim: u32, scale: f32 }
@@ -60,8 +60,8 @@ fn stage(wg: vec3<u32>, t: u32, first: u32, keys: bool) {
 fn main(
   @builtin(workgroup_id) wg: vec3<u32>,
   @builtin(local_invocation_index) t: u32,
-  @builtin(subgroup_id) strip: u32,
 ) {
+  let strip = subgroupBroadcastFirst(t) / LANES;
   let blocks = (p.tokens + ROWS - 1u) / ROWS;
   let keys = wg.x >= blocks; // the role: owner of rows of k and v
   let start = wg.x % blocks * ROWS;
@@ -87,19 +87,17 @@ fn main(
     stage(wg, t, first, !keys);
     for (var e = t; e < TILE; e += WG) { saved[e] = loadSaved(wg, first + e); }
     workgroupBarrier();
-    if (strip < STRIPS) {
-      for (var n = 0u; n < TILE; n += MN) {
-        var s = Sum();
-        var dp = Sum();
-        for (var k = 0u; k < DEPTH; k++) { // unroll
-          s = subgroupMatrixMultiplyAccumulate(
-            qk[k], subgroupMatrixLoad<Right, col_major>(&qks, n * STRIDE + k * MK / 4u, STRIDE), s);
-          dp = subgroupMatrixMultiplyAccumulate(
-            dov[k], subgroupMatrixLoad<Right, col_major>(&dovs, n * STRIDE + k * MK / 4u, STRIDE), dp);
-        }
-        subgroupMatrixStore<row_major>(&scores, strip * MM * SCORES + n / 4u, s, SCORES);
-        subgroupMatrixStore<row_major>(&dps, strip * MM * SCORES + n / 4u, dp, SCORES);
+    for (var n = 0u; n < TILE; n += MN) {
+      var s = Sum();
+      var dp = Sum();
+      for (var k = 0u; k < DEPTH; k++) { // unroll
+        s = subgroupMatrixMultiplyAccumulate(
+          qk[k], subgroupMatrixLoad<Right, col_major>(&qks, n * STRIDE + k * MK / 4u, STRIDE), s);
+        dp = subgroupMatrixMultiplyAccumulate(
+          dov[k], subgroupMatrixLoad<Right, col_major>(&dovs, n * STRIDE + k * MK / 4u, STRIDE), dp);
       }
+      subgroupMatrixStore<row_major>(&scores, strip * MM * SCORES + n / 4u, s, SCORES);
+      subgroupMatrixStore<row_major>(&dps, strip * MM * SCORES + n / 4u, dp, SCORES);
     }
     workgroupBarrier();
     for (var i = t % PARTS; i < TILE / 4u; i += PARTS) {
@@ -112,28 +110,24 @@ fn main(
       dss[row * WEIGHTS + i] = vec4<f16>(probability * (dps[row * SCORES + i] - each[1]));
     }
     workgroupBarrier();
-    if (strip < STRIPS) {
-      for (var k = 0u; k < TILE; k += MK) {
-        let ds = subgroupMatrixLoad<Left, row_major>(&dss, strip * MM * WEIGHTS + k / 4u, WEIGHTS);
+    for (var k = 0u; k < TILE; k += MK) {
+      let ds = subgroupMatrixLoad<Left, row_major>(&dss, strip * MM * WEIGHTS + k / 4u, WEIGHTS);
+      for (var n = 0u; n < ACROSS; n++) { // unroll
+        dqk[n] = subgroupMatrixMultiplyAccumulate(
+          ds, subgroupMatrixLoad<Right, row_major>(&qks, k * STRIDE + n * MN / 4u, STRIDE), dqk[n]);
+      }
+      if (keys) {
+        let w = subgroupMatrixLoad<Left, row_major>(&ps, strip * MM * WEIGHTS + k / 4u, WEIGHTS);
         for (var n = 0u; n < ACROSS; n++) { // unroll
-          dqk[n] = subgroupMatrixMultiplyAccumulate(
-            ds, subgroupMatrixLoad<Right, row_major>(&qks, k * STRIDE + n * MN / 4u, STRIDE), dqk[n]);
-        }
-        if (keys) {
-          let w = subgroupMatrixLoad<Left, row_major>(&ps, strip * MM * WEIGHTS + k / 4u, WEIGHTS);
-          for (var n = 0u; n < ACROSS; n++) { // unroll
-            dv[n] = subgroupMatrixMultiplyAccumulate(
-              w, subgroupMatrixLoad<Right, row_major>(&dovs, k * STRIDE + n * MN / 4u, STRIDE), dv[n]);
-          }
+          dv[n] = subgroupMatrixMultiplyAccumulate(
+            w, subgroupMatrixLoad<Right, row_major>(&dovs, k * STRIDE + n * MN / 4u, STRIDE), dv[n]);
         }
       }
     }
   }
   for (var n = 0u; n < ACROSS; n++) { // unroll
-    if (strip < STRIPS) {
-      subgroupMatrixStore<row_major>(&scores, strip * MM * SCORES + n * MN % TILE / 4u, dqk[n], SCORES);
-      subgroupMatrixStore<row_major>(&dps, strip * MM * SCORES + n * MN % TILE / 4u, dv[n], SCORES);
-    }
+    subgroupMatrixStore<row_major>(&scores, strip * MM * SCORES + n * MN % TILE / 4u, dqk[n], SCORES);
+    subgroupMatrixStore<row_major>(&dps, strip * MM * SCORES + n * MN % TILE / 4u, dv[n], SCORES);
     if ((n + 1u) * MN % TILE == 0u || n + 1u == ACROSS) {
       workgroupBarrier();
       for (var i = t % PARTS; i < TILE / 4u; i += PARTS) {

@@ -12,7 +12,7 @@ const MM = 8u; // knob: rows of a product of subgroup matrices
 const MN = 8u; // knob: its columns
 const MK = 8u; // knob: its depth
 const STRIPS = 2u; // knob: strips of MM query rows
-const LANES = 32u; // knob: threads a strip, no fewer than MM or the largest subgroup
+const LANES = 32u; // knob: threads a strip, no fewer than MM or the largest subgroup; smaller ones repeat each other's work
 const TILE = 16u; // knob: keys a tile, a multiple of MM, MN and MK
 const NONE = -1e30; // below every score, and finite
 alias Quad = vec4<f32>; // stored: HALF
@@ -47,8 +47,8 @@ fn score(row: u32, first: u32, i: u32) -> vec4<f32> {
 fn main(
   @builtin(workgroup_id) wg: vec3<u32>,
   @builtin(local_invocation_index) t: u32,
-  @builtin(subgroup_id) strip: u32,
 ) {
+  let strip = subgroupBroadcastFirst(t) / LANES;
   let row = t / PARTS;
   let token = wg.x * ROWS + row;
   let tiles = (p.tokens + TILE - 1u) / TILE;
@@ -89,7 +89,7 @@ fn main(
       total = 0.0;
       for (var i = 0u; i < PARTS; i++) { total += parts[row * PARTS + i].y * exp(parts[row * PARTS + i].x - top); }
     }
-    if (strip < STRIPS && (tiles > 1u || !again)) {
+    if (tiles > 1u || !again) {
       for (var n = 0u; n < TILE; n += MN) {
         var s = Sum();
         for (var k = 0u; k < DEPTH; k++) { // unroll
@@ -112,21 +112,17 @@ fn main(
     }
     if (again) {
       workgroupBarrier();
-      if (strip < STRIPS) {
-        for (var k = 0u; k < TILE; k += MK) {
-          let w = subgroupMatrixLoad<Left, row_major>(&weights, strip * MM * WEIGHTS + k / 4u, WEIGHTS);
-          for (var n = 0u; n < ACROSS; n++) { // unroll
-            sum[n] = subgroupMatrixMultiplyAccumulate(
-              w, subgroupMatrixLoad<Right, row_major>(&vs, k * STRIDE + n * MN / 4u, STRIDE), sum[n]);
-          }
+      for (var k = 0u; k < TILE; k += MK) {
+        let w = subgroupMatrixLoad<Left, row_major>(&weights, strip * MM * WEIGHTS + k / 4u, WEIGHTS);
+        for (var n = 0u; n < ACROSS; n++) { // unroll
+          sum[n] = subgroupMatrixMultiplyAccumulate(
+            w, subgroupMatrixLoad<Right, row_major>(&vs, k * STRIDE + n * MN / 4u, STRIDE), sum[n]);
         }
       }
     }
   }
   for (var n = 0u; n < ACROSS; n++) { // unroll
-    if (strip < STRIPS) {
-      subgroupMatrixStore<row_major>(&scores, strip * MM * SCORES + n * MN % TILE / 4u, sum[n], SCORES);
-    }
+    subgroupMatrixStore<row_major>(&scores, strip * MM * SCORES + n * MN % TILE / 4u, sum[n], SCORES);
     if ((n + 1u) * MN % TILE == 0u || n + 1u == ACROSS) {
       workgroupBarrier();
       for (var i = t % PARTS; i < TILE / 4u; i += PARTS) {

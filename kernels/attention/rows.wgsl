@@ -30,14 +30,36 @@ fn hold(held: ptr<function, Held>, at: ptr<function, Places>, t: u32) {
   }
 }
 
-// The rows move down a turn, and the next vec4 comes in on top: loads that are written out take long to compile.
+// How many vec4s a row has; with BROADCAST the driver must not know it, lest it writes out the loops over them.
+fn vectors() -> u32 {
+  return select(V, p.dim / 4u, BROADCAST);
+}
+
 fn loadOwn(rows: ptr<function, Rows>, wg: vec3<u32>, block: u32, t: u32, which: u32, factor: f32) {
-  for (var n = 0u; n < V; n++) {
+  for (var n = 0u; n < vectors(); n++) {
     for (var r = 0u; r < R; r++) { // unroll
-      moveDown(rows, r);
-      rows[r][V - 1u] = wide(qkv[rowAt(wg, ownToken(block, r, t), which) + n]) * factor;
+      put(rows, r, n, wide(qkv[rowAt(wg, ownToken(block, r, t), which) + n]) * factor);
     }
   }
+}
+
+// Vec4 n of row r, written or read in a loop over n from 0: loads that are written out take long to compile. With BROADCAST
+// the index keeps the rows in memory, where LLVM 15 does not have to find registers for them: backward was built in 0.9 s
+// instead of 6 at 64 dimensions. Else they stay in registers and move down a turn, the next vec4 coming in on top.
+fn put(rows: ptr<function, Rows>, r: u32, n: u32, value: vec4<f32>) {
+  if (BROADCAST) {
+    rows[r][n] = value;
+  } else {
+    moveDown(rows, r);
+    rows[r][V - 1u] = value;
+  }
+}
+
+fn take(rows: ptr<function, Rows>, r: u32, n: u32) -> vec4<f32> {
+  if (BROADCAST) { return rows[r][n]; }
+  let lowest = rows[r][0];
+  moveDown(rows, r);
+  return lowest;
 }
 
 fn moveDown(rows: ptr<function, Rows>, r: u32) {

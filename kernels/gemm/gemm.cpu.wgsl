@@ -26,7 +26,7 @@ struct Params { m: u32, n: u32, k: u32, batch: u32, lda: u32, ldb: u32, ldc: u32
 @group(0) @binding(4) var<storage, read> r: array<C1>; // as c: residual (3) or pre-activation (4)
 @group(0) @binding(5) var<storage, read_write> c: array<C1>; // (batch, m, n); (splits, batch, m, n) with splits > 1
 @group(0) @binding(6) var<storage, read_write> u: array<C1>; // as c: pre-activation with EPILOGUE 2
-@group(0) @binding(7) var<storage, read_write> dbias: array<f32>; // (m) with DBIAS
+@group(0) @binding(7) var<storage, read_write> dbias: array<f32>; // (splits, m) with DBIAS
 
 fn atA(i: u32) -> f32 { return f32(a[i]); } // stored: A16
 fn atB(i: u32) -> f32 { return f32(b[i]); } // stored: B16
@@ -94,7 +94,7 @@ fn main(
   if (DBIAS && tile.col == 0u) {
     for (var g = 0u; g < BLOCKS; g++) { // unroll
       let row = tile.row + g * SG + lane;
-      if (row < p.m) { dbias[row] = rowSums[g]; }
+      if (row < p.m) { dbias[tile.d + row] = rowSums[g]; }
     }
   }
   // Stores are the dear part of the compilation, so few are written out: the sums move down instead.

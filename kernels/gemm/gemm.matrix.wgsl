@@ -38,7 +38,7 @@ struct Params { m: u32, n: u32, k: u32, batch: u32, lda: u32, ldb: u32, ldc: u32
 @group(0) @binding(4) var<storage, read> r: array<C4>; // as c: residual (3) or pre-activation (4)
 @group(0) @binding(5) var<storage, read_write> c: array<C4>; // (batch, m, n); (splits, batch, m, n) with splits > 1
 @group(0) @binding(6) var<storage, read_write> u: array<C4>; // as c: pre-activation with EPILOGUE 2
-@group(0) @binding(7) var<storage, read_write> dbias: array<f32>; // (m) with DBIAS
+@group(0) @binding(7) var<storage, read_write> dbias: array<f32>; // (splits, m) with DBIAS
 
 var<workgroup> sums: array<f32, SM * SN * MM * MN>;
 
@@ -103,7 +103,7 @@ fn main(
     }
     workgroupBarrier();
   }
-  if (DBIAS && tile.col == 0u && t < BM && tile.row + t < p.m) { dbias[tile.row + t] = rowSum; }
+  if (DBIAS && tile.col == 0u && t < BM && tile.row + t < p.m) { dbias[tile.d + tile.row + t] = rowSum; }
   for (var turn = 0u; turn < SUMS; turn++) {
     for (var s = 0u; s < SUMS; s++) { // unroll
       if (turn == s) { subgroupMatrixStore<row_major>(&sums, group * MM * MN, acc[s], MN); }

@@ -8,6 +8,8 @@ declare const wgsl: Wgsl<
     r: ['read', 'f32'];
     c: ['read_write', 'f32'];
     u: ['read_write', 'f32'];
+    dbiasParts: ['read', 'f32'];
+    dbias: ['read_write', 'f32'];
   },
   {
     splits: 'u32';
@@ -16,6 +18,7 @@ declare const wgsl: Wgsl<
   },
   {
     EPILOGUE: number;
+    DBIAS: boolean;
     WG: number;
   }
 >;

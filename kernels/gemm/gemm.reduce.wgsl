@@ -1,5 +1,7 @@
-// C = epilogue(sum of the partial products of a split gemm), one thread an element, in a fixed order.
+// C = epilogue(sum of the partial products of a split gemm), one thread an element, in a fixed order; the first
+// `rows` threads sum an element of dbias too.
 const EPILOGUE = 0u; // knob: 0 none, 1 bias, 2 bias + GELU, 3 bias + residual, 4 times gelu'(r)
+const DBIAS = false; // knob: finish the parts of dbias too
 const WG = 64u; // knob: threads a workgroup
 alias C1 = f32; // of c, r and u, for the epilogue
 struct Params { splits: u32, rows: u32, n: u32 }
@@ -9,6 +11,8 @@ struct Params { splits: u32, rows: u32, n: u32 }
 @group(0) @binding(3) var<storage, read> r: array<f32>; // as c: residual (3) or pre-activation (4)
 @group(0) @binding(4) var<storage, read_write> c: array<f32>; // (rows, n)
 @group(0) @binding(5) var<storage, read_write> u: array<f32>; // as c: pre-activation with EPILOGUE 2
+@group(0) @binding(6) var<storage, read> dbiasParts: array<f32>; // (splits, rows) with DBIAS
+@group(0) @binding(7) var<storage, read_write> dbias: array<f32>; // (rows) with DBIAS
 
 @compute @workgroup_size(WG, 1, 1)
 fn main(
@@ -22,4 +26,9 @@ fn main(
   var sum = 0.0;
   for (var s = 0u; s < p.splits; s++) { sum += parts[s * size + at]; }
   finish(at, sum, biasOf(at % p.n), auxOf(at));
+  if (DBIAS && at < p.rows) {
+    var rowSum = 0.0;
+    for (var s = 0u; s < p.splits; s++) { rowSum += dbiasParts[s * p.rows + at]; }
+    dbias[at] = rowSum;
+  }
 }

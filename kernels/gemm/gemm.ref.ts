@@ -25,10 +25,11 @@ export function gemm(
   p: GemmProblem & { LAYOUT: number; EPILOGUE: number; DBIAS: boolean },
 ): void {
   const { a, b } = arrays;
-  for (let i = 0; p.DBIAS && i < p.m; i++)
-    for (let k = 0; k < p.k; k++) arrays.dbias[i] += a[p.offsetA + k * p.lda + i];
   const chunk = Math.ceil(Math.ceil(p.k / p.splits) / 16) * 16;
   for (let split = 0; split < p.splits; split++) {
+    for (let i = 0; p.DBIAS && i < p.m; i++)
+      for (let k = split * chunk; k < Math.min(p.k, (split + 1) * chunk); k++)
+        arrays.dbias[split * p.m + i] += a[p.offsetA + k * p.lda + i];
     for (let z = 0; z < p.batch; z++) {
       const outer = Math.floor(z / p.inner);
       const inner = z % p.inner;
@@ -51,12 +52,13 @@ export function gemm(
 }
 
 export function reduce(
-  arrays: Epilogue & { parts: Float64Array },
-  { splits, rows, n, EPILOGUE }: { splits: number; rows: number; n: number; EPILOGUE: number },
+  arrays: Epilogue & { parts: Float64Array; dbiasParts: Float64Array; dbias: Float64Array },
+  { splits, rows, n, EPILOGUE, DBIAS }: { splits: number; rows: number; n: number; EPILOGUE: number; DBIAS: boolean },
 ): void {
   for (let at = 0; at < rows * n; at++) {
     let sum = 0;
     for (let s = 0; s < splits; s++) sum += arrays.parts[s * rows * n + at];
     finish(arrays, EPILOGUE, at, at % n, sum);
   }
+  for (let at = 0; DBIAS && at < splits * rows; at++) arrays.dbias[at % rows] += arrays.dbiasParts[at];
 }

@@ -16,7 +16,7 @@ import slices from './slices.wgsl';
 import tile from './tile.wgsl';
 import { cpuTile, matrixTile, simtTile, tiles, vecTile } from './tune.ts';
 
-export { dense, EPILOGUES, type GemmProblem, NN, NT, TN } from './problem.ts';
+export { dense, EPILOGUES, type GemmProblem, inQuads, NN, NT, TN } from './problem.ts';
 export { splitFor } from './tune.ts';
 
 const lib = [tile, epilogue, erf];
@@ -24,8 +24,8 @@ const libVec = [tile, epilogueVec, erf];
 const libMatrix = [slices, ...libVec];
 
 /**
- * c = epilogue(op(a) op(b)); with DBIAS (TN) also dbias (m), the sums of op(a) over k. With splits > 1 (EPILOGUE 0), c
- * holds partial sums that gemm.reduce finishes.
+ * c = epilogue(op(a) op(b)); with DBIAS (TN) also dbias (splits, m), the sums of op(a) over k. With splits > 1
+ * (EPILOGUE 0), c and dbias hold partial sums that gemm.reduce finishes.
  */
 export const gemm = defineKernel({
   name: 'gemm',
@@ -66,9 +66,9 @@ export const gemm = defineKernel({
         `gemm: partial sums are f32 and take no epilogue: splits is ${p.splits}, EPILOGUE ${p.EPILOGUE}, C16 ${p.C16}; give them to gemm.reduce`,
       );
     }
-    if (p.DBIAS && (p.LAYOUT !== TN || p.splits > 1 || p.batch > 1)) {
+    if (p.DBIAS && (p.LAYOUT !== TN || p.batch > 1)) {
       throw new Error(
-        `gemm: DBIAS sums op(a) of one whole TN product, got LAYOUT ${p.LAYOUT}, splits ${p.splits}, batch ${p.batch}; use reduce.columns`,
+        `gemm: DBIAS sums op(a) of one TN product, got LAYOUT ${p.LAYOUT}, batch ${p.batch}; use reduce.columns`,
       );
     }
     if ((p.A16 || p.B16 || p.C16) && !inQuads(p)) {
@@ -84,7 +84,7 @@ export const gemm = defineKernel({
       r: p.EPILOGUE >= 3 ? c : null,
       c,
       u: p.EPILOGUE === 2 ? c : null,
-      dbias: p.DBIAS ? [p.m] : null,
+      dbias: p.DBIAS ? [p.splits, p.m] : null,
     };
   },
   sizes: ['m', 'n', 'k', 'batch', 'splits'],
@@ -125,13 +125,19 @@ export const gemm = defineKernel({
     // Splits: a short last part, and an empty one.
     { ...dense({ m: 20, n: 36, k: 131, splits: 3, LAYOUT: TN }), LAYOUT: TN },
     dense({ m: 5, n: 9, k: 17, batch: 2, splits: 4 }),
+    { ...dense({ m: 41, n: 19, k: 131, splits: 3, LAYOUT: TN }), LAYOUT: TN, DBIAS: true },
+    { ...dense({ m: 132, n: 68, k: 17, splits: 4, LAYOUT: TN }), LAYOUT: TN, DBIAS: true },
+    { ...dense({ m: 36, n: 76, k: 131, splits: 3, LAYOUT: TN }), LAYOUT: TN, DBIAS: true, A16: true, B16: true },
     // Attention's scores and weighted values, read from a fused (2, 11, 3, heads 3, 12) and written as (2, 11, 3 * 12).
     { ...dense({ m: 11, n: 11, k: 12, batch: 6 }), LAYOUT: NT, ...heads(2, 11, 3, 12).scores },
     { ...dense({ m: 11, n: 12, k: 11, batch: 6 }), ...heads(2, 11, 3, 12).values },
   ],
 });
 
-/** c = epilogue(sum over splits of parts): the second pass of a gemm with splits > 1. */
+/**
+ * c = epilogue(sum over splits of parts): the second pass of a gemm with splits > 1. With DBIAS also dbias (rows), the
+ * sum over splits of dbiasParts.
+ */
 export const gemmReduce = defineKernel({
   name: 'gemm.reduce',
   variants: {
@@ -142,14 +148,16 @@ export const gemmReduce = defineKernel({
       otherwise: variant(reduce, { lib: [epilogue, erf], grid: ({ rows, n, WG }) => fold(ceilDiv(rows * n, WG)) }),
     }),
   },
-  options: { EPILOGUE: 0, C16: false },
+  options: { EPILOGUE: 0, DBIAS: false, C16: false },
   half: { r: 'C16', c: 'C16', u: 'C16' },
-  shapes: ({ splits, rows, n, EPILOGUE }) => ({
+  shapes: ({ splits, rows, n, EPILOGUE, DBIAS }) => ({
     parts: [splits, rows, n],
     bias: EPILOGUE >= 1 && EPILOGUE <= 3 ? [n] : null,
     r: EPILOGUE >= 3 ? [rows, n] : null,
     c: [rows, n],
     u: EPILOGUE === 2 ? [rows, n] : null,
+    dbiasParts: DBIAS ? [splits, rows] : null,
+    dbias: DBIAS ? [rows] : null,
   }),
   flops: ({ splits, rows, n }) => splits * rows * n,
   reference: ref.reduce,
@@ -163,6 +171,10 @@ export const gemmReduce = defineKernel({
     { splits: 2, rows: 5, n: 12, EPILOGUE: 3, C16: true },
     { splits: 4, rows: 31, n: 4, EPILOGUE: 4, C16: true },
     { splits: 2, rows: 17, n: 36, EPILOGUE: 1 },
+    { splits: 5, rows: 131, n: 1, DBIAS: true },
+    { splits: 3, rows: 7, n: 37, DBIAS: true },
+    { splits: 4, rows: 131, n: 4, DBIAS: true },
+    { splits: 2, rows: 66, n: 20, DBIAS: true, C16: true },
   ],
 });
 

@@ -28,7 +28,7 @@ struct Params { m: u32, n: u32, k: u32, batch: u32, lda: u32, ldb: u32, ldc: u32
 @group(0) @binding(4) var<storage, read> r: array<C4>; // as c: residual (3) or pre-activation (4)
 @group(0) @binding(5) var<storage, read_write> c: array<C4>; // (batch, m, n); (splits, batch, m, n) with splits > 1
 @group(0) @binding(6) var<storage, read_write> u: array<C4>; // as c: pre-activation with EPILOGUE 2
-@group(0) @binding(7) var<storage, read_write> dbias: array<vec4<f32>>; // (m) with DBIAS
+@group(0) @binding(7) var<storage, read_write> dbias: array<vec4<f32>>; // (splits, m) with DBIAS
 
 var<workgroup> sa: array<vec4<f32>, BK * MB>;
 var<workgroup> sb: array<vec4<f32>, BK * NB>;
@@ -128,7 +128,7 @@ fn main(
     }
     workgroupBarrier();
   }
-  if (DBIAS && tile.col == 0u && t < MB && tile.row + 4u * t < p.m) { dbias[tile.row / 4u + t] = rowSums; }
+  if (DBIAS && tile.col == 0u && t < MB && tile.row + 4u * t < p.m) { dbias[(tile.d + tile.row) / 4u + t] = rowSums; }
   for (var i = 0u; i < TM; i++) {
     for (var j = 0u; j < QN; j++) {
       let row = tile.row + (i / 4u * DOWN + down) * 4u + i % 4u;

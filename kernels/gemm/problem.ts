@@ -11,7 +11,7 @@ export const EPILOGUES = { none: 0, bias: 1, biasGelu: 2, biasResidual: 3, geluB
 /**
  * Batch entry z = outer * inner + i reads A at offsetA + outer * strideA + i * innerA, and so for B and C (r and u lie
  * as C): two strides, so that heads inside a fused (batch, length, 3, heads, dim) can be addressed. Rows are lda, ldb,
- * ldc apart. Split s of `splits` sums its part of k and writes at s * splitC.
+ * ldc apart. Split s of `splits` sums its part of k and writes at s * splitC (dbias: s * m).
  */
 export interface GemmProblem {
   m: number;

@@ -5,6 +5,7 @@ struct Tile {
   a: u32, // offsets of this batch entry's matrices
   b: u32,
   c: u32,
+  d: u32, // and of this split's dbias
   start: u32, // the part of k that this split sums
   end: u32,
   idle: bool, // beyond the last tile, where the grid was folded
@@ -28,6 +29,7 @@ fn tileOf(index: u32, rows: u32, cols: u32) -> Tile {
   t.a = p.offsetA + outer * p.strideA + inner * p.innerA;
   t.b = p.offsetB + outer * p.strideB + inner * p.innerB;
   t.c = p.offsetC + outer * p.strideC + inner * p.innerC + split * p.splitC;
+  t.d = split * p.m;
   t.start = min(split * chunk, p.k);
   t.end = min(t.start + chunk, p.k);
   t.idle = split >= p.splits;

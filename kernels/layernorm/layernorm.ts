@@ -1,7 +1,7 @@
 // Layer normalisation over the last dimension, optionally of a residual sum (Ba et al. 2016).
-import { type AdapterTraits, ceilDiv, defineKernel, fold, type Grid, type Profile } from '../kernel.ts';
+import { type AdapterTraits, ceilDiv, defineKernel, fold, type Grid, type Profile, type Variant } from '../kernel.ts';
 import { oneByOne } from '../lib/elements.ts';
-import { rowLanes, rowThreads, sumBySubgroup, sumByWorkgroup } from '../lib/rows.ts';
+import { looped, rowLanes, rowLoops, rowThreads, sumBySubgroup, sumByWorkgroup } from '../lib/rows.ts';
 import backward from './layernorm.backward.wgsl';
 import forward from './layernorm.forward.wgsl';
 import * as ref from './layernorm.ref.ts';
@@ -15,12 +15,30 @@ interface Row {
   VECTOR: number;
 }
 const threads = ({ cols, VECTOR }: Row) => rowThreads(cols, VECTOR);
-const lanes = ({ cols, VECTOR }: Row, adapter: AdapterTraits) => rowLanes(cols, adapter, VECTOR);
-/** On software adapters a subgroup takes many rows, so that w and b are loaded seldom. */
-const rowsInTurn = (row: Row, adapter: AdapterTraits) => {
-  const knobs = lanes(row, adapter);
-  return knobs && { ...knobs, R: ceilDiv(row.rows, 128) };
+type Lanes = typeof rowLanes;
+const lanes =
+  (of: Lanes) =>
+  ({ cols, VECTOR }: Row, adapter: AdapterTraits) =>
+    of(cols, adapter, VECTOR);
+/** A subgroup takes many rows, so that w and b are loaded seldom: a power of two, so that near sizes share a program. */
+const rowsInTurn = (of: Lanes) => (row: Row, adapter: AdapterTraits) => {
+  const knobs = lanes(of)(row, adapter);
+  return knobs && { ...knobs, R: 2 ** Math.floor(Math.log2(Math.max(1, row.rows / 128))) };
 };
+
+type Text = { readonly text: string; readonly knobs: { VECTOR: number; WG: number; PER: number } };
+type Rewrite = <W extends Text>(wgsl: W) => W;
+
+/** On software adapters: quads in registers, else quads in a loop, else single elements in registers, else these in a loop. */
+function inOrder(make: (rewrite: Rewrite, of: Lanes, otherwise?: Variant) => Variant): Variant {
+  const both = (rewrite: Rewrite, otherwise?: Variant): Variant =>
+    make(
+      rewrite,
+      rowLanes,
+      make((wgsl) => looped(rewrite(wgsl)), rowLoops, otherwise),
+    );
+  return both((wgsl) => wgsl, both(oneByOne));
+}
 
 /**
  * y = layernorm(x), or with ADD s = x + r and y = layernorm(s). Keeps mean and rstd of every row for
@@ -34,11 +52,9 @@ export const layernormForward = defineKernel({
       tune: threads,
       otherwise: sumByWorkgroup(oneByOne(forward), { grid: rowBlocks, tune: threads }),
     }),
-    cpu: sumBySubgroup(forward, {
-      grid: rowBlocks,
-      tune: rowsInTurn,
-      otherwise: sumBySubgroup(oneByOne(forward), { grid: rowBlocks, tune: rowsInTurn }),
-    }),
+    cpu: inOrder((rewrite, of, otherwise) =>
+      sumBySubgroup(rewrite(forward), { grid: rowBlocks, tune: rowsInTurn(of), otherwise }),
+    ),
   },
   options: { ADD: false, HALF: false },
   half: { y: 'HALF' },
@@ -78,11 +94,9 @@ export const layernormBackward = defineKernel({
       tune: threads,
       otherwise: sumByWorkgroup(oneByOne(backward), { grid: chunks, tune: threads }),
     }),
-    cpu: sumBySubgroup(backward, {
-      grid: chunks,
-      tune: lanes,
-      otherwise: sumBySubgroup(oneByOne(backward), { grid: chunks, tune: lanes }),
-    }),
+    cpu: inOrder((rewrite, of, otherwise) =>
+      sumBySubgroup(rewrite(backward), { grid: chunks, tune: lanes(of), otherwise }),
+    ),
   },
   options: { ADD: false, HALF: false },
   half: { dy: 'HALF' },

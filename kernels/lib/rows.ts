@@ -1,6 +1,7 @@
 // How kernels that sum over rows share a row among threads: WG threads hold PER columns (or quads) each, and add up with
 // rowSum: lib/rowsum.subgroups.wgsl, or lib/rowsum.wgsl without subgroups, or lib/subgroupsum.wgsl where a workgroup is one.
 import { type AdapterTraits, type BindingTypes, ceilDiv, type ParamTypes, variant, type Wgsl } from '../kernel.ts';
+import { cheapLoads } from './loads.ts';
 import bySubgroups from './rowsum.subgroups.wgsl';
 import tree from './rowsum.wgsl';
 import oneSubgroup from './subgroupsum.wgsl';
@@ -39,10 +40,27 @@ export function subgroupThreads({ subgroupMinSize, subgroupMaxSize }: AdapterTra
   return subgroupMinSize === subgroupMaxSize ? { WG: subgroupMaxSize } : null;
 }
 
-/** One subgroup for a row, likewise; null, too, where its unrolled loops would take seconds to compile. */
+/** One subgroup for a row, likewise; null, too, where its unrolled loops would take long to compile. */
 export function rowLanes(cols: number, adapter: AdapterTraits, vector = 1): RowKnobs | null {
+  return lanesFor(cols, adapter, vector, cheapLoads(adapter) ? 160 : 16);
+}
+
+/** The same for `looped` texts; null beyond what a thread can keep (WGSL: 8192 bytes, in up to five arrays). */
+export function rowLoops(cols: number, adapter: AdapterTraits, vector = 1): RowKnobs | null {
+  return lanesFor(cols, adapter, vector, 400);
+}
+
+function lanesFor(cols: number, adapter: AdapterTraits, vector: number, most: number): RowKnobs | null {
   const WG = subgroupThreads(adapter)?.WG;
-  return WG && cols <= 160 * WG && cols % vector === 0 ? { WG, PER: ceilDiv(cols, vector * WG) } : null;
+  return WG && cols <= most * WG && cols % vector === 0 ? { WG, PER: ceilDiv(cols, vector * WG) } : null;
+}
+
+/**
+ * A text with its loops over a thread's columns left as loops whose end no compiler knows: what they keep then lies in
+ * memory, not in registers. Slower to run and much faster to build (layernorm.md).
+ */
+export function looped<W extends { readonly text: string; readonly knobs: RowKnobs }>(wgsl: W): W {
+  return { ...wgsl, text: wgsl.text.replaceAll('k < PER; k++) { // unroll', 'k * WG < vectors; k++) {') };
 }
 
 const withSubgroups = <W extends { readonly text: string }>(wgsl: W): W => ({

@@ -3,6 +3,7 @@ const NORM = true; // knob: the target is normalised per patch
 const WG = 64u; // knob: threads, a power of two
 const CHANS = 3u; // knob: chans
 const PATCH = 16u; // knob: patch_size
+const WRITTEN = true; // knob: loops over pixels end where compilers know and write them out
 struct Params { batch: u32, chans: u32, height: u32, width: u32, patch_size: u32 }
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> img: array<f32>; // (batch, chans, height, width)
@@ -27,7 +28,7 @@ fn main(
   let plane = p.height * p.width;
   let stat = patchStat(t, origin);
   var sum = 0.0;
-  for (var ij = rowFirst(t); ij < AREA; ij += STRIDE) {
+  for (var ij = rowFirst(t); ij < area(); ij += STRIDE) {
     let at = pixel(origin, ij);
     for (var c = 0u; c < CHANS; c++) {
       let d = pred[index * SIZE + ij * CHANS + c] - (img[at + c * plane] - stat.x) * stat.y;

@@ -18,6 +18,7 @@ declare const wgsl: Wgsl<
     WG: number;
     CHANS: number;
     PATCH: number;
+    WRITTEN: boolean;
   }
 >;
 export default wgsl;

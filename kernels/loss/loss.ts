@@ -2,6 +2,7 @@
 import { type BindingTypes, ceilDiv, defineKernel, fold, variant, type Wgsl } from '../kernel.ts';
 import bygroup from '../lib/bygroup.wgsl';
 import bylane from '../lib/bylane.wgsl';
+import { cheapLoads } from '../lib/loads.ts';
 import { rowThreads, subgroupThreads, sumBySubgroup, sumByWorkgroup } from '../lib/rows.ts';
 import type { Random } from '../random/random.ts';
 import backward from './loss.backward.wgsl';
@@ -24,7 +25,7 @@ const rows = (s: Sizes): number => s.batch * patches(s);
 const size = ({ chans, patch_size }: Sizes): number => patch_size * patch_size * chans;
 const pixels = (s: Sizes): number => s.batch * s.chans * s.height * s.width;
 
-type Knobs = { NORM: boolean; WG: number; CHANS: number; PATCH: number };
+type Knobs = { NORM: boolean; WG: number; CHANS: number; PATCH: number; WRITTEN: boolean };
 type ParamsOf = { batch: 'u32'; chans: 'u32'; height: 'u32'; width: 'u32'; patch_size: 'u32' };
 
 /** A workgroup for a patch; on software adapters a thread, which saves the barriers. */
@@ -39,7 +40,7 @@ function byPatch<B extends BindingTypes>(wgsl: Wgsl<B, ParamsOf, Knobs>) {
     lib: [lib, bylane],
     needs: ['subgroups'],
     grid: (s) => fold(ceilDiv(rows(s), s.WG)),
-    tune: (s, { subgroupMaxSize }) => ({ ...constants(s), WG: subgroupMaxSize }),
+    tune: (s, adapter) => ({ ...constants(s), WG: adapter.subgroupMaxSize, WRITTEN: cheapLoads(adapter) }),
   });
   return { simt, cpu };
 }

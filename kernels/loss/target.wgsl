@@ -1,9 +1,13 @@
 // What a masked autoencoder predicts: the pixels of a patch in the order (i, j, c), with NORM less their mean and over
 // their standard deviation. For kernels with Params p of batch, chans, height, width, patch_size, the binding img and the
-// knobs NORM, WG, CHANS, PATCH (chans and patch_size as constants: dividing by them is cheap then), beside lib/bygroup.wgsl
-// or lib/bylane.wgsl.
+// knobs NORM, WG, CHANS, PATCH (chans and patch_size as constants: dividing by them is cheap then) and WRITTEN, beside
+// lib/bygroup.wgsl or lib/bylane.wgsl.
 const AREA = PATCH * PATCH;
 const SIZE = AREA * CHANS;
+
+fn area() -> u32 {
+  return select(p.patch_size * p.patch_size, AREA, WRITTEN);
+}
 
 /** Patches in the batch, counted row by row in an image. */
 fn patchCount() -> u32 {
@@ -28,13 +32,13 @@ fn patchStat(t: u32, origin: u32) -> vec2<f32> {
   if (!NORM) { return vec2(0.0, 1.0); }
   let plane = p.height * p.width;
   var sum = 0.0;
-  for (var ij = rowFirst(t); ij < AREA; ij += STRIDE) {
+  for (var ij = rowFirst(t); ij < area(); ij += STRIDE) {
     let at = pixel(origin, ij);
     for (var c = 0u; c < CHANS; c++) { sum += img[at + c * plane]; }
   }
   let mean = rowSum(t, sum) / f32(SIZE);
   var squares = 0.0;
-  for (var ij = rowFirst(t); ij < AREA; ij += STRIDE) {
+  for (var ij = rowFirst(t); ij < area(); ij += STRIDE) {
     let at = pixel(origin, ij);
     for (var c = 0u; c < CHANS; c++) {
       let d = img[at + c * plane] - mean;

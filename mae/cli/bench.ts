@@ -27,6 +27,8 @@ export interface StepFigures {
   readonly picked: number;
   /** Median of what the host spends on submitting a step. */
   readonly host_ms: number;
+  /** From the start of the process to the end of the first step: Node, adapter, weights, plan, compilation. `bench gpu`: of that step alone. */
+  readonly first_step_ms: number;
 }
 
 export interface KernelRow {
@@ -132,6 +134,11 @@ async function runStep(flags: Flags, command: Command): Promise<void> {
     ['', `${figures.images_per_s.toFixed(1)} images/s`],
     ['work', `${figures.gflop.toFixed(2)} GFLOP, ${rate.toFixed(1)} GFLOP/s, ${figures.dispatches} dispatches`],
     ['settings', figures.picked ? `measured (tesserae tune) in ${figures.picked} dispatches` : "the kernels' own"],
+    [
+      'first',
+      `${(figures.first_step_ms / 1000).toFixed(2)} s from the start of the process to the end of the first step:`,
+    ],
+    ['', 'Node, opening the adapter, weights, plan, compiling every kernel (unless the driver kept it), the step'],
     ['host', `${figures.host_ms.toFixed(2)} ms to submit it`],
     ['memory', `${bytesText(figures.peak_bytes)} on the device`],
   ];
@@ -153,6 +160,9 @@ async function runKernels(flags: Flags, command: Command): Promise<void> {
   print(whatText(sizes));
   for (const line of kernelTable(sorted)) print(line);
 }
+
+/** Matrix products, alone or within attention: where the time of a step should be. */
+const isHeavy = ({ kernel }: KernelRow): boolean => /^(gemm|attention)/.test(kernel);
 
 /** Calls below this part of the step are only summed up. */
 const LEAST_SHARE = 0.002;
@@ -181,6 +191,14 @@ function kernelTable(rows: readonly KernelRow[]): string[] {
     return [`${((100 * ms) / total).toFixed(1)} %`, ms.toFixed(2), String(calls), '', rate(flops, ms), '', name, ''];
   };
   const small = rows.filter((r) => !shown.includes(r));
-  const sums = [...(small.length ? [sum(`${small.length} others`, small)] : []), sum('all', rows)];
+  const sums = [
+    ...(small.length ? [sum(`${small.length} others`, small)] : []),
+    sum('GEMM and attention', rows.filter(isHeavy)),
+    sum(
+      'the rest',
+      rows.filter((r) => !isHeavy(r)),
+    ),
+    sum('all', rows),
+  ];
   return columns([head, ...body, ...sums], [0, 1, 2, 3, 4, 5]);
 }

@@ -7,7 +7,11 @@ import { real, text } from '../train/flags.ts';
 import { misuse, suggestion } from '../usage.ts';
 import { examples, type Flags, type Globals, globalsOf, value } from './command.ts';
 
+/** Which measured settings the kernels run with: this machine's own before those that ship, these alone, or none. */
+export type GpuPicks = 'measured here, then shipped' | 'shipped' | 'none';
+
 export interface GpuOptions {
+  readonly picks: GpuPicks;
   /** Small sizes and few cases: seconds a part, for software adapters and tests. */
   readonly quick: boolean;
   /** Time for everything. */
@@ -43,6 +47,8 @@ export interface GpuBench {
 }
 
 export interface GpuSources {
+  /** There is a cache folder, in which `tesserae tune` keeps what it measured. */
+  readonly cache?: true;
   readonly bench: () => Promise<GpuBench>;
   readonly harness: () => Promise<unknown>;
   readonly torchScript: () => Promise<string>;
@@ -55,6 +61,7 @@ const file = (path: string): URL => new URL(`../../${path}`, import.meta.url);
 
 /** bench sees mae and not the other way round, so its files, and the tests' harness, are found at run time. */
 const CLONE: GpuSources = {
+  cache: true,
   bench: () => import(file('bench/gpu/bench.ts').href),
   harness: () => import(file('test/support/kernel-run.ts').href),
   torchScript: () => readFile(file('bench/gpu/torch_step.py'), 'utf8'),
@@ -79,7 +86,7 @@ export function addGpu(command: Command, sources: GpuSources): void {
     .addOption(new Option('--python <PROGRAM>', 'the interpreter that has it (default: python3)'))
     .addHelpText(
       'after',
-      `\nEvery part is a process of its own with a limit of time; one that hangs or crashes is told and the rest goes on. The\nresults are on disk after each. Exit code 1 where a check or a part failed.\n${examples(
+      `\nEvery part is a process of its own with a limit of time; one that hangs or crashes is told and the rest goes on. The\nresults are on disk after each. Exit code 1 where a check or a part failed, or nothing could be checked.\n${examples(
         ['tesserae bench gpu --out h200.json', 'everything, on the first adapter'],
         ['tesserae bench gpu --quick --torch off --only tests,step', 'a try without a GPU'],
       )}`,
@@ -89,16 +96,20 @@ export function addGpu(command: Command, sources: GpuSources): void {
       const globals = globalsOf(self);
       const { harness, torchScript } = sources;
       const out = value(flags, 'out', text('FILE')) ?? 'gpu.json';
-      process.exitCode = await bench.benchGpu(optionsOf(flags, globals, bench.KINDS), {
-        harness,
-        torchScript,
-        version: await sources.version(),
-        out,
-      });
+      const picks = globals.untuned ? 'none' : sources.cache ? 'measured here, then shipped' : 'shipped';
+      process.exitCode = await bench.benchGpu(
+        { picks, ...optionsOf(flags, globals, bench.KINDS) },
+        {
+          harness,
+          torchScript,
+          version: await sources.version(),
+          out,
+        },
+      );
     });
 }
 
-function optionsOf(flags: Flags, { profile, adapter }: Globals, kinds: readonly string[]): GpuOptions {
+function optionsOf(flags: Flags, { profile, adapter }: Globals, kinds: readonly string[]): Omit<GpuOptions, 'picks'> {
   const list = (name: string, all: readonly string[]): string[] => {
     const given = value(flags, name, text('LIST'))?.split(',') ?? [];
     const wrong = given.find((one) => !all.includes(one));

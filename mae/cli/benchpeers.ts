@@ -1,6 +1,7 @@
 // `tesserae bench peers` and `tesserae bench report`: other libraries beside this engine, and the page of the results.
 import { type Command, Option } from 'commander';
 import { whole } from '../train/flags.ts';
+import { misuse } from '../usage.ts';
 import { examples, type Flags, globalsOf, value } from './command.ts';
 
 export interface PeersRequest {
@@ -16,6 +17,8 @@ export interface PeersRequest {
   /** The result is to be kept. */
   readonly save: boolean;
   readonly profile?: string;
+  /** Ours without measured settings. */
+  readonly untuned: boolean;
   /** As the user typed it, for the record. */
   readonly command: string;
   readonly say: (line: string) => void;
@@ -84,6 +87,9 @@ async function runPeers(flags: Flags, command: Command): Promise<void> {
       .split(',')
       .filter(Boolean);
   const rounds = value(flags, 'rounds', whole(1));
+  const { profile, untuned = false } = globalsOf(command);
+  if (profile === 'matrix')
+    misuse('bench peers: --profile matrix multiplies in f16 and the peers in f32: take simt or cpu, or leave it out');
   const report = await benchPeers({
     only: names('only'),
     work: names('work'),
@@ -92,7 +98,8 @@ async function runPeers(flags: Flags, command: Command): Promise<void> {
     timeout: value(flags, 'timeout', whole(1)) ?? 600,
     offline: flags.offline === true,
     save: flags.save === true,
-    profile: globalsOf(command).profile,
+    profile,
+    untuned,
     command: ['tesserae', ...process.argv.slice(2)].join(' '),
     say: print,
     progress: process.stderr.isTTY ? rewrite : () => {},

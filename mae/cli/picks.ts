@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import type { Device } from '../../engine/device.ts';
 import { PickFolder } from '../../engine/node/pickfolder.ts';
-import { picksOf, shippedTable } from '../../engine/picks.ts';
+import { loadPicks } from '../../engine/picks.ts';
 import { cacheDir } from '../data/cache.ts';
 
 export const pickFolder = (): PickFolder => new PickFolder(join(cacheDir(), 'picks'));
@@ -13,13 +13,6 @@ export async function usePicks(
   untuned: boolean | undefined,
   note: (line: string) => void,
 ): Promise<void> {
-  const own = untuned
-    ? null
-    : await pickFolder()
-        .read(device.adapter.id)
-        .catch((error: Error) => {
-          note(error.message);
-          return null;
-        });
-  device.picks = untuned ? new Map() : picksOf(shippedTable(device.adapter), own);
+  if (untuned) device.picks = new Map();
+  else await loadPicks(device, pickFolder()).catch((error: Error) => note(error.message));
 }

@@ -52,9 +52,9 @@ async function run(flags: PretrainFlags & { config?: string }, command: Command)
   const reporter = makeReporter();
   const { recipeToResume } = await import('../train/resume.ts');
   const folder = String(rest.output_dir ?? OPTIONS.output_dir.standard);
-  const recipe = await recipeToResume(rest.resume as string | undefined, folder);
-  const options = parsePretrainOptions(rest, config, reporter.note, recipe);
   const globals = globalsOf(command);
+  const recipe = await recipeToResume(rest.resume as string | undefined, folder, globals.profile);
+  const options = parsePretrainOptions(rest, config, reporter.note, recipe);
   const [{ pretrain }, engine] = await Promise.all([
     import('../train/pretrain.ts'),
     openEngine(globals, { note: reporter.note, precision: options.precision }),

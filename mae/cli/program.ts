@@ -53,7 +53,11 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     summary: 'measure which settings of the heavy kernels are fastest here; later commands use them',
     load: () => import('./tune.ts'),
   },
-  bench: { group: CHECK, summary: 'measure a training step, or every kernel of it', load: () => import('./bench.ts') },
+  bench: {
+    group: CHECK,
+    summary: 'measure a training step, its kernels, other libraries beside it, or all that a GPU needs',
+    load: () => import('./bench.ts'),
+  },
 };
 
 /** `--batch-size` and `--batch_size` are the same flag; what follows `--` is left alone. */

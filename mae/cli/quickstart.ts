@@ -70,10 +70,10 @@ async function run(flags: Flags, command: Command): Promise<void> {
   const asked = parsePretrainOptions({ ...base, ...flags });
   await interruptible(reporter, asked.output_dir, async () => {
     const complete = flags.epochs && flags.train_images;
-    const recipe = await recipeToResume(asked.resume, asked.output_dir);
+    const recipe = await recipeToResume(asked.resume, asked.output_dir, globals.profile);
     const going = Object.keys(recipe).length > 0;
     const chosen = going ? recipe : complete ? {} : await fitted(globals, reporter.note);
-    const engine = await openEngine(globals, { note: reporter.note });
+    const engine = await openEngine(globals, { note: reporter.note, precision: recipe.precision });
     const options = parsePretrainOptions({ ...base, ...chosen, ...flags }, undefined, reporter.note);
     const summary = await pretrain(engine, options, reporter);
     await showReconstructions(engine, options, summary);

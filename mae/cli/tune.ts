@@ -2,7 +2,8 @@
 import { type Command, Option } from 'commander';
 import picocolors from 'picocolors';
 import { fail } from '../../engine/errors.ts';
-import type { MeasuredPick, PickTable } from '../../engine/picks.ts';
+import { FileError } from '../../engine/node/files.ts';
+import { keepPick, type MeasuredPick, type PickTable } from '../../engine/picks.ts';
 import type { Tunable } from '../../engine/tune.ts';
 import { whole } from '../train/flags.ts';
 import { columns, examples, type Flags, globalsOf, openEngine, value } from './command.ts';
@@ -15,6 +16,7 @@ export function define(command: Command): void {
     void command.addOption(new Option(flags, help).helpGroup('Measuring:'));
   option('--rounds <N>', 'times that every setting is measured, in turns; at least 5 (default: 5)');
   option('--only <TEXT>', 'shape classes whose name contains this, as attention or EPILOGUE=2');
+  option('--again', 'measure what is kept already, too');
   option('--dry_run', 'say what would be measured, and measure nothing');
   option('--list', 'show what is kept, of all adapters, and measure nothing');
   option('--clear', 'forget what is kept, of all adapters, and measure nothing');
@@ -41,24 +43,54 @@ async function run(flags: Flags, command: Command): Promise<void> {
   if (flags.list) return list(await pickFolder().list());
   const sizes = sizesOf(flags);
   const rounds = value(flags, 'rounds', whole(5)) ?? 5;
-  using engine = await openEngine(globalsOf(command), { precision: sizes.precision });
+  // Untuned: what is kept is read below, and is no part of what is measured.
+  using engine = await openEngine({ ...globalsOf(command), untuned: true }, { precision: sizes.precision });
   const [{ tunables }, { trialStep }] = await Promise.all([import('../../engine/tune.ts'), import('../train/step.ts')]);
   const { device } = engine;
   const { plan } = trialStep(engine, sizes.config, sizes.batchSize, sizes.maskRatio, sizes.checkpointBlocks);
   print(`${device.adapter.description}, profile ${device.traits.profile}, precision ${engine.precision}`);
   print(whatText(sizes));
   const only = String(flags.only ?? '');
-  const found = tunables(plan, device).filter((t) => t.shapeClass.includes(only));
-  if (!found.length) {
-    const here = tunables(plan, device).length;
-    fail(`tune: ${here ? `no shape class contains ${only}; --dry_run lists them` : 'no kernel here offers a choice'}`);
-  }
+  const all = tunables(plan, device);
+  const asked = all.filter((t) => t.shapeClass.includes(only));
+  if (!asked.length)
+    fail(
+      `tune: ${all.length ? `no shape class contains ${only}; --dry_run lists them` : 'no kernel here offers a choice'}`,
+    );
+  const kept = await keptTable(device.adapter.id);
+  const found = flags.again ? asked : asked.filter((t) => !isKept(t, kept));
+  if (found.length < asked.length)
+    print(`${asked.length - found.length} shape classes skipped: measured before (--again measures them too)`);
+  if (!found.length) return;
   if (flags.dry_run) {
     const rows = found.map((t) => [String(t.calls), String(t.offers.length), t.shapeClass]);
     for (const line of columns([['calls', 'settings', 'shape class'], ...rows], [0, 1])) print(line);
     return;
   }
+  // Now rather than after minutes: a folder that cannot be written to, and a damaged table that would be in the way.
+  await pickFolder().write(kept);
   await measure(engine, found, rounds);
+}
+
+/** What is kept of an adapter; an empty table where there is none, or a damaged one. */
+async function keptTable(adapter: string): Promise<PickTable> {
+  const none: PickTable = { version: 1, adapter, picks: {} };
+  return pickFolder()
+    .read(adapter)
+    .then(
+      (table) => table ?? none,
+      (error: Error) => {
+        if (error instanceof FileError) throw error;
+        print('what was kept of this adapter is damaged: its table is begun anew');
+        return none;
+      },
+    );
+}
+
+/** Measured, and still among what the variant offers: kernels change. */
+function isKept({ shapeClass, offers }: Tunable, { picks }: PickTable): boolean {
+  const kept = JSON.stringify(picks[shapeClass]?.knobs);
+  return offers.some((knobs) => JSON.stringify(knobs) === kept);
 }
 
 async function measure(
@@ -72,18 +104,20 @@ async function measure(
   const began = performance.now();
   const gains: Gain[] = [];
   const progress = makeReporter();
-  for (const [i, tunable] of found.entries()) {
-    const { shapeClass, calls } = tunable;
-    progress.fetching(i / found.length, 'settings measured');
-    const pick = await tune(device, tunable, rounds);
-    gains.push({ shapeClass, calls, ...pick });
-    // Kept after each one: whoever is interrupted does not begin anew, and another process may have added its own.
-    const kept = (await folder.read(device.adapter.id))?.picks;
-    await folder.write({ version: 1, adapter: device.adapter.id, picks: { ...kept, [shapeClass]: pick } });
+  try {
+    for (const [i, tunable] of found.entries()) {
+      const { shapeClass, calls } = tunable;
+      progress.fetching(i / found.length, 'settings measured');
+      const pick = await tune(device, tunable, rounds);
+      gains.push({ shapeClass, calls, ...pick });
+      // Kept after each one: whoever is interrupted goes on from there.
+      await keepPick(device, folder, shapeClass, pick);
+    }
+    progress.fetching(1, 'settings measured');
+  } finally {
+    progress.finish();
+    for (const line of gains.length ? table(gains) : []) print(line);
   }
-  progress.fetching(1, 'settings measured');
-  progress.finish();
-  for (const line of table(gains)) print(line);
   const sum = (of: 'own' | 'best'): number => gains.reduce((ms, gain) => ms + gain.calls * gain[of], 0);
   const seconds = ((performance.now() - began) / 1000).toFixed(0);
   print(
@@ -110,7 +144,8 @@ function table(gains: readonly Gain[]): string[] {
   return columns([head, ...rows], [0, 1, 2, 3]);
 }
 
-function list(tables: readonly PickTable[]): void {
+function list(kept: readonly PickTable[]): void {
+  const tables = kept.filter(({ picks }) => Object.keys(picks).length > 0);
   if (!tables.length) print('nothing was measured yet: tesserae tune does');
   for (const { adapter, picks } of tables) {
     print(adapter);

@@ -20,7 +20,7 @@ export interface DataInfo {
 
 /** Where a training run stands; everything that it needs to go on bit for bit. */
 export interface TrainingState {
-  /** Flags of the run that change its numbers; a resumed run must have the same. */
+  /** Flags of the run that change its numbers, and its precision; a resumed run must have the same. */
   readonly recipe: Readonly<Record<string, unknown>>;
   /** Images of the training set: with others the order of samples would be another. */
   readonly images: number;
@@ -147,9 +147,12 @@ export async function loadCheckpoint(path: string, { training = false } = {}): P
     data: json<DataInfo>('data'),
     maskRatio: Number(meta('mask_ratio')),
     moments,
-    // Files of before there were picks name none, and were trained with none.
-    training: header.metadata.has('training')
-      ? { picks: {}, ...json<Omit<TrainingState, 'picks'> & Partial<TrainingState>>('training') }
-      : null,
+    training: header.metadata.has('training') ? stateOf(json('training'), header.tensors.has('lossscale.scale')) : null,
   };
+}
+
+/** Files of before there were picks were trained with none; of before the precision was noted: only f16 has a loss scale. */
+function stateOf(written: Omit<TrainingState, 'picks'> & Partial<TrainingState>, scaled: boolean): TrainingState {
+  const recipe = { ...written.recipe, precision: written.recipe.precision ?? (scaled ? 'f16' : 'f32') };
+  return { picks: {}, ...written, recipe };
 }

@@ -1,7 +1,9 @@
 // What a run is about to do, told before its first step is compiled: the adapter, the model, the data, and its pace.
 import type { Engine } from '../../engine/engine.ts';
+import type { Plan } from '../../engine/plan.ts';
 import { numel } from '../../engine/tensor.ts';
 import type { Trainer } from '../../engine/trainer.ts';
+import type { Picks } from '../../kernels/picks.ts';
 import type { Dataset } from '../data/dataset.ts';
 import type { MaskedAutoencoder } from '../model/model.ts';
 import type { PretrainOptions } from './options.ts';
@@ -20,6 +22,7 @@ export function introduce(
   { length, classes }: Dataset,
   stepsPerEpoch: number,
   { note }: Reporter,
+  resumed: boolean,
 ): void {
   const { adapter, traits } = engine.device;
   const { model, batch_size, accum_iter, mask_ratio, output_dir } = options;
@@ -38,10 +41,24 @@ export function introduce(
   const plan = trainer.plan({ ids: [batch_size], clock: [2] });
   const { picked } = plan;
   if (picked) note(`kernels: ${picked} of ${plan.dispatches} calls a step run with measured settings (tesserae tune)`);
+  const dropped = resumed ? notOffered(plan, engine.picks) : 0;
+  if (dropped) {
+    note(
+      `resume: ${dropped} measured settings of the checkpoint are not offered by these kernels, which use their own: if they were when it began, results will not be bit-identical`,
+    );
+  }
   const seconds = (plan.flops * accum_iter) / SOFTWARE_FLOPS;
   if (adapter.software && seconds > LONG_SECONDS) {
     note(
       `a step takes about ${seconds.toFixed(0)} s without a GPU; mae_vit_nano_patch4_32 (32 pixels) is made for that`,
     );
   }
+}
+
+/** Shape classes of a plan whose pick was passed over, because the kernel has no such setting there (any more). */
+export function notOffered({ steps }: Pick<Plan, 'steps'>, picks: Picks): number {
+  const over = steps.filter(({ program: { shapeClass, knobs } }) =>
+    Object.entries(picks.get(shapeClass) ?? {}).some(([name, value]) => (knobs[name] ?? value) !== value),
+  );
+  return new Set(over.map(({ program }) => program.shapeClass)).size;
 }

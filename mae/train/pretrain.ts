@@ -18,8 +18,9 @@ import { type TrainingData, trainingData } from './data.ts';
 import { Heldout } from './heldout.ts';
 import { modelConfig, peakRate, type PretrainOptions } from './options.ts';
 import { introduce } from './introduce.ts';
+import { notFinite, Overflows } from './overflow.ts';
 import { Preparer } from './prepare.ts';
-import { adapterOf, findResume, optimizerMoments, restoreMoments, recipeOf } from './resume.ts';
+import { adapterOf, findResume, optimizerMoments, recipeOf, restoreMoments, sameImages } from './resume.ts';
 import { learningRate } from './schedule.ts';
 import { pretrainStep, type StepInputs } from './step.ts';
 
@@ -58,6 +59,7 @@ class Run {
   #epoch: number;
   #step: number;
   #lossSum: number;
+  readonly #overflows: Overflows;
   #inFlight: { step: number; loss: Promise<number> }[] = [];
   #done = 0;
   #started = 0;
@@ -84,12 +86,7 @@ class Run {
         `pretrain: ${this.#train.length} images are fewer than batch_size x accum_iter = ${perStep}; lower --batch_size`,
       );
     }
-    const before = from?.training?.images ?? this.#train.length;
-    if (before !== this.#train.length) {
-      fail(
-        `resume: the data has ${this.#train.length} images, the run began with ${before}; put them back, or start a new run`,
-      );
-    }
+    sameImages(from, this.#train.length);
     if (opened.train.channels !== this.#config.in_chans) {
       fail(
         `pretrain: --in_chans is ${this.#config.in_chans}, this data has ${opened.train.channels} channels; leave it out`,
@@ -107,6 +104,8 @@ class Run {
     this.#epoch = from?.training?.epoch ?? 0;
     this.#step = from?.training?.step ?? 0;
     this.#lossSum = from?.training?.lossSum ?? 0;
+    const out = { metric: (line: Record<string, number>) => this.#metric(line), note: report.note };
+    this.#overflows = new Overflows(out, this.#position(), from?.moments?.lossScale);
   }
 
   /** Opens the data and the output folder, and goes on from a checkpoint where there is one to go on from. */
@@ -118,7 +117,7 @@ class Run {
     );
     await removeStrayTemporaries(options.output_dir);
     const run = new Run(engine, options, report, opened, from);
-    introduce(engine, options, run.#model, run.#trainer, opened.train, run.#stepsPerEpoch, report);
+    introduce(engine, options, run.#model, run.#trainer, opened.train, run.#stepsPerEpoch, report, from !== null);
     for (const log of LOGS) await cutLog(join(options.output_dir, log), from?.training?.logs[log] ?? 0);
     return run;
   }
@@ -201,9 +200,8 @@ class Run {
       const { step, loss: promise } = this.#inFlight.shift() as { step: number; loss: Promise<number> };
       const loss = await promise;
       if (!Number.isFinite(loss)) {
-        fail(
-          `pretrain: the loss is ${loss} at epoch ${this.#epoch}, step ${step}; lower the learning rate, or resume from the last checkpoint`,
-        );
+        const where = `epoch ${this.#epoch}, step ${step}`;
+        fail(await notFinite(this.#engine, this.#optimizer, loss, where));
       }
       this.#lossSum += loss;
       const position = this.#epoch * this.#stepsPerEpoch + step + 1;
@@ -256,6 +254,8 @@ class Run {
   async #save(name: string): Promise<void> {
     await this.#drain(0);
     const { output_dir, mask_ratio } = this.#options;
+    const moments = await optimizerMoments(this.#engine, this.#optimizer);
+    await this.#overflows.saved(this.#position(), this.#epoch, moments.lossScale);
     const lengths: [string, number][] = [];
     for (const log of LOGS) lengths.push([log, await durableLength(join(output_dir, log))]);
     await saveCheckpoint(join(output_dir, name), {
@@ -263,9 +263,9 @@ class Run {
       weights: await this.#model.parameters.read(),
       data: this.#data,
       maskRatio: mask_ratio,
-      moments: await optimizerMoments(this.#engine, this.#optimizer),
+      moments,
       training: {
-        recipe: recipeOf(this.#options),
+        recipe: recipeOf(this.#options, this.#engine),
         images: this.#train.length,
         epoch: this.#epoch,
         step: this.#step,

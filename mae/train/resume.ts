@@ -6,10 +6,13 @@ import { fail } from '../../engine/errors.ts';
 import type { AdamW } from '../../engine/optim/adamw.ts';
 import { readVariables } from '../../engine/parameters.ts';
 import type { Variable } from '../../engine/tensor.ts';
+import type { Precision } from '../../engine/trace.ts';
+import type { Profile } from '../../kernels/kernel.ts';
+import type { Picks } from '../../kernels/picks.ts';
 import type { Reporter } from './reporter.ts';
 import type { LossScale } from '../../engine/optim/lossscale.ts';
 import { type Checkpoint, loadCheckpoint, type LossScaleState, type Moments } from './checkpoint.ts';
-import type { PretrainOptions } from './options.ts';
+import { OPTIONS, type OptionSpec, type PretrainOptions } from './options.ts';
 
 /** Options that change where results go, or when, but no number of them. */
 const BESIDES = new Set([
@@ -26,18 +29,38 @@ const BESIDES = new Set([
 /** What a run may go on with differently, as with the reference's --resume; it then is another run than it began as. */
 const CHANGEABLE = new Set(['epochs', 'lr', 'blr', 'min_lr', 'warmup_epochs', 'weight_decay', 'clip_grad']);
 
-/** The options that decide a run's numbers. */
-export const recipeOf = (options: PretrainOptions): Record<string, unknown> =>
+/** The options that decide a run's numbers; of the precision what the engine computes in, whether or not the flag said so. */
+export const recipeOf = (options: PretrainOptions, { precision }: Pick<Engine, 'precision'>): Record<string, unknown> =>
   Object.fromEntries(
-    Object.entries(options).map(([name, value]) => [name, BESIDES.has(name) ? undefined : (value ?? null)]),
+    Object.entries({ ...options, precision })
+      .filter(([name]) => !BESIDES.has(name))
+      .map(([name, value]) => [name, value ?? null]),
   );
 
-/** The recipe of the run that these flags resume, so that none of it has to be said again; {} where there is none. */
-export async function recipeToResume(resume: string | undefined, output_dir: string): Promise<Record<string, unknown>> {
+/**
+ * The recipe of the run that these flags resume, so that none of it has to be said again; {} where there is none. The engine
+ * must be opened with its precision.
+ * @throws where `profile`, the one asked for, cannot compute in it
+ */
+export async function recipeToResume(
+  resume: string | undefined,
+  output_dir: string,
+  profile?: Profile,
+): Promise<Record<string, unknown> & { precision?: Precision }> {
   if (!resume) return {};
   const path = resume === 'auto' ? join(output_dir, 'checkpoint.safetensors') : resume;
   if (!(await exists(path))) return {};
-  return { ...(await loadCheckpoint(path)).training?.recipe };
+  const recipe: Record<string, unknown> & { precision?: Precision } = {
+    ...(await loadCheckpoint(path)).training?.recipe,
+  };
+  if (profile === 'matrix' && recipe.precision === 'f32') otherPrecision(path, 'f32', 'f16', profile);
+  return recipe;
+}
+
+function otherPrecision(path: string, before: unknown, now: Precision, profile: Profile): never {
+  const remedy = profile === 'matrix' ? 'leave --profile matrix out' : `give --precision ${before}`;
+  const here = profile === 'matrix' ? `profile matrix computes in ${now} only` : `this would go on with ${now}`;
+  return fail(`resume: ${path} was trained with ${before}, ${here}; ${remedy}, or choose another --output_dir`);
 }
 
 const exists = (path: string): Promise<boolean> =>
@@ -71,16 +94,25 @@ export async function findResume(
   const found = await loadCheckpoint(path, { training: true });
   if (!found.training || !found.moments)
     fail(`resume: ${path} holds weights but no training state; start a new run without --resume`);
-  for (const [flag, now] of Object.entries(recipeOf(options))) {
-    const before = found.training.recipe[flag];
+  for (const [flag, now] of Object.entries(recipeOf(options, engine))) {
+    // A file of before there was this option was trained with its default.
+    const { standard } = OPTIONS[flag as keyof typeof OPTIONS] as OptionSpec<unknown>;
+    const before = found.training.recipe[flag] ?? standard ?? null;
     if (JSON.stringify(before) === JSON.stringify(now)) continue;
+    if (flag === 'precision') otherPrecision(path, before, engine.precision, engine.device.traits.profile);
     const change = `--${flag} is ${now ?? 'not given'}, ${path} was trained with ${before ?? 'none'}`;
     if (!CHANGEABLE.has(flag)) fail(`resume: ${change}; leave it out, or choose another --output_dir`);
     report.note(`resume: ${change}: from here on this is another run`);
   }
   const adapter = adapterOf(engine);
-  if (found.training.adapter === adapter) engine.picks = new Map(Object.entries(found.training.picks));
-  else {
+  if (found.training.adapter === adapter) {
+    const now = engine.picks;
+    engine.picks = new Map(Object.entries(found.training.picks));
+    if (picksText(now) !== picksText(engine.picks)) {
+      const unused = now.size ? `the ${now.size} of now are not used` : '--untuned is not used';
+      report.note(`resume: the run keeps its ${engine.picks.size} measured settings of kernels, ${unused}`);
+    }
+  } else {
     report.note(
       `resuming on another adapter (${adapter}, before: ${found.training.adapter}): results will not be bit-identical`,
     );
@@ -89,6 +121,15 @@ export async function findResume(
   // Logs of another folder stay there: this one's begin anew.
   if (resolve(dirname(path)) === resolve(options.output_dir)) return found;
   return { ...found, training: { ...found.training, logs: {} } };
+}
+
+const picksText = (picks: Picks): string => JSON.stringify([...picks].sort(([a], [b]) => (a < b ? -1 : 1)));
+
+/** The order of samples depends on how many there are. */
+export function sameImages(from: Checkpoint | null, images: number): void {
+  const before = from?.training?.images ?? images;
+  if (before !== images)
+    fail(`resume: the data has ${images} images, the run began with ${before}; put them back, or start a new run`);
 }
 
 export async function optimizerMoments(engine: Engine, optimizer: AdamW): Promise<Moments> {
@@ -102,7 +143,8 @@ export async function optimizerMoments(engine: Engine, optimizer: AdamW): Promis
   };
 }
 
-async function lossScaleState(engine: Engine, { scale, good, skipped }: LossScale): Promise<LossScaleState> {
+/** Reads where the loss scale stands. */
+export async function lossScaleState(engine: Engine, { scale, good, skipped }: LossScale): Promise<LossScaleState> {
   return {
     scale: (await engine.read(scale))[0],
     good: (await engine.read(good))[0],

@@ -4,6 +4,8 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { installAll } from '../../bench/peers/bench.ts';
+import { PEERS } from '../../bench/peers/catalogue.ts';
 import { PeerChild } from '../../bench/peers/child.ts';
 import { installed, reason } from '../../bench/peers/install.ts';
 import { measurePiece } from '../../bench/peers/measure.ts';
@@ -11,6 +13,7 @@ import { dots } from '../../bench/peers/plot.ts';
 import type { PeersReport, PieceResult } from '../../bench/peers/results.ts';
 import { pieceTable } from '../../bench/peers/table.ts';
 import { PIECES, type Piece, step } from '../../bench/peers/work.ts';
+import { checksOf, type PartResult } from '../../bench/gpu/report.ts';
 import { keptReports, withPeers } from '../../bench/report.ts';
 
 const url = (path: string) => new URL(path, import.meta.url);
@@ -59,7 +62,9 @@ test('who agrees gets a ratio; who does not gets none; who fails stops nobody', 
   const text = pieceTable(result).join('\n');
   assert.match(text, 'disagrees');
   assert.match(text, /slow .* x/);
-  assert.not.match(text.split('\n').find((line) => line.includes('wrong')) as string, / x /);
+  const wrong = text.split('\n').find((line) => line.includes('wrong')) as string;
+  assert.match(wrong, /\([\d.]+ x, wrong numbers\)/);
+  assert.not.match(wrong, / x /);
 });
 
 test('one that hangs is ended after its time', async () => {
@@ -94,6 +99,39 @@ test('an installation that fails says why, and what to do without a network', ()
   assert.match(reason('npm error code ENOTFOUND\nnpm error network'), '--offline');
   assert.match(reason('npm error code E404\nnpm error 404 no such thing'), 'E404 404 no such thing');
   assert.not.ok(installed({ name: 'x', colour: '', script: 'x', packages: { 'no-such-package': '9.9.9' }, note: '' }));
+});
+
+test('packages that cannot be installed leave out those who need them, and nobody else', async () => {
+  const packages = (name: string) => ({ [name]: '9.9.9' });
+  const peer = (name: string, of: string) => ({ ...PEERS[0], name, packages: packages(of), megabytes: 1 });
+  const peers = [peer('a', 'no-such-1'), peer('b', 'no-such-2'), peer('c', 'no-such-1')];
+  const tried: string[] = [];
+  const absent = await installAll(peers, { say: () => {}, progress: () => {} }, async ({ name }) => {
+    tried.push(name);
+    if (name !== 'b') throw new Error('no luck');
+  });
+  assert.is(tried.length, 2);
+  assert.equal(absent, { a: 'no luck', c: 'no luck' });
+});
+
+test('bench gpu says what was not tested, and that nothing was', () => {
+  const part = (kind: string, passed: (boolean | null)[], kernels?: number): PartResult => ({
+    name: kind,
+    kind,
+    status: 'ok',
+    seconds: 1,
+    limit: 1,
+    kernels,
+    rows: passed.map((p) => ({ passed: p })),
+  });
+  assert.equal(checksOf({ parts: [part('tests', [true, null, false], 5), part('step', [])] }), {
+    text: '; 3 of 5 kernels not tested',
+    nothing: false,
+  });
+  const idle = checksOf({ parts: [part('tests', [null, null], 2), part('conformance', [true])] });
+  assert.is(idle.text, '; 0 of 1 conformance cases not tested; 2 of 2 kernels not tested');
+  assert.ok(idle.nothing);
+  assert.equal(checksOf({ parts: [part('step', [])] }), { text: '', nothing: false });
 });
 
 /** A report with random times: two peers, one of them wrong at the second piece. */
@@ -143,7 +181,10 @@ test('the page has every ratio, and none where numbers differ', () => {
       `${ratio} is not among ${told.join()}`,
     );
     const wrong = page.split('\n').filter((line) => line.startsWith(`| ${pieces[1].name} `));
-    for (const line of wrong) assert.not.match(line, '**');
+    for (const line of wrong) {
+      assert.not.match(line, '**');
+      assert.match(line, /\([\d.]+x, wrong numbers\)/);
+    }
   }
   assert.is(dots(reports).length, 2);
   assert.throws(() => withPeers('no marks', reports), /must hold/);

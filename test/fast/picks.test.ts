@@ -9,9 +9,10 @@ import { type AdapterTraits, type AnyKernel, catalogue, PROFILES, type Settings 
 import { offers, sizeClass } from '../../kernels/picks.ts';
 import { random } from '../../kernels/random/random.ts';
 import { resolve } from '../../kernels/restate.ts';
+import { type Device, summaryOf } from '../../engine/device.ts';
 import { PickFolder } from '../../engine/node/pickfolder.ts';
 import { PickDatabase } from '../../engine/pickdatabase.ts';
-import { asTable, type PickStore, type PickTable, picksOf } from '../../engine/picks.ts';
+import { asTable, keepPick, loadPicks, type PickStore, type PickTable, picksOf } from '../../engine/picks.ts';
 import { FakeIndexedDB } from '../support/fake-indexeddb.ts';
 import { traitsOf } from '../support/gradient.ts';
 
@@ -128,6 +129,27 @@ test('tables: later ones go before earlier ones, and what is no table is refused
     assert.is(asTable(value), null, JSON.stringify(value));
 });
 
+test('kinds of adapters: software drivers differ by major version and lanes, cards by neither driver nor model', () => {
+  const kindOf = (more: object): string =>
+    summaryOf({
+      vendor: 'mesa',
+      architecture: 'software',
+      device: 'x',
+      subgroupMinSize: 8,
+      subgroupMaxSize: 8,
+      ...more,
+    } as never).kind;
+  const older = kindOf({ description: 'llvmpipe: Mesa 25.0.7-2~bpo12+1 (LLVM 15.0.6) 0.0.1' });
+  const newer = kindOf({ description: 'llvmpipe: Mesa 26.2.6-1 (LLVM 22.1.8)' });
+  assert.is(older, 'mesa software, driver 25, subgroups 8-8');
+  assert.is(newer, 'mesa software, driver 26, subgroups 8-8');
+  assert.is(kindOf({ device: 'y', description: 'llvmpipe: Mesa 26.3.0 (LLVM 22.1.8)' }), newer);
+  assert.is.not(kindOf({ description: 'llvmpipe: Mesa 26.2.6-1 (LLVM 22.1.8)', subgroupMaxSize: 16 }), newer);
+  assert.match(kindOf({ description: '', isFallbackAdapter: true }), 'driver unknown');
+  const card = (description: string) => kindOf({ vendor: 'nvidia', architecture: 'hopper', description });
+  assert.is(card('NVIDIA: 570.1'), card('NVIDIA: 580.2'));
+});
+
 const folder = mkdtempSync(join(tmpdir(), 'tesserae-picks-'));
 test.after(() => rmSync(folder, { recursive: true }));
 
@@ -152,6 +174,26 @@ for (const [name, open] of Object.entries(STORES)) {
     assert.equal([await open().read(ids[1]), await open().list()], [null, []]);
   });
 }
+
+test('a device takes what a store keeps of it, pick by pick, and does without where that is damaged', async () => {
+  const adapter = summaryOf({ vendor: 'v', architecture: 'a', device: '', description: '' } as never);
+  const device = { adapter, picks: new Map() } as unknown as Device;
+  const database = new FakeIndexedDB();
+  const store = new PickDatabase(database);
+  await keepPick(device, store, 'first', pick(1));
+  await keepPick(device, store, 'second', pick(2));
+  await keepPick(device, store, 'first', pick(3));
+  assert.is(device.picks.size, 0);
+  await loadPicks(device, store);
+  assert.equal([...device.picks].sort(), [
+    ['first', pick(3).knobs],
+    ['second', pick(2).knobs],
+  ] as never);
+  database.overwrite('tesserae picks', 'tables', adapter.id, { version: 1 });
+  const said = await loadPicks(device, store).catch((error: Error) => error.message);
+  assert.match(String(said), /damaged/);
+  assert.is(device.picks.size, 0);
+});
 
 test('a damaged table is told by its path; a folder has no other files in it', async () => {
   const store = new PickFolder(join(folder, 'damaged'));

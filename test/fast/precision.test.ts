@@ -5,6 +5,7 @@ import * as assert from 'uvu/assert';
 import { random } from '../../kernels/random/random.ts';
 import { fromHalves, throughHalves, toHalves } from '../../engine/half.ts';
 import { attention } from '../../engine/ops/attention.ts';
+import { add, dropout, gelu } from '../../engine/ops/elementwise.ts';
 import { layernorm } from '../../engine/ops/layernorm.ts';
 import { linear } from '../../engine/ops/linear.ts';
 import { mlp } from '../../engine/ops/mlp.ts';
@@ -97,6 +98,66 @@ for (const [dim, hidden] of [
     });
   }
 }
+
+/** A model of an embedder's own, in both precisions on the host: a linear layer (out, k), then what `rest` makes of it. */
+function inBoth(out: number, k: number, rest: (t: Trace, y: Tensor) => Tensor) {
+  const rng = random(base, 2);
+  const slab = new Slab('weights', 'f32', 1024);
+  const shapes: Record<string, number[]> = { x: [4, k], w: [out, k], b: [out], r: [4, out] };
+  const variables = Object.entries(shapes).map(([name, shape], i) => new Variable(name, shape, slab, 256 * i, true));
+  const [x, w, b, r] = variables;
+  const numbers = Float64Array.from({ length: slab.length }, rng.normal);
+  const run = (precision: Precision) => {
+    const t = new Trace(traitsOf('simt'), precision);
+    const { y } = linear({ x: t.use(x), w, b, r }, { half: true });
+    const z = rest(t, y);
+    const grads = t.backward(weighed(t, { z }, base) as Tensor);
+    const outputs = { z, ...Object.fromEntries([...grads].map(([v, d]) => [`d.${v.name}`, d])) };
+    for (const [name, one] of Object.entries(outputs)) assert.is(one.dtype, 'f32', name);
+    const data = { ids: Uint32Array.of(3, 1, 4, 15), clock: Uint32Array.of(2, 7) };
+    return { y, numbers: runReference(t, outputs, data, new Map([[slab, numbers.slice()]])) };
+  };
+  const [want, got] = [run('f32'), run('f16')];
+  assert.equal(Object.keys(got.numbers), ['z', 'd.x', 'd.w', 'd.b', 'd.r']);
+  const numbersOf: Readonly<Record<string, ArrayLike<number>>> = got.numbers;
+  for (const [name, values] of Object.entries(want.numbers)) {
+    values.forEach((value, i) => {
+      assert.ok(Math.abs(numbersOf[name][i] - value) <= 1e-9 * (1 + Math.abs(value)), `${name}[${i}]`);
+    });
+  }
+  return got.y.dtype;
+}
+
+for (const [out, k] of [
+  [5, 3],
+  [4, 3],
+  [5, 4],
+  [8, 10],
+  [1, 1],
+]) {
+  test(`linear of ${out} x ${k}: no multiple of 4, so its weight is read as f32`, () => {
+    assert.is(
+      inBoth(out, k, (_, y) => gelu({ x: y }, {}).y),
+      out % 4 ? 'f32' : 'f16',
+    );
+  });
+}
+
+test('ops of their own take what a linear layer stored as f16', () => {
+  const made = { rate: 0.3, seed: 5, stream: 1 };
+  const dropped = (t: Trace, x: Tensor): Tensor =>
+    dropout({ x, ids: t.input('ids', [4], 'u32'), clock: t.input('clock', [2], 'u32') }, made).y;
+  assert.is(
+    inBoth(8, 12, (_, x) => gelu({ x }, {}).y),
+    'f16',
+  );
+  assert.is(inBoth(8, 12, dropped), 'f16');
+  // Both gradients of the same halves, summed.
+  assert.is(
+    inBoth(8, 12, (_, a) => add({ a, b: gelu({ x: a }, {}).y }, {}).y),
+    'f16',
+  );
+});
 
 test('halves: every one of them survives, ties go to even, what is too large becomes infinite', () => {
   const all = Uint16Array.from({ length: 65536 }, (_, i) => i);

@@ -16,6 +16,7 @@ const { noiseFilter, tied } = await tool('launch');
 const { pristine, launchEnvironment } = await tool('environment');
 const { driverReason } = await tool('adapter');
 const { vectorWidth } = await tool('software-gpu');
+const { candidates } = await tool('candidates');
 const { advice, distribution } = await tool('advice');
 const { importsOf, checkImports, checkSize, checkWords } = await tool('check-rules');
 const { run } = await tool('child');
@@ -187,6 +188,14 @@ test('512-bit vectors are asked for where the processor has them and the user ha
   assert.equal(vectorWidth({}, wide), { LP_NATIVE_VECTOR_WIDTH: '512' });
   assert.equal(vectorWidth({}, wide.replace('avx512bw', '')), {});
   assert.equal(vectorWidth({ LP_NATIVE_VECTOR_WIDTH: '128' }, wide), {});
+});
+
+test("the system's own Mesa, whose version is not known, keeps its width of vectors", () => {
+  for (const name of ['system', 'lavapipe', 'auto', 'some adapter']) {
+    const system = candidates(name, {}).filter(({ kind }: { kind: string }) => kind === 'system');
+    assert.is(system.length, 1);
+    assert.not('LP_NATIVE_VECTOR_WIDTH' in system[0].env, name);
+  }
 });
 
 test('what was not tried is called untested', () => {

@@ -1,12 +1,14 @@
 // Kills a small training run without warning, resumes it, and compares what it leaves with an uninterrupted run.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, watch, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, watch, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseSafetensors } from '../../engine/safetensors.ts';
-import { random } from '../../kernels/random/random.ts';
+import type { Precision } from '../../engine/trace.ts';
+import { type Random, random } from '../../kernels/random/random.ts';
+import { loadCheckpoint, type LossScaleState, saveCheckpoint } from '../../mae/train/checkpoint.ts';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const IMAGES_PER_FILE = 32;
@@ -39,6 +41,11 @@ const FLAGS = [
   '0.1',
 ];
 
+/** All that a step can hold besides. */
+const HALF = ['--precision', 'f16', '--clip_grad', '1', '--checkpoint_blocks'];
+/** So far above what f16 holds that the first steps overflow, whatever the images: the scale has moved before the run ends. */
+const TOO_HIGH = 2 ** 34;
+
 /** A folder in the form of CIFAR-10's binary files, filled with noise. */
 export function fakeCifar(folder: string, seed: number): void {
   const rng = random(seed);
@@ -52,7 +59,7 @@ export function fakeCifar(folder: string, seed: number): void {
 }
 
 export interface Left {
-  /** Of every tensor: weights, moments, step counter. */
+  /** Of every tensor: weights, moments, step counter, loss scale. */
   readonly tensors: string;
   readonly log: string;
 }
@@ -70,7 +77,7 @@ export const whatIsLeft = (folder: string): Left => ({
   log: readFileSync(join(folder, 'log.txt'), 'utf8'),
 });
 
-function start(data: string, output: string): ChildProcess {
+function start({ data, flags }: Training, output: string): ChildProcess {
   const node = process.env.TESSERAE_NODE ?? process.execPath;
   const args = [
     '--import',
@@ -84,6 +91,7 @@ function start(data: string, output: string): ChildProcess {
     '--resume',
     'auto',
     ...FLAGS,
+    ...flags,
   ];
   return spawn(node, args, { cwd: root, stdio: ['ignore', 'ignore', 'pipe'] });
 }
@@ -94,16 +102,15 @@ const ended = (child: ChildProcess): Promise<{ code: number | null; stderr: stri
   return new Promise((resolve) => child.on('close', (code) => resolve({ code, stderr })));
 };
 
-async function complete(data: string, output: string): Promise<Left> {
-  const { code, stderr } = await ended(start(data, output));
+async function complete(training: Training, output: string): Promise<Left> {
+  const { code, stderr } = await ended(start(training, output));
   if (code !== 0) throw new Error(`training ended with ${code}:\n${stderr}`);
   return whatIsLeft(output);
 }
 
 /** Kills the run in its n-th save: while the temporary file is there, so that the save is half done. */
-async function killInSave(data: string, output: string, save: number): Promise<boolean> {
-  mkdirSync(output, { recursive: true });
-  const child = start(data, output);
+async function killInSave(training: Training, output: string, save: number): Promise<boolean> {
+  const child = start(training, output);
   let seen = 0;
   const names = new Set<string>();
   const watcher = watch(output, (_, name) => {
@@ -117,54 +124,103 @@ async function killInSave(data: string, output: string, save: number): Promise<b
 }
 
 /** @returns whether it was killed: a quick run may end first. */
-async function killAfter(data: string, output: string, ms: number): Promise<boolean> {
-  mkdirSync(output, { recursive: true });
-  const child = start(data, output);
+async function killAfter(training: Training, output: string, ms: number): Promise<boolean> {
+  const child = start(training, output);
   const timer = setTimeout(() => child.kill('SIGKILL'), ms);
   await ended(child);
   clearTimeout(timer);
   return child.signalCode === 'SIGKILL';
 }
 
-export interface KillReport {
-  readonly kills: number;
-  readonly insideSave: number;
-  readonly identical: number;
+interface Training {
+  readonly data: string;
+  readonly flags: readonly string[];
+  /** The folder that every run begins from. */
+  readonly begun: string;
 }
 
-/** `rounds` kills at random points, the even ones aimed inside a save; each followed by a resume to the end. */
-export async function killAndResume(rounds: number, seed: number, say: (line: string) => void): Promise<KillReport> {
+/** A run in f16 that begins from the weights of one in f32, with a loss scale under which its first steps overflow. */
+async function beginHalf(from: string, begun: string): Promise<void> {
+  const checkpoint = await loadCheckpoint(join(from, 'checkpoint.safetensors'), { training: true });
+  const { moments, training } = checkpoint;
+  if (!moments || !training) throw new Error(`${from} has no training state`);
+  const recipe = { ...training.recipe, precision: 'f16', clip_grad: 1 };
+  await saveCheckpoint(join(begun, 'checkpoint.safetensors'), {
+    ...checkpoint,
+    moments: { ...moments, lossScale: { scale: TOO_HIGH, good: 0, skipped: 0 } },
+    training: { ...training, recipe, epoch: 0, step: 0, lossSum: 0, logs: {} },
+  });
+}
+
+export interface KillReport {
+  readonly insideSave: number;
+  readonly identical: number;
+  /** Where the loss scale of the uninterrupted run stood at its end. */
+  readonly lossScale: LossScaleState | null;
+}
+
+/**
+ * So many kills of each kind at random points, the even ones aimed inside a save; each followed by a resume to the end. What
+ * the uninterrupted run in f32 left is what those in f16 begin from.
+ */
+export async function killAndResume(
+  rounds: Readonly<Record<Precision, number>>,
+  seed: number,
+  say: (line: string) => void,
+): Promise<Record<Precision, KillReport>> {
   const home = mkdtempSync(join(tmpdir(), 'tesserae-kill-'));
   const rng = random(seed);
   try {
     const data = join(home, 'data');
     fakeCifar(data, seed);
-    const began = performance.now();
-    const want = await complete(data, join(home, 'whole'));
-    const duration = performance.now() - began;
-    say(`uninterrupted: ${(duration / 1000).toFixed(1)} s, tensors ${want.tensors.slice(0, 12)}`);
-    const steps = Math.floor((5 * IMAGES_PER_FILE - 8) / 16) * EPOCHS;
-    let [insideSave, identical] = [0, 0];
-    for (let round = 0; round < rounds; round++) {
-      const output = join(home, `round${round}`);
-      let inside = false;
-      if (round % 2 === 0) inside = await killInSave(data, output, 1 + rng.below(steps));
-      else {
-        while (!(await killAfter(data, output, duration * (0.3 + 0.6 * rng.uniform()))))
-          rmSync(output, { recursive: true });
-      }
-      const got = await complete(data, output);
-      const same = got.tensors === want.tensors && got.log === want.log;
-      const stray = readdirSync(output).filter((name) => name.endsWith('.tmp'));
-      if (inside) insideSave++;
-      if (same && stray.length === 0) identical++;
-      say(
-        `kill ${round + 1}: ${inside ? 'inside a save' : 'anywhere'}, after resume ${same ? 'bit-identical' : 'DIFFERENT'}${stray.length ? `, left ${stray}` : ''}`,
-      );
-      rmSync(output, { recursive: true });
-    }
-    return { kills: rounds, insideSave, identical };
+    const kind = (name: Precision, flags: readonly string[]): Training => {
+      const begun = join(home, name, 'begun');
+      mkdirSync(begun, { recursive: true });
+      return { data, flags, begun };
+    };
+    const [plain, half] = [kind('f32', []), kind('f16', HALF)];
+    const f32 = await killRounds(plain, rounds.f32, rng, say);
+    await beginHalf(join(plain.begun, '../whole'), half.begun);
+    return { f32, f16: await killRounds(half, rounds.f16, rng, say) };
   } finally {
     rmSync(home, { recursive: true, force: true });
   }
+}
+
+async function killRounds(
+  training: Training,
+  rounds: number,
+  rng: Random,
+  say: (line: string) => void,
+): Promise<KillReport> {
+  const fresh = (name: string): string => {
+    const output = join(training.begun, '..', name);
+    rmSync(output, { recursive: true, force: true });
+    cpSync(training.begun, output, { recursive: true });
+    return output;
+  };
+  const whole = fresh('whole');
+  const began = performance.now();
+  const want = await complete(training, whole);
+  const duration = performance.now() - began;
+  const { moments } = await loadCheckpoint(join(whole, 'checkpoint.safetensors'), { training: true });
+  const what = training.flags.join(' ') || 'f32';
+  say(`${what}, uninterrupted: ${(duration / 1000).toFixed(1)} s, tensors ${want.tensors.slice(0, 12)}`);
+  const steps = Math.floor((5 * IMAGES_PER_FILE - 8) / 16) * EPOCHS;
+  let [insideSave, identical] = [0, 0];
+  for (let round = 0; round < rounds; round++) {
+    const output = fresh('killed');
+    let inside = false;
+    if (round % 2 === 0) inside = await killInSave(training, output, 1 + rng.below(steps));
+    else while (!(await killAfter(training, output, duration * (0.3 + 0.6 * rng.uniform())))) fresh('killed');
+    const got = await complete(training, output);
+    const same = got.tensors === want.tensors && got.log === want.log;
+    const stray = readdirSync(output).filter((name) => name.endsWith('.tmp'));
+    if (inside) insideSave++;
+    if (same && stray.length === 0) identical++;
+    say(
+      `kill ${round + 1}: ${inside ? 'inside a save' : 'anywhere'}, after resume ${same ? 'bit-identical' : 'DIFFERENT'}${stray.length ? `, left ${stray}` : ''}`,
+    );
+  }
+  return { insideSave, identical, lossScale: moments?.lossScale ?? null };
 }
