@@ -37,8 +37,8 @@ function rowsPerLane(tokens: number, SG: number, most: number): number {
 }
 
 /** cpu: what mostRows may hold, and above which dimension uniform loads take one other row at a time. */
-export const FORWARD = { held: 96, wide: 64 };
-export const BACKWARD = { held: 32, wide: 32 };
+export const FORWARD = { held: 128, wide: 64 };
+export const BACKWARD = { held: 128, wide: 32 };
 
 export function lanes(
   { dim, tokens }: Pick<Sizes, 'dim' | 'tokens'>,
