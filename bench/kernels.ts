@@ -45,7 +45,7 @@ function distinctCalls(plan: Plan): { call: Call; count: number }[] {
 }
 
 const LAYOUTS = ['NN', 'NT', 'TN'];
-const EPILOGUES = ['', 'bias', 'bias+gelu', 'bias+residual', 'dgelu'];
+const EPILOGUES = ['', 'bias', 'bias+gelu', 'bias+residual', 'times'];
 
 /** What tells calls of a kernel apart, in few words. */
 export function problemText(kernel: AnyKernel, problem: Settings): string {

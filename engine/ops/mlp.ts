@@ -1,5 +1,5 @@
-// y = gelu(x w1^T + b1) w2^T + b2 (+ r): a transformer's MLP, GELU fused forward into the first product and backward into
-// the second one's gradient.
+// y = gelu(x w1^T + b1) w2^T + b2 (+ r): a transformer's MLP. The first product applies the GELU and keeps its slope in the
+// place of its input, so that the second one's gradient only multiplies.
 import { EPILOGUES, NN, NT } from '../../kernels/gemm/gemm.ts';
 import { fail, shapeText } from '../errors.ts';
 import { defineOp } from '../op.ts';
@@ -34,12 +34,12 @@ export const mlp = defineOp('mlp', {
     const first = product(t, { a: x, b: h1, m: rows, n: hidden, k, LAYOUT: NT, ...gelu });
     const EPILOGUE = r ? EPILOGUES.biasResidual : EPILOGUES.bias;
     const { c } = product(t, { a: first.c, b: h2, m: rows, n: out, k: hidden, LAYOUT: NT, EPILOGUE, bias: b2, r });
-    const saved = { x, w1, w2, h1, h2, u: first.u, g: first.c, rows, cols, hidden, out };
+    const saved = { x, w1, w2, h1, h2, slope: first.u, g: first.c, rows, cols, hidden, out };
     return { out: { y: c.reshape(...result) }, saved };
   },
-  backward(t, { y: dy }, { x, w1, w2, h1, h2, u, g, rows, cols, hidden, out }, needs) {
+  backward(t, { y: dy }, { x, w1, w2, h1, h2, slope, g, rows, cols, hidden, out }, needs) {
     const second = weightGradients(t, { dy, x: g, w: w2, rows, out, k: hidden }, { w: needs.w2, b: needs.b2 });
-    const geluBackward = { EPILOGUE: EPILOGUES.geluBackward, r: u, dtype: u.dtype };
+    const geluBackward = { EPILOGUE: EPILOGUES.times, r: slope, dtype: slope.dtype };
     const du = product(t, { a: dy, b: h2, m: rows, n: hidden, k: out, LAYOUT: NN, ...geluBackward }).c;
     const first = weightGradients(t, { dy: du, x, w: w1, rows, out: hidden, k: cols }, { w: needs.w1, b: needs.b1 });
     return {

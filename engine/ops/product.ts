@@ -14,7 +14,7 @@ export interface Product {
   LAYOUT: number;
   EPILOGUE?: number;
   bias?: Tensor | null;
-  /** Residual, or the saved pre-activation of the GELU whose backward this is: stored as c. */
+  /** Residual, or under EPILOGUES.times a factor: stored as c. */
   r?: Tensor | null;
   /** TN: sums of op(a) over k are wanted too. */
   dbias?: boolean;
@@ -22,7 +22,7 @@ export interface Product {
   dtype?: DType;
 }
 
-/** c (m, n); u is the pre-activation under EPILOGUES.biasGelu; dbias (m). Operands may be stored as f32 or f16. */
+/** c (m, n); u is the GELU's slope under EPILOGUES.biasGelu; dbias (m). Operands may be stored as f32 or f16. */
 export function product(t: Trace, p: Product): { c: Tensor; u: Tensor; dbias: Tensor | null } {
   const { m, n, k, LAYOUT, EPILOGUE = EPILOGUES.none, bias = null } = p;
   const splits = splitFor({ m, n, k, batch: 1 }, t.traits);

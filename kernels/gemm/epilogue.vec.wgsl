@@ -16,11 +16,15 @@ fn finish(at: u32, sum: vec4<f32>, offset: vec4<f32>, aux: vec4<f32>) {
     c[at] = narrowC(sum + offset);
   } else if (EPILOGUE == 2u) {
     let x = sum + offset;
-    u[at] = narrowC(x);
-    c[at] = narrowC(vec4(gelu(x.x), gelu(x.y), gelu(x.z), gelu(x.w)));
+    let g0 = geluAndSlope(x.x);
+    let g1 = geluAndSlope(x.y);
+    let g2 = geluAndSlope(x.z);
+    let g3 = geluAndSlope(x.w);
+    c[at] = narrowC(vec4(g0.x, g1.x, g2.x, g3.x));
+    u[at] = narrowC(vec4(g0.y, g1.y, g2.y, g3.y));
   } else if (EPILOGUE == 3u) {
     c[at] = narrowC(sum + offset + aux);
   } else {
-    c[at] = narrowC(sum * vec4(dgelu(aux.x), dgelu(aux.y), dgelu(aux.z), dgelu(aux.w)));
+    c[at] = narrowC(sum * aux);
   }
 }

@@ -16,11 +16,12 @@ fn finish(at: u32, sum: f32, offset: f32, aux: f32) {
   } else if (EPILOGUE == 1u) {
     c[at] = C1(sum + offset);
   } else if (EPILOGUE == 2u) {
-    u[at] = C1(sum + offset);
-    c[at] = C1(gelu(sum + offset));
+    let g = geluAndSlope(sum + offset);
+    c[at] = C1(g.x);
+    u[at] = C1(g.y);
   } else if (EPILOGUE == 3u) {
     c[at] = C1(sum + offset + aux);
   } else {
-    c[at] = C1(sum * dgelu(aux));
+    c[at] = C1(sum * aux);
   }
 }

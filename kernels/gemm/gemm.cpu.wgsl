@@ -3,7 +3,7 @@
 // one load for SG of its elements, handed round by subgroupBroadcast: a load costs the same whatever it fetches.
 enable subgroups;
 const LAYOUT = 0u; // knob: 0 NN, 1 NT (B is (n, k)), 2 TN (A is (k, m))
-const EPILOGUE = 0u; // knob: 0 none, 1 bias, 2 bias + GELU, 3 bias + residual, 4 times gelu'(r)
+const EPILOGUE = 0u; // knob: 0 none, 1 bias, 2 bias + GELU, 3 bias + residual, 4 times r
 const DBIAS = false; // knob: TN, one entry: sums of op(A) over k too, the bias gradient where A is dy
 const SG = 16u; // knob: lanes of a subgroup, which is the workgroup
 const TM = 32u; // knob: rows a lane, a multiple of SG
@@ -23,9 +23,9 @@ struct Params { m: u32, n: u32, k: u32, batch: u32, lda: u32, ldb: u32, ldc: u32
 @group(0) @binding(1) var<storage, read> a: array<A1>; // (batch, m, k) or, TN, (batch, k, m)
 @group(0) @binding(2) var<storage, read> b: array<B1>; // (batch, k, n) or, NT, (batch, n, k)
 @group(0) @binding(3) var<storage, read> bias: array<f32>; // (n) with EPILOGUE 1, 2, 3
-@group(0) @binding(4) var<storage, read> r: array<C1>; // as c: residual (3) or pre-activation (4)
+@group(0) @binding(4) var<storage, read> r: array<C1>; // as c: residual (3) or factor (4)
 @group(0) @binding(5) var<storage, read_write> c: array<C1>; // (batch, m, n); (splits, batch, m, n) with splits > 1
-@group(0) @binding(6) var<storage, read_write> u: array<C1>; // as c: pre-activation with EPILOGUE 2
+@group(0) @binding(6) var<storage, read_write> u: array<C1>; // as c: slope of the GELU with EPILOGUE 2
 @group(0) @binding(7) var<storage, read_write> dbias: array<f32>; // (splits, m) with DBIAS
 
 fn atA(i: u32) -> f32 { return f32(a[i]); } // stored: A16

@@ -1,6 +1,6 @@
 // C = epilogue(sum of the partial products of a split gemm), one thread 4 columns, in a fixed order; the
 // first `rows` threads sum an element of dbias too.
-const EPILOGUE = 0u; // knob: 0 none, 1 bias, 2 bias + GELU, 3 bias + residual, 4 times gelu'(r)
+const EPILOGUE = 0u; // knob: 0 none, 1 bias, 2 bias + GELU, 3 bias + residual, 4 times r
 const DBIAS = false; // knob: finish the parts of dbias too
 const WG = 64u; // knob: threads a workgroup
 alias C4 = vec4<f32>; // stored: C16
@@ -8,9 +8,9 @@ struct Params { splits: u32, rows: u32, n: u32 }
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> parts: array<vec4<f32>>; // (splits, rows, n)
 @group(0) @binding(2) var<storage, read> bias: array<vec4<f32>>; // (n) with EPILOGUE 1, 2, 3
-@group(0) @binding(3) var<storage, read> r: array<C4>; // as c: residual (3) or pre-activation (4)
+@group(0) @binding(3) var<storage, read> r: array<C4>; // as c: residual (3) or factor (4)
 @group(0) @binding(4) var<storage, read_write> c: array<C4>; // (rows, n)
-@group(0) @binding(5) var<storage, read_write> u: array<C4>; // as c: pre-activation with EPILOGUE 2
+@group(0) @binding(5) var<storage, read_write> u: array<C4>; // as c: slope of the GELU with EPILOGUE 2
 @group(0) @binding(6) var<storage, read> dbiasParts: array<f32>; // (splits, rows) with DBIAS
 @group(0) @binding(7) var<storage, read_write> dbias: array<f32>; // (rows) with DBIAS
 

@@ -13,11 +13,11 @@ function finish({ bias, r, c, u }: Epilogue, EPILOGUE: number, at: number, col: 
   if (EPILOGUE === 0) c[at] = sum;
   if (EPILOGUE === 1) c[at] = sum + bias[col];
   if (EPILOGUE === 2) {
-    u[at] = sum + bias[col];
-    c[at] = gelu(u[at]);
+    c[at] = gelu(sum + bias[col]);
+    u[at] = dgelu(sum + bias[col]);
   }
   if (EPILOGUE === 3) c[at] = sum + bias[col] + r[at];
-  if (EPILOGUE === 4) c[at] = sum * dgelu(r[at]);
+  if (EPILOGUE === 4) c[at] = sum * r[at];
 }
 
 export function gemm(

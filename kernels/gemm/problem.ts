@@ -6,7 +6,7 @@ export const NT = 1;
 export const TN = 2;
 
 /** What happens to a finished sum. */
-export const EPILOGUES = { none: 0, bias: 1, biasGelu: 2, biasResidual: 3, geluBackward: 4 } as const;
+export const EPILOGUES = { none: 0, bias: 1, biasGelu: 2, biasResidual: 3, times: 4 } as const;
 
 /**
  * Batch entry z = outer * inner + i reads A at offsetA + outer * strideA + i * innerA, and so for B and C (r and u lie

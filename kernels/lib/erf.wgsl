@@ -17,7 +17,12 @@ fn gelu(x: f32) -> f32 {
   return x * normal(x).x;
 }
 
-fn dgelu(x: f32) -> f32 {
+/** gelu(x) and gelu'(x). */
+fn geluAndSlope(x: f32) -> vec2<f32> {
   let n = normal(x);
-  return n.x + x * n.y;
+  return vec2(x * n.x, n.x + x * n.y);
+}
+
+fn dgelu(x: f32) -> f32 {
+  return geluAndSlope(x).y;
 }
