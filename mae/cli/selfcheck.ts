@@ -60,6 +60,7 @@ export async function checkKernel(engine: Engine, kernel: AnyKernel, problem: Se
   const shapes = kernel.shapes(problem as never) as Record<string, Shape | null>;
   const given = kernel.inputs?.(problem as never, random(seed, 1)) ?? {};
   const rng = random(seed);
+  const { halfOperands } = resolve(kernel, problem, engine.device.traits).variant;
   const types: Record<string, DType> = {};
   const inputs: Record<string, { data: HostData; shape: Shape }> = {};
   for (const [name, { access, type }] of Object.entries(kernel.bindings) as [
@@ -69,7 +70,8 @@ export async function checkKernel(engine: Engine, kernel: AnyKernel, problem: Se
     const shape = shapes[name];
     if (!shape || (access === 'read_write' && !kernel.inout.includes(name))) continue;
     const drawn = given[name] ?? Float32Array.from({ length: numel(shape) }, () => rng.normal());
-    const numbers = storedAs(kernel, name, problem) === 'f16' ? throughHalves(drawn) : drawn;
+    const halved = storedAs(kernel, name, problem) === 'f16' || (type === 'f32' && halfOperands);
+    const numbers = halved ? throughHalves(drawn) : drawn;
     types[name] = type;
     inputs[name] = { shape, data: ARRAYS[type].from(numbers) };
   }
