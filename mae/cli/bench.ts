@@ -133,7 +133,10 @@ async function runStep(flags: Flags, command: Command): Promise<void> {
     ['step', `${figures.ms.toFixed(2)} ms, median`],
     ['', `${figures.images_per_s.toFixed(1)} images/s`],
     ['work', `${figures.gflop.toFixed(2)} GFLOP, ${rate.toFixed(1)} GFLOP/s, ${figures.dispatches} dispatches`],
-    ['settings', figures.picked ? `measured (tesserae tune) in ${figures.picked} dispatches` : "the kernels' own"],
+    [
+      'settings',
+      figures.picked ? `measured (shipped, or by tesserae tune) in ${figures.picked} dispatches` : "the kernels' own",
+    ],
     [
       'first',
       `${(figures.first_step_ms / 1000).toFixed(2)} s from the start of the process to the end of the first step:`,

@@ -40,7 +40,10 @@ export function introduce(
   note(`data: ${images}, ${stepsPerEpoch} steps of ${batch_size * accum_iter} an epoch; results in ${output_dir}`);
   const plan = trainer.plan({ ids: [batch_size], clock: [2] });
   const { picked } = plan;
-  if (picked) note(`kernels: ${picked} of ${plan.dispatches} calls a step run with measured settings (tesserae tune)`);
+  if (picked)
+    note(
+      `kernels: ${picked} of ${plan.dispatches} calls a step run with measured settings (shipped, or by tesserae tune)`,
+    );
   const dropped = resumed ? notOffered(plan, engine.picks) : 0;
   if (dropped) {
     note(
