@@ -46,7 +46,8 @@ export async function openFor({ mode, options, note }: Work, toggles: readonly s
 
 const DOES: Readonly<Record<Part['kind'], (work: Work) => Promise<void>>> = {
   adapter: async ({ options, emit }) => {
-    using device = await openDawn({ adapter: options.adapter ?? undefined });
+    // With the profile: on software adapters it decides how wide subgroups are, and so whether there are matrices.
+    using device = await openDawn({ adapter: options.adapter ?? undefined, profile: options.profile ?? undefined });
     emit(adapterRow(device));
   },
   conformance: checkConformance,

@@ -111,11 +111,13 @@ const greet = ({ child }: Contender, timeout: number): Promise<Hello> => child.a
 
 function chosenPeers(names: readonly string[]): Peer[] {
   const known = PEERS.map(({ name }) => name);
-  for (const name of names) {
-    if (!known.includes(name))
+  const meant = names.map((name) => {
+    const found = known.filter((one) => one === name || (!known.includes(name) && one.includes(name)));
+    if (!found.length)
       misuse(`--only: there is no ${name}${suggestion(name, known) || `; there are ${known.join(', ')}`}`);
-  }
-  return peersNamed(names);
+    return found;
+  });
+  return peersNamed(meant.flat());
 }
 
 function chosenPieces(names: readonly string[]): Piece[] {

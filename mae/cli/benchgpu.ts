@@ -1,4 +1,5 @@
 // `tesserae bench gpu`: the one command for a machine with a GPU, and what its flags mean.
+import { readdirSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { type Command, Option } from 'commander';
 import { PRECISIONS, type Precision } from '../../engine/trace.ts';
@@ -109,6 +110,20 @@ export function addGpu(command: Command, sources: GpuSources): void {
     });
 }
 
+/** A folder with cases in it, which is told before the first part has run. */
+function goldenIn(flags: Flags): string | null {
+  const folder = value(flags, 'golden', text('DIR')) ?? null;
+  if (folder === null) return null;
+  let names: string[];
+  try {
+    names = readdirSync(folder);
+  } catch (error) {
+    return misuse(`--golden ${folder}: cannot be read (${(error as NodeJS.ErrnoException).code})`);
+  }
+  if (!names.some((name) => name.endsWith('.safetensors'))) misuse(`--golden ${folder} holds no .safetensors case`);
+  return folder;
+}
+
 function optionsOf(flags: Flags, { profile, adapter }: Globals, kinds: readonly string[]): Omit<GpuOptions, 'picks'> {
   const list = (name: string, all: readonly string[]): string[] => {
     const given = value(flags, name, text('LIST'))?.split(',') ?? [];
@@ -123,7 +138,7 @@ function optionsOf(flags: Flags, { profile, adapter }: Globals, kinds: readonly 
   return {
     quick: Boolean(flags.quick),
     minutes: value(flags, 'minutes', real({ open: true })) ?? 8,
-    golden: value(flags, 'golden', text('DIR')) ?? null,
+    golden: goldenIn(flags),
     precisions: precisions.length ? precisions : PRECISIONS,
     profile: profile ?? null,
     // A launcher that started this process has already turned the name into an environment and a Dawn adapter.

@@ -50,7 +50,9 @@ export function definePeers(bench: Command): void {
     .command('peers')
     .description('other libraries on the same work, turn by turn in one run (installs them on first use)')
     .helpOption('-h, --help', 'print this')
-    .addOption(option('--only <NAMES>', 'these peers, with commas between (default: all)'))
+    .addOption(
+      option('--only <NAMES>', 'peers whose name is, or contains, one of these, with commas between (default: all)'),
+    )
     .addOption(option('--work <NAMES>', 'work whose name has one of these parts, as gemm,step (default: all)'))
     .addOption(option('--rounds <N>', 'turns of each (default: 5, of the training step 3)'))
     .addOption(option('--timeout <N>', 'seconds that one answer may take, compilation included (default: 600)'))

@@ -7,13 +7,14 @@ import type { Safetensors } from '../../engine/safetensors.ts';
 import type { ConformanceResult } from '../conformance.ts';
 import { PRECISIONS } from '../../engine/trace.ts';
 import { oneOf, text } from '../train/flags.ts';
+import { misuse } from '../usage.ts';
 import { columns, examples, type Flags, globalsOf, openEngine, value } from './command.ts';
 
 const { green, red, yellow, dim } = picocolors;
 
 export function define(command: Command): void {
   command
-    .argument('<case>', 'a .safetensors file with weights, images, noise and what should come of them')
+    .argument('[case]', 'a .safetensors file with weights, images, noise and what should come of them')
     .option('--dump <FILE>', 'write every computed tensor to a .safetensors file, under the names of the case')
     .option('--precision <NAME>', 'f32, or f16: products of f16 numbers (default: f32; f16 with --profile matrix)')
     .addHelpText(
@@ -29,7 +30,12 @@ export function define(command: Command): void {
     .action(run);
 }
 
-async function run(path: string, flags: Flags, command: Command): Promise<void> {
+async function run(path: string | undefined, flags: Flags, command: Command): Promise<void> {
+  if (path === undefined) {
+    misuse(
+      'conformance: name a case: a .safetensors file of another implementation, with its weights (param.*), images, noise, and what it computed from them',
+    );
+  }
   const dump = value(flags, 'dump', text('FILE'));
   const precision = value(flags, 'precision', oneOf(PRECISIONS));
   const file = await readCase(path);

@@ -33,6 +33,11 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     summary: 'let a checkpoint rebuild images; writes a picture',
     load: () => import('./reconstruct.ts'),
   },
+  compare: {
+    group: TRAIN,
+    summary: 'overlay the curves of runs and say where they part',
+    load: () => import('./compare.ts'),
+  },
   doctor: {
     group: CHECK,
     summary: 'adapter, features, limits, and a self-check of the kernels',

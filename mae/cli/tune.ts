@@ -38,7 +38,11 @@ async function run(flags: Flags, command: Command): Promise<void> {
       .list()
       .catch(() => []);
     await pickFolder().clear();
-    return print(tables.length ? `forgot what was measured on ${tables.length} adapters` : 'nothing was kept');
+    return print(
+      tables.length
+        ? `forgot what was measured on ${tables.length} adapter${tables.length === 1 ? '' : 's'}`
+        : 'nothing was kept',
+    );
   }
   if (flags.list) return list(await pickFolder().list());
   const sizes = sizesOf(flags);

@@ -1,6 +1,6 @@
 // The course of a training run as an SVG: loss of every step, its moving average, and the held-out loss.
 import type { TopLevelSpec } from 'vega-lite';
-import { fail } from '../../engine/errors.ts';
+import { LEGEND, LOOK, renderSvg } from './vega.ts';
 
 export interface Point {
   readonly step: number;
@@ -53,17 +53,7 @@ export function smooth(points: readonly Point[]): Point[] {
   });
 }
 
-export async function lossCurve(curves: Curves): Promise<string> {
-  const [vega, { compile }] = await Promise.all([import('vega'), import('vega-lite')]).catch((error: Error) =>
-    fail(`loss curve: needs the packages vega and vega-lite: npm install (${error.message.split('\n')[0]})`),
-  );
-  const view = new vega.View(vega.parse(compile(specification(curves)).spec), { renderer: 'none' });
-  try {
-    return await view.toSVG();
-  } finally {
-    view.finalize();
-  }
-}
+export const lossCurve = (curves: Curves): Promise<string> => renderSvg(specification(curves));
 
 function specification({ train, heldout, title }: Curves): TopLevelSpec {
   const raw = thin(train);
@@ -75,27 +65,10 @@ function specification({ train, heldout, title }: Curves): TopLevelSpec {
   const margin = 0.08 * (high - low || 1);
   const line = { type: 'line', strokeJoin: 'round' } as const;
   return {
-    $schema: 'https://vega.github.io/schema/vega-lite/v6.json',
+    ...LOOK,
     title: { text: title, anchor: 'start', offset: 12 },
     width: 720,
     height: 360,
-    padding: 16,
-    background: 'white',
-    config: {
-      view: { stroke: null },
-      font: 'Helvetica, Arial, "DejaVu Sans", sans-serif',
-      axis: {
-        labelFontSize: 12,
-        titleFontSize: 13,
-        titlePadding: 10,
-        gridColor: '#e6e6ea',
-        domainColor: '#9a9aa3',
-        tickColor: '#9a9aa3',
-        titleFontWeight: 'normal',
-      },
-      legend: { labelFontSize: 12, labelLimit: 300 },
-      title: { fontSize: 15 },
-    },
     encoding: {
       x: { field: 'step', type: 'quantitative', title: 'optimizer step', axis: { format: '~s', tickCount: 8 } },
       y: {
@@ -109,14 +82,7 @@ function specification({ train, heldout, title }: Curves): TopLevelSpec {
         type: 'nominal',
         title: null,
         scale: { domain: series, range: ['#b9cfe4', '#1f5f99', '#d1602b'] },
-        legend: {
-          orient: 'top-right',
-          symbolType: 'stroke',
-          symbolStrokeWidth: 3,
-          symbolSize: 300,
-          fillColor: 'white',
-          padding: 8,
-        },
+        legend: LEGEND,
       },
     },
     layer: [

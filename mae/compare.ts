@@ -1,0 +1,114 @@
+// Runs beside one another: their curves by epoch, and where two of them part.
+import { readFile, stat } from 'node:fs/promises';
+import { basename, join, resolve } from 'node:path';
+import { fail } from '../engine/errors.ts';
+import { misuse } from './usage.ts';
+
+/** Numbers of one epoch, as log.txt has them. */
+export type EpochLine = Readonly<Record<string, number>>;
+
+export interface RunLog {
+  /** What it is called in tables and legends. */
+  readonly name: string;
+  /** In order; `epoch` counts from 0. */
+  readonly lines: readonly EpochLine[];
+}
+
+/** Of these metrics a larger value is better; of the others (losses) a smaller one. */
+const LARGER = /acc|top1|top5|rank/;
+
+/** The log of a run's folder, of a recipe (the file beside it, NAME.log.txt), or a log file itself. */
+export async function readRun(path: string): Promise<RunLog> {
+  const isFolder = (await stat(path).catch(() => misuse(`compare: there is no ${path}`))).isDirectory();
+  const recipe = /\.ya?ml$/i.test(path);
+  const file = isFolder ? join(path, 'log.txt') : recipe ? path.replace(/\.ya?ml$/i, '.log.txt') : path;
+  const text = await readFile(file, 'utf8').catch(() =>
+    misuse(
+      recipe
+        ? `compare: no run stands beside the recipe ${path}: ${file} is missing`
+        : `compare: ${path} has no log.txt: name the output_dir of a run that finished an epoch`,
+    ),
+  );
+  const name = recipe ? basename(path) : isFolder ? basename(resolve(path)) : basename(path);
+  const lines = text
+    .split('\n')
+    .filter(Boolean)
+    .map((line, i) => parseLine(line, `${file}, line ${i + 1}`));
+  if (!lines.length) misuse(`compare: ${file} is empty: the run has not finished an epoch yet`);
+  return { name, lines };
+}
+
+function parseLine(line: string, where: string): EpochLine {
+  let value: unknown;
+  try {
+    value = JSON.parse(line);
+  } catch {
+    fail(`compare: ${where} is not JSON: is it a log of a run?`);
+  }
+  const entries = Object.entries(value ?? {}).filter((entry): entry is [string, number] => Number.isFinite(entry[1]));
+  const found = Object.fromEntries(entries);
+  if (found.epoch === undefined) fail(`compare: ${where} has no epoch: is it a log of a run?`);
+  return found;
+}
+
+/** Metrics that at least two runs have, losses first. */
+export function sharedMetrics(runs: readonly RunLog[]): string[] {
+  const counts = new Map<string, number>();
+  for (const { lines } of runs) {
+    const names = new Set(lines.flatMap((line) => Object.keys(line)));
+    for (const name of names) counts.set(name, (counts.get(name) ?? 0) + 1);
+  }
+  const shared = [...counts].filter(([name, n]) => n > 1 && !/^(epoch|train_lr|n_parameters)$/.test(name));
+  return shared.map(([name]) => name).sort((a, b) => Number(LARGER.test(a)) - Number(LARGER.test(b)));
+}
+
+export interface Parting {
+  readonly metric: string;
+  /** Epochs that both have. */
+  readonly epochs: number;
+  /** The last epoch that both have, from 0, and the values there. */
+  readonly last: number;
+  readonly a: number;
+  readonly b: number;
+  /** (b - a) / |a| at the last common epoch. */
+  readonly difference: number;
+  /** The first epoch from which on they differ by more than `within` to the end; null where they end together. */
+  readonly from: number | null;
+  /** Whether b ends better than a. */
+  readonly better: boolean;
+}
+
+/** Where `b` parts from `a` in a metric; null where no epoch has it in both. */
+export function parting(a: RunLog, b: RunLog, metric: string, within: number): Parting | null {
+  const other = new Map(b.lines.filter((line) => metric in line).map((line) => [line.epoch, line[metric]]));
+  const common = a.lines.filter((line) => metric in line && other.has(line.epoch));
+  const end = common.at(-1);
+  if (!end) return null;
+  const apart = (line: EpochLine): number =>
+    ((other.get(line.epoch) as number) - line[metric]) / Math.abs(line[metric]);
+  let from: number | null = null;
+  for (const line of common) {
+    if (Math.abs(apart(line)) <= within) from = null;
+    else from ??= line.epoch;
+  }
+  const difference = apart(end);
+  const better = LARGER.test(metric) ? difference > 0 : difference < 0;
+  return {
+    metric,
+    epochs: common.length,
+    last: end.epoch,
+    a: end[metric],
+    b: other.get(end.epoch) as number,
+    difference,
+    from,
+    better,
+  };
+}
+
+/** A sentence: `heldout_loss: 3.1 % better from epoch 4 on`. Epochs count from 1 here, as on the progress bar. */
+export function verdict({ epochs, last, difference, from, better }: Parting, within: number): string {
+  const percent = (x: number): string => `${(100 * Math.abs(x)).toFixed(1)} %`;
+  if (from === null) return `together: within ${percent(within)} at epoch ${last + 1} of ${epochs} in common`;
+  const how = `${percent(difference)} ${better ? 'better' : 'worse'} at epoch ${last + 1}`;
+  return `apart from epoch ${from + 1} on: ${how}`;
+}

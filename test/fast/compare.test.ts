@@ -1,0 +1,80 @@
+// `tesserae compare`: which log it reads, what it draws from it, and where it says that two runs part.
+import { mkdtemp, rm, writeFile, mkdir } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { parting, readRun, type RunLog, sharedMetrics, verdict } from '../../mae/compare.ts';
+import { compareCurves } from '../../mae/pictures/compare-curves.ts';
+import { UsageError } from '../../mae/usage.ts';
+
+const log = (name: string, ...losses: number[]): RunLog => ({
+  name,
+  lines: losses.map((heldout_loss, epoch) => ({ epoch, train_lr: 1, heldout_loss, knn_top1: 100 * heldout_loss })),
+});
+
+test('two runs part at the first epoch after which they never meet again', () => {
+  const a = log('a', 1, 0.5, 0.4, 0.35, 0.3);
+  const b = log('b', 1.5, 0.5, 0.404, 0.38, 0.33);
+  const found = parting(a, b, 'heldout_loss', 0.02);
+  assert.is(found?.from, 3);
+  assert.ok(Math.abs((found?.difference ?? 0) - 0.1) < 1e-12);
+  assert.is(found?.better, false);
+  assert.is(verdict(found as never, 0.02), 'apart from epoch 4 on: 10.0 % worse at epoch 5');
+  // Of an accuracy more is better.
+  assert.is(parting(a, b, 'knn_top1', 0.02)?.better, true);
+});
+
+test('a run that is not done yet is held against the epochs that it has; what is missing is no zero', () => {
+  const a = log('a', 1, 0.5, 0.4);
+  const found = parting(a, log('b', 1, 0.5), 'heldout_loss', 0.01);
+  assert.is(found?.from, null);
+  assert.is(found?.last, 1);
+  assert.match(verdict(found as never, 0.01), /^together: within 1.0 % at epoch 2 of 2/);
+  assert.is(parting(a, { name: 'c', lines: [{ epoch: 7, heldout_loss: 1 }] }, 'heldout_loss', 0.01), null);
+});
+
+test('shared metrics are those of two runs at least, losses first', () => {
+  const runs = [log('a', 1), log('b', 2), { name: 'c', lines: [{ epoch: 0, test_acc1: 3 }] }];
+  assert.equal(sharedMetrics(runs), ['heldout_loss', 'knn_top1']);
+});
+
+test('folders, recipes and files are read; everything else is told in one line', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'tesserae compare '));
+  try {
+    await writeFile(join(folder, 'log.txt'), '{"epoch":0,"train_loss":2,"note":"x"}\n{"epoch":1,"train_loss":1}\n');
+    assert.equal((await readRun(folder)).lines, [
+      { epoch: 0, train_loss: 2 },
+      { epoch: 1, train_loss: 1 },
+    ]);
+    await writeFile(join(folder, 'quick.yaml'), 'model: {}\n');
+    await writeFile(join(folder, 'quick.log.txt'), '{"epoch":0,"train_loss":3}\n');
+    assert.equal(await readRun(join(folder, 'quick.yaml')), {
+      name: 'quick.yaml',
+      lines: [{ epoch: 0, train_loss: 3 }],
+    });
+    await mkdir(join(folder, 'empty'));
+    await writeFile(join(folder, 'bad.txt'), 'epoch 1\n');
+    for (const [path, says] of [
+      [join(folder, 'none'), /there is no/],
+      [join(folder, 'empty'), /has no log.txt/],
+      [join(folder, 'bad.txt'), /line 1 is not JSON/],
+    ] as const) {
+      const error = await readRun(path).then(
+        () => null,
+        (e: Error) => e,
+      );
+      assert.match(error?.message ?? '', says);
+    }
+    assert.instance(await readRun(join(folder, 'none')).catch((e: Error) => e), UsageError);
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+});
+
+test('the chart has a line and a name for every run', async () => {
+  const svg = await compareCurves([log('first', 1, 0.5), log('second', 2, 1)], ['heldout_loss', 'knn_top1'], 'two');
+  for (const text of ['first', 'second', 'heldout_loss', 'knn_top1']) assert.match(svg, text);
+  assert.ok((svg.match(/<path[^>]*stroke="#d1602b"/g) ?? []).length >= 2);
+});
+test.run();
