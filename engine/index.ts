@@ -15,6 +15,8 @@ export { CONV_ORDER, PATCHIFY_ORDER, patchify } from './ops/patchify.ts';
 export { restore } from './ops/restore.ts';
 export { take } from './ops/take.ts';
 export { AdamW, type AdamWOptions } from './optim/adamw.ts';
+export { Optimizer, type OptimizerOptions } from './optim/optimizer.ts';
+export { Lars, type LarsOptions, Sgd, type SgdOptions } from './optim/sgd.ts';
 export { Parameters, type ParameterSpec } from './parameters.ts';
 export { PickDatabase } from './pickdatabase.ts';
 export { keepPick, loadPicks, type PickStore, type PickTable, picksOf, shippedTable } from './picks.ts';

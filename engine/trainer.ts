@@ -1,7 +1,7 @@
 // A training step of any model: loss, gradients (over one or several micro-batches) and update, as replayed programs.
 import type { Engine, InputTypes, Program } from './engine.ts';
 import { fail } from './errors.ts';
-import type { AdamW } from './optim/adamw.ts';
+import type { Optimizer } from './optim/optimizer.ts';
 import type { Plan } from './plan.ts';
 import type { Results } from './replay.ts';
 import type { HostTensor, Shape, Tensor } from './tensor.ts';
@@ -15,7 +15,7 @@ export type BatchSource<I> = Batch<I> | (() => Promise<Batch<I>>);
 export interface TrainerOptions<I extends InputTypes> {
   /** Inputs of the loss with their dtypes. */
   inputs: I;
-  optimizer: AdamW;
+  optimizer: Optimizer;
   /** The mean loss of a micro-batch, one element. Called once for every combination of input shapes. */
   loss: (inputs: Tensors<I>, trace: Trace) => Tensor;
 }
@@ -25,7 +25,7 @@ export type StepResults = readonly Results<'loss' | 'norm'>[];
 
 export class Trainer<I extends InputTypes> {
   readonly engine: Engine;
-  readonly optimizer: AdamW;
+  readonly optimizer: Optimizer;
   readonly #options: TrainerOptions<I>;
   readonly #programs = new Map<string, Program<I, 'loss' | 'norm'>>();
 

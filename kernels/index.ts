@@ -7,12 +7,14 @@ import * as augment from './augment/augment.ts';
 import * as elementwise from './elementwise/elementwise.ts';
 import * as gather from './gather/gather.ts';
 import * as gemm from './gemm/gemm.ts';
+import * as lars from './lars/lars.ts';
 import * as layernorm from './layernorm/layernorm.ts';
 import * as loss from './loss/loss.ts';
 import * as lossscale from './lossscale/lossscale.ts';
 import * as patch from './patch/patch.ts';
 import * as random from './random/uniform.ts';
 import * as reduce from './reduce/reduce.ts';
+import * as sgd from './sgd/sgd.ts';
 
 const rooms: Record<string, Record<string, unknown>> = {
   adamw,
@@ -22,12 +24,14 @@ const rooms: Record<string, Record<string, unknown>> = {
   elementwise,
   gather,
   gemm,
+  lars,
   layernorm,
   loss,
   lossscale,
   patch,
   random,
   reduce,
+  sgd,
 };
 
 const isKernel = (value: unknown): value is AnyKernel =>

@@ -168,7 +168,7 @@ test('reconstruct: a panel, the same for the same seed, another for another', as
     weights: initialWeights(config, 1),
     data,
     maskRatio: 0.5,
-    moments: null,
+    optimizer: null,
     training: null,
   });
   const sharp = await loadSharp();

@@ -191,7 +191,7 @@ test('same seed, same bits after ten steps', async () => {
     const { model, optimizer, trainer } = tinyTraining(engine, seed, { clipNorm: 0.5 });
     for (let i = 0; i < 10; i++) await trainer.step([tinyBatch(4, seed + i), tinyBatch(3, seed - i)], { lr: 1e-3 * i });
     const kept = [...(await model.parameters.read()).values()];
-    for (const v of [...optimizer.m.values(), ...optimizer.v.values()])
+    for (const v of [...optimizer.slots.m.values(), ...optimizer.slots.v.values()])
       kept.push(Float32Array.from(await engine.read(v)));
     return kept.map((data) => new Uint32Array(data.buffer));
   };

@@ -94,7 +94,7 @@ test(`a step that overflows changes no weight and no moment, and halves the scal
     if ((await state()).skipped === overflows) break;
     assert.equal(await state(), { scale: 2 ** (22 - overflows), good: 0, skipped: overflows + 1, updates: 0 });
     assert.equal(await model.parameters.read(), before);
-    for (const moment of [...optimizer.m.values()].slice(0, 3))
+    for (const moment of [...optimizer.slots.m.values()].slice(0, 3))
       assert.ok((await engine.read(moment)).every((x) => x === 0));
   }
   assert.ok(overflows > 0 && overflows < 24, `${overflows} overflows`);

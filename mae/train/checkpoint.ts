@@ -10,6 +10,9 @@ import { checked, type MaeConfig, parameterSpecs } from '../model/config.ts';
 /** Raised when a file of this version could not be read by the one before. */
 export const FORMAT = 1;
 
+/** What every optimizer keeps per parameter. */
+const SLOTS: Readonly<Record<string, readonly string[]>> = { adamw: ['m', 'v'], sgd: ['momentum'], lars: ['momentum'] };
+
 /** What the model was trained on. */
 export interface DataInfo {
   readonly name: string;
@@ -37,9 +40,11 @@ export interface TrainingState {
   readonly picks: Readonly<Record<string, KnobValues>>;
 }
 
-export interface Moments {
-  readonly m: ReadonlyMap<string, Float32Array>;
-  readonly v: ReadonlyMap<string, Float32Array>;
+export interface OptimizerState {
+  /** adamw, sgd or lars. */
+  readonly name: string;
+  /** What it keeps per parameter (moments, momentum), by slot and parameter. */
+  readonly slots: Readonly<Record<string, ReadonlyMap<string, Float32Array>>>;
   /** Updates done. */
   readonly step: number;
   /** Of a run in f16. */
@@ -60,7 +65,7 @@ export interface Checkpoint {
   readonly data: DataInfo;
   /** mask_ratio of the training run: what later commands use unless told otherwise. */
   readonly maskRatio: number;
-  readonly moments: Moments | null;
+  readonly optimizer: OptimizerState | null;
   readonly training: TrainingState | null;
 }
 
@@ -69,15 +74,14 @@ export async function saveCheckpoint(path: string, c: Checkpoint): Promise<void>
   const tensors: [string, RawTensor][] = [];
   for (const { name, shape } of parameterSpecs(c.config)) {
     tensors.push([name, rawTensor('F32', shape, c.weights.get(name) ?? fail(`save: the weights lack ${name}`))]);
-    if (!c.moments) continue;
-    for (const moment of ['m', 'v'] as const) {
-      const data = c.moments[moment].get(name);
-      if (data) tensors.push([`adamw.${moment}.${name}`, rawTensor('F32', shape, data)]);
+    for (const [slot, values] of Object.entries(c.optimizer?.slots ?? {})) {
+      const data = values.get(name);
+      if (data) tensors.push([`${c.optimizer?.name}.${slot}.${name}`, rawTensor('F32', shape, data)]);
     }
   }
-  if (c.moments) tensors.push(['adamw.step', rawTensor('U32', [1], Uint32Array.of(c.moments.step))]);
-  if (c.moments?.lossScale) {
-    const { scale, good, skipped } = c.moments.lossScale;
+  if (c.optimizer) tensors.push([`${c.optimizer.name}.step`, rawTensor('U32', [1], Uint32Array.of(c.optimizer.step))]);
+  if (c.optimizer?.lossScale) {
+    const { scale, good, skipped } = c.optimizer.lossScale;
     tensors.push(['lossscale.scale', rawTensor('F32', [1], Float32Array.of(scale))]);
     tensors.push(['lossscale.steps', rawTensor('U32', [2], Uint32Array.of(good, skipped))]);
   }
@@ -130,23 +134,21 @@ export async function loadCheckpoint(path: string, { training = false } = {}): P
   const weights = await floats('');
   const absent = specs.filter(({ name }) => !weights.has(name));
   if (absent.length) fail(`load: ${path} lacks ${absent.length} weights, first ${absent[0].name}`);
-  const step = training ? await read('adamw.step') : null;
+  const kind = Object.keys(SLOTS).find((name) => header.tensors.has(`${name}.step`));
+  const step = training && kind ? await read(`${kind}.step`) : null;
   const scale = step && (await read('lossscale.scale'));
   const steps = step && (await read('lossscale.steps'));
   const counts = steps && viewAs(steps, 'U32');
   const lossScale = scale && counts && { scale: toFloat32(scale)[0], good: counts[0], skipped: counts[1] };
-  const moments = step && {
-    m: await floats('adamw.m.'),
-    v: await floats('adamw.v.'),
-    step: viewAs(step, 'U32')[0],
-    lossScale,
-  };
+  const slots: Record<string, Map<string, Float32Array>> = {};
+  if (step && kind) for (const slot of SLOTS[kind]) slots[slot] = await floats(`${kind}.${slot}.`);
+  const optimizer = step && kind ? { name: kind, slots, step: viewAs(step, 'U32')[0], lossScale } : null;
   return {
     config,
     weights,
     data: json<DataInfo>('data'),
     maskRatio: Number(meta('mask_ratio')),
-    moments,
+    optimizer,
     training: header.metadata.has('training') ? stateOf(json('training'), header.tensors.has('lossscale.scale')) : null,
   };
 }

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { Engine } from '../../engine/engine.ts';
 import { fail } from '../../engine/errors.ts';
 import { appendLine, cutLog, durableLength, removeStrayTemporaries } from '../../engine/node/files.ts';
-import type { AdamW } from '../../engine/optim/adamw.ts';
+import type { Optimizer } from '../../engine/optim/optimizer.ts';
 import type { Batch as Inputs, Trainer } from '../../engine/trainer.ts';
 import type { Reporter } from './reporter.ts';
 import type { Dataset } from '../data/dataset.ts';
@@ -20,7 +20,7 @@ import { modelConfig, peakRate, type PretrainOptions } from './options.ts';
 import { introduce } from './introduce.ts';
 import { notFinite, Overflows } from './overflow.ts';
 import { Preparer } from './prepare.ts';
-import { adapterOf, findResume, optimizerMoments, recipeOf, restoreMoments, sameImages } from './resume.ts';
+import { adapterOf, findResume, optimizerState, recipeOf, restoreOptimizer, sameImages } from './resume.ts';
 import { learningRate } from './schedule.ts';
 import { pretrainStep, type StepInputs } from './step.ts';
 
@@ -49,7 +49,7 @@ class Run {
   readonly #config: MaeConfig;
   readonly #train: Dataset;
   readonly #model: MaskedAutoencoder;
-  readonly #optimizer: AdamW;
+  readonly #optimizer: Optimizer;
   readonly #trainer: Trainer<StepInputs>;
   readonly #preparer: Preparer;
   readonly #heldout: Heldout | null;
@@ -96,7 +96,7 @@ class Run {
     this.#preparer = new Preparer(engine, this.#config, { mean, std });
     this.#trainer = pretrainStep(engine, this.#model, (batch) => this.#preparer.images(batch), options);
     this.#optimizer = this.#trainer.optimizer;
-    if (from) restoreMoments(engine, this.#optimizer, from);
+    if (from) restoreOptimizer(engine, this.#optimizer, from);
     const keep = lenKeep(patchesOf(this.#config), mask_ratio);
     this.#heldout =
       opened.heldout &&
@@ -105,7 +105,7 @@ class Run {
     this.#step = from?.training?.step ?? 0;
     this.#lossSum = from?.training?.lossSum ?? 0;
     const out = { metric: (line: Record<string, number>) => this.#metric(line), note: report.note };
-    this.#overflows = new Overflows(out, this.#position(), from?.moments?.lossScale);
+    this.#overflows = new Overflows(out, this.#position(), from?.optimizer?.lossScale);
   }
 
   /** Opens the data and the output folder, and goes on from a checkpoint where there is one to go on from. */
@@ -254,8 +254,8 @@ class Run {
   async #save(name: string): Promise<void> {
     await this.#drain(0);
     const { output_dir, mask_ratio } = this.#options;
-    const moments = await optimizerMoments(this.#engine, this.#optimizer);
-    await this.#overflows.saved(this.#position(), this.#epoch, moments.lossScale);
+    const optimizer = await optimizerState(this.#engine, this.#optimizer);
+    await this.#overflows.saved(this.#position(), this.#epoch, optimizer.lossScale);
     const lengths: [string, number][] = [];
     for (const log of LOGS) lengths.push([log, await durableLength(join(output_dir, log))]);
     await saveCheckpoint(join(output_dir, name), {
@@ -263,7 +263,7 @@ class Run {
       weights: await this.#model.parameters.read(),
       data: this.#data,
       maskRatio: mask_ratio,
-      moments,
+      optimizer,
       training: {
         recipe: recipeOf(this.#options, this.#engine),
         images: this.#train.length,

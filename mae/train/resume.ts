@@ -3,15 +3,14 @@ import { access } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import type { Engine } from '../../engine/engine.ts';
 import { fail } from '../../engine/errors.ts';
-import type { AdamW } from '../../engine/optim/adamw.ts';
+import type { Optimizer } from '../../engine/optim/optimizer.ts';
 import { readVariables } from '../../engine/parameters.ts';
-import type { Variable } from '../../engine/tensor.ts';
 import type { Precision } from '../../engine/trace.ts';
 import type { Profile } from '../../kernels/kernel.ts';
 import type { Picks } from '../../kernels/picks.ts';
 import type { Reporter } from './reporter.ts';
 import type { LossScale } from '../../engine/optim/lossscale.ts';
-import { type Checkpoint, loadCheckpoint, type LossScaleState, type Moments } from './checkpoint.ts';
+import { type Checkpoint, loadCheckpoint, type LossScaleState, type OptimizerState } from './checkpoint.ts';
 import { OPTIONS, type OptionSpec, type PretrainOptions } from './options.ts';
 
 /** Options that change where results go, or when, but no number of them. */
@@ -92,7 +91,7 @@ export async function findResume(
   const path = options.resume === 'auto' ? latest : options.resume;
   if (options.resume === 'auto' && !(await exists(latest))) return null;
   const found = await loadCheckpoint(path, { training: true });
-  if (!found.training || !found.moments)
+  if (!found.training || !found.optimizer)
     fail(`resume: ${path} holds weights but no training state; start a new run without --resume`);
   for (const [flag, now] of Object.entries(recipeOf(options, engine))) {
     // A file of before there was this option was trained with its default.
@@ -132,12 +131,14 @@ export function sameImages(from: Checkpoint | null, images: number): void {
     fail(`resume: the data has ${images} images, the run began with ${before}; put them back, or start a new run`);
 }
 
-export async function optimizerMoments(engine: Engine, optimizer: AdamW): Promise<Moments> {
-  const named = (mirror: ReadonlyMap<Variable, Variable>) =>
-    new Map([...mirror].map(([p, moment]) => [p.name, moment]));
+export async function optimizerState(engine: Engine, optimizer: Optimizer): Promise<OptimizerState> {
+  const slots: Record<string, Map<string, Float32Array>> = {};
+  for (const [slot, mirror] of Object.entries(optimizer.slots)) {
+    slots[slot] = await readVariables(engine, new Map([...mirror].map(([p, kept]) => [p.name, kept])));
+  }
   return {
-    m: await readVariables(engine, named(optimizer.m)),
-    v: await readVariables(engine, named(optimizer.v)),
+    name: optimizer.name,
+    slots,
     step: (await engine.read(optimizer.step))[0],
     lossScale: optimizer.lossScale && (await lossScaleState(engine, optimizer.lossScale)),
   };
@@ -152,19 +153,20 @@ export async function lossScaleState(engine: Engine, { scale, good, skipped }: L
   };
 }
 
-export function restoreMoments(engine: Engine, optimizer: AdamW, { moments }: Checkpoint): void {
-  if (!moments) return;
-  for (const kind of ['m', 'v'] as const) {
-    for (const [parameter, moment] of optimizer[kind]) {
-      engine.write(
-        moment,
-        moments[kind].get(parameter.name) ?? fail(`resume: the checkpoint lacks adamw.${kind}.${parameter.name}`),
-      );
+/** Puts a checkpoint's state into an optimizer of the same kind. */
+export function restoreOptimizer(engine: Engine, optimizer: Optimizer, { optimizer: state }: Checkpoint): void {
+  if (!state) return;
+  if (state.name !== optimizer.name)
+    fail(`resume: the checkpoint was trained with ${state.name}, this run would go on with ${optimizer.name}`);
+  for (const [slot, mirror] of Object.entries(optimizer.slots)) {
+    for (const [parameter, kept] of mirror) {
+      const data = state.slots[slot].get(parameter.name);
+      engine.write(kept, data ?? fail(`resume: the checkpoint lacks ${state.name}.${slot}.${parameter.name}`));
     }
   }
-  engine.write(optimizer.step, Uint32Array.of(moments.step));
-  if (!optimizer.lossScale || !moments.lossScale) return;
-  engine.write(optimizer.lossScale.scale, Float32Array.of(moments.lossScale.scale));
-  engine.write(optimizer.lossScale.good, Uint32Array.of(moments.lossScale.good));
-  engine.write(optimizer.lossScale.skipped, Uint32Array.of(moments.lossScale.skipped));
+  engine.write(optimizer.step, Uint32Array.of(state.step));
+  if (!optimizer.lossScale || !state.lossScale) return;
+  engine.write(optimizer.lossScale.scale, Float32Array.of(state.lossScale.scale));
+  engine.write(optimizer.lossScale.good, Uint32Array.of(state.lossScale.good));
+  engine.write(optimizer.lossScale.skipped, Uint32Array.of(state.lossScale.skipped));
 }

@@ -47,7 +47,7 @@ async function leave(
     weights: numbers,
     data: { name: 'x', mean: [0, 0, 0], std: [1, 1, 1], classes: null },
     maskRatio: 0.75,
-    moments: { m: numbers, v: numbers, step: 5, lossScale },
+    optimizer: { name: 'adamw', slots: { m: numbers, v: numbers }, step: 5, lossScale },
     training: { recipe, images: 9, epoch: 0, step: 9, lossSum: 1, logs: {}, adapter: 'some, profile cpu', picks },
   });
 }

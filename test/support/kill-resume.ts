@@ -142,12 +142,12 @@ interface Training {
 /** A run in f16 that begins from the weights of one in f32, with a loss scale under which its first steps overflow. */
 async function beginHalf(from: string, begun: string): Promise<void> {
   const checkpoint = await loadCheckpoint(join(from, 'checkpoint.safetensors'), { training: true });
-  const { moments, training } = checkpoint;
-  if (!moments || !training) throw new Error(`${from} has no training state`);
+  const { optimizer, training } = checkpoint;
+  if (!optimizer || !training) throw new Error(`${from} has no training state`);
   const recipe = { ...training.recipe, precision: 'f16', clip_grad: 1 };
   await saveCheckpoint(join(begun, 'checkpoint.safetensors'), {
     ...checkpoint,
-    moments: { ...moments, lossScale: { scale: TOO_HIGH, good: 0, skipped: 0 } },
+    optimizer: { ...optimizer, lossScale: { scale: TOO_HIGH, good: 0, skipped: 0 } },
     training: { ...training, recipe, epoch: 0, step: 0, lossSum: 0, logs: {} },
   });
 }
@@ -203,7 +203,7 @@ async function killRounds(
   const began = performance.now();
   const want = await complete(training, whole);
   const duration = performance.now() - began;
-  const { moments } = await loadCheckpoint(join(whole, 'checkpoint.safetensors'), { training: true });
+  const { optimizer } = await loadCheckpoint(join(whole, 'checkpoint.safetensors'), { training: true });
   const what = training.flags.join(' ') || 'f32';
   say(`${what}, uninterrupted: ${(duration / 1000).toFixed(1)} s, tensors ${want.tensors.slice(0, 12)}`);
   const steps = Math.floor((5 * IMAGES_PER_FILE - 8) / 16) * EPOCHS;
@@ -222,5 +222,5 @@ async function killRounds(
       `kill ${round + 1}: ${inside ? 'inside a save' : 'anywhere'}, after resume ${same ? 'bit-identical' : 'DIFFERENT'}${stray.length ? `, left ${stray}` : ''}`,
     );
   }
-  return { insideSave, identical, lossScale: moments?.lossScale ?? null };
+  return { insideSave, identical, lossScale: optimizer?.lossScale ?? null };
 }
