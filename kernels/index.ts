@@ -4,6 +4,8 @@ import * as adamw from './adamw/adamw.ts';
 import * as argsort from './argsort/argsort.ts';
 import * as attention from './attention/attention.ts';
 import * as augment from './augment/augment.ts';
+import * as batchnorm from './batchnorm/batchnorm.ts';
+import * as crossentropy from './crossentropy/crossentropy.ts';
 import * as elementwise from './elementwise/elementwise.ts';
 import * as gather from './gather/gather.ts';
 import * as gemm from './gemm/gemm.ts';
@@ -12,6 +14,7 @@ import * as layernorm from './layernorm/layernorm.ts';
 import * as loss from './loss/loss.ts';
 import * as lossscale from './lossscale/lossscale.ts';
 import * as patch from './patch/patch.ts';
+import * as pool from './pool/pool.ts';
 import * as random from './random/uniform.ts';
 import * as reduce from './reduce/reduce.ts';
 import * as sgd from './sgd/sgd.ts';
@@ -21,6 +24,8 @@ const rooms: Record<string, Record<string, unknown>> = {
   argsort,
   attention,
   augment,
+  batchnorm,
+  crossentropy,
   elementwise,
   gather,
   gemm,
@@ -29,6 +34,7 @@ const rooms: Record<string, Record<string, unknown>> = {
   loss,
   lossscale,
   patch,
+  pool,
   random,
   reduce,
   sgd,

@@ -9,7 +9,7 @@ import { random } from '../kernels/random/random.ts';
 import { Engine } from '../engine/engine.ts';
 import { openDawn } from '../engine/node/dawn.ts';
 import { Parameters } from '../engine/parameters.ts';
-import type { HostData, HostTensor } from '../engine/tensor.ts';
+import { ARRAYS, type HostData, type HostTensor } from '../engine/tensor.ts';
 import { onHost, record, withGradients } from './support/gradient.ts';
 import { type Given, type OpCase, ROWS } from './support/op-rows.ts';
 import { type Spy, spyOn } from './support/spy.ts';
@@ -20,7 +20,7 @@ const base = Number(process.env.SEED ?? Date.now() % 2 ** 31);
 
 const onDevice = (g: Given): HostTensor => ({
   shape: g.shape,
-  data: g.dtype === 'f32' ? Float32Array.from(g.data) : Uint32Array.from(g.data),
+  data: ARRAYS[g.dtype as keyof typeof ARRAYS].from(g.data),
 });
 
 /** Outputs and gradients of the case on the device, after every poison. */

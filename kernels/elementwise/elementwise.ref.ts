@@ -25,3 +25,13 @@ export function dropout(
     return u >= Math.fround(rate) ? x[i] / (1 - Math.fround(rate)) : 0;
   });
 }
+
+export function droppath(
+  { x, r, ids, clock, y }: Named<'x' | 'r' | 'y'> & { ids: Uint32Array; clock: Uint32Array },
+  { n, rate, seed, stream, SUM }: { n: number; rate: number; seed: number; stream: number; SUM: boolean },
+): void {
+  fillWith(y, (i) => {
+    const u = uniformAt(0, ids[Math.floor(i / n)], clock[0], seed, stream);
+    return (SUM ? r[i] : 0) + (u >= Math.fround(rate) ? x[i] / (1 - Math.fround(rate)) : 0);
+  });
+}

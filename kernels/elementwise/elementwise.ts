@@ -12,6 +12,7 @@ import cast from './elementwise.cast.wgsl';
 import copy from './elementwise.copy.wgsl';
 import dgelu from './elementwise.dgelu.wgsl';
 import dropout from './elementwise.dropout.wgsl';
+import droppath from './elementwise.droppath.wgsl';
 import fill from './elementwise.fill.wgsl';
 import gelu from './elementwise.gelu.wgsl';
 import * as ref from './elementwise.ref.ts';
@@ -140,6 +141,38 @@ export const elementwiseDropout = defineKernel({
     { samples: 1, n: 1, rate: 0.5, seed: 1, stream: 1 },
     { samples: 3, n: 7, rate: 0.1, seed: 2 ** 32 - 1, stream: 9 },
     { samples: 5, n: 258, rate: 0.9, seed: 5, stream: 2 },
+    { samples: 2, n: 12, rate: 0, seed: 5, stream: 2 },
+  ],
+});
+
+/**
+ * Stochastic depth of a branch x (samples, n) beside its residual r (samples, n): whole samples drop out of it at `rate`. Without SUM, the
+ * gradient of x from that of y. Keyed as dropout is.
+ */
+export const elementwiseDroppath = defineKernel({
+  name: 'elementwise.droppath',
+  variants: {
+    simt: variant(droppath, {
+      lib: [philox],
+      grid: (s) => fold(ceilDiv(s.samples * s.n, s.WG)),
+      tune: (_, adapter) => streamThreads(adapter),
+    }),
+  },
+  options: { SUM: true },
+  shapes: ({ samples, n, SUM }) => ({
+    x: [samples, n],
+    r: SUM ? [samples, n] : null,
+    ids: [samples],
+    clock: [2],
+    y: [samples, n],
+  }),
+  flops: ({ samples, n }) => 2 * samples * n,
+  reference: ref.droppath,
+  inputs: ({ samples }, rng) => ({ ids: anyWords(rng, samples), clock: anyWords(rng, 2) }),
+  cases: [
+    { samples: 1, n: 1, rate: 0.5, seed: 1, stream: 1 },
+    { samples: 13, n: 7, rate: 0.3, seed: 2 ** 32 - 1, stream: 9 },
+    { samples: 9, n: 258, rate: 0.6, seed: 5, stream: 2, SUM: false },
     { samples: 2, n: 12, rate: 0, seed: 5, stream: 2 },
   ],
 });

@@ -1,6 +1,9 @@
 // One row an op: random ugly inputs and how it is called. The gradient tests (f64 on the host, f32 on Dawn) iterate it.
 import type { Random } from '../../kernels/random/random.ts';
 import { attention } from '../../engine/ops/attention.ts';
+import { batchNorm } from '../../engine/ops/batch-norm.ts';
+import { classTargets, crossEntropy } from '../../engine/ops/cross-entropy.ts';
+import { dropPath } from '../../engine/ops/drop-path.ts';
 import { add, dropout, gelu } from '../../engine/ops/elementwise.ts';
 import { embed } from '../../engine/ops/embed.ts';
 import { layernorm } from '../../engine/ops/layernorm.ts';
@@ -9,6 +12,7 @@ import { maskedMse } from '../../engine/ops/masked-mse.ts';
 import { randomMasking, uniformNoise } from '../../engine/ops/masking.ts';
 import { mlp } from '../../engine/ops/mlp.ts';
 import { patchify } from '../../engine/ops/patchify.ts';
+import { pool } from '../../engine/ops/pool.ts';
 import { restore } from '../../engine/ops/restore.ts';
 import { take } from '../../engine/ops/take.ts';
 import { type DType, numel, type Shape, type Tensor } from '../../engine/tensor.ts';
@@ -148,6 +152,14 @@ const mseRow = (normPix: boolean): OpRow =>
     return { inputs, forward: (x: Loose) => maskedMse(x, { patch_size: side, normPix }) };
   });
 
+const batchNormRow = (training: boolean): OpRow =>
+  row('batchNorm', training ? 'training' : 'evaluation', (k) => {
+    const [rows, cols] = [1 + k.pick(...SIDES), k.pick(...SIDES)];
+    const running = { running_mean: k.data(cols), running_var: k.bits(1, cols) };
+    const attributes = { eps: 1e-6, momentum: 0.1, training };
+    return { inputs: { x: k.normal(rows, cols), ...running }, forward: (x: Loose) => batchNorm(x, attributes) };
+  });
+
 const patchifyRow = (order: number, chosen: boolean): OpRow =>
   row('patchify', `order ${order}, ${chosen ? 'chosen' : 'all'} patches`, (k) => {
     const { side, chans, down, across, batch } = image(k);
@@ -215,6 +227,30 @@ export const ROWS: readonly OpRow[] = [
     const key = { rate: k.pick(0, 0.1, 0.5, 0.9), seed: k.upTo(2 ** 31), stream: k.upTo(99) };
     const inputs = { x: k.normal(samples, k.pick(...SIDES), k.upTo(3)), ids: k.words(samples), clock: k.words(2) };
     return { inputs, forward: (x: Loose) => dropout(x, key) };
+  }),
+  row('dropPath', '', (k) => {
+    const shape = [k.upTo(5), k.pick(...SIDES), k.upTo(3)];
+    const key = { rate: k.pick(0, 0.1, 0.5, 0.9), seed: k.upTo(2 ** 31), stream: k.upTo(99) };
+    const inputs = { x: k.normal(...shape), r: k.normal(...shape), ids: k.words(shape[0]), clock: k.words(2) };
+    return { inputs, forward: (x: Loose) => dropPath(x, key) };
+  }),
+  row('pool', '', (k) => ({
+    inputs: { x: k.normal(k.upTo(4), 1 + k.pick(...SIDES), k.pick(...SIDES)) },
+    forward: (x: Loose) => pool(x, {}),
+  })),
+  batchNormRow(true),
+  batchNormRow(false),
+  row('crossEntropy', 'probabilities', (k) => {
+    const shape = [k.pick(...SIDES), k.pick(...SIDES)];
+    const inputs = { logits: k.normal(...shape), targets: k.bits(0.3, ...shape) };
+    return { inputs, forward: (x: Loose) => ({ loss: crossEntropy(x, {}).loss }) };
+  }),
+  row('classTargets', 'no gradient', (k) => {
+    const [rows, classes, smoothing] = [k.pick(...SIDES), k.pick(...SIDES), k.pick(0, 0.1)];
+    const labels = () => given([rows], () => k.upTo(classes + 1) - 2, 'i32', false);
+    const mixed = { partner: labels(), lambda: k.bits(0.5, 1) };
+    const inputs: Record<string, Given> = { labels: labels(), ...k.pick<object>({}, mixed) };
+    return { inputs, forward: (x: Loose) => ({ targets: classTargets(x, { classes, smoothing }) }) };
   }),
   row('take', '', (k) => {
     const [batch, rows, dim] = [k.upTo(4), k.pick(1, 2, 9, 17), k.pick(1, 5, 33)];
