@@ -18,6 +18,10 @@ export const STREAM = {
   heldout: 6,
   /** Dropout; every layer adds its own number. */
   dropout: 1000,
+  /** Stochastic depth; every block adds twice its own number. */
+  dropPath: 3000,
+  /** Weights of a fresh head. */
+  head: 0x68656164,
 } as const;
 
 /** Four u32 words of one draw. */

@@ -2,7 +2,10 @@
 import type { ParameterSpec } from '../../engine/parameters.ts';
 import { fail } from '../../engine/errors.ts';
 
-export interface MaeConfig {
+export const POSITIONS = ['sincos', 'learned', 'none'] as const;
+
+/** What pretraining and fine-tuning have in common. */
+export interface EncoderConfig {
   /** [height, width] in pixels. */
   readonly img_size: readonly [number, number];
   readonly patch_size: number;
@@ -10,15 +13,20 @@ export interface MaeConfig {
   readonly embed_dim: number;
   readonly depth: number;
   readonly num_heads: number;
-  readonly decoder_embed_dim: number;
-  readonly decoder_depth: number;
-  readonly decoder_num_heads: number;
   readonly mlp_ratio: number;
-  /** Reconstruct patches normalised by their own mean and variance. */
-  readonly norm_pix_loss: boolean;
   readonly ln_eps: number;
   /** Dropout after every attention projection and MLP; 0 in the paper. */
   readonly dropout: number;
+  /** Position embeddings: fixed sines and cosines (also where it is not said), learned, or none (zeros). */
+  readonly pos_embed?: (typeof POSITIONS)[number];
+}
+
+export interface MaeConfig extends EncoderConfig {
+  readonly decoder_embed_dim: number;
+  readonly decoder_depth: number;
+  readonly decoder_num_heads: number;
+  /** Reconstruct patches normalised by their own mean and variance. */
+  readonly norm_pix_loss: boolean;
 }
 
 const sizes = (
@@ -78,11 +86,13 @@ export function configure(preset: string, changes: Partial<MaeConfig> = {}): Mae
 const definedOnly = <T extends object>(o: T): Partial<T> =>
   Object.fromEntries(Object.entries(o).filter(([, v]) => v !== undefined)) as Partial<T>;
 
-/** Refuses sizes that cannot work, naming them. */
-export function checked(c: MaeConfig): MaeConfig {
+const NOT_COUNTS = ['norm_pix_loss', 'img_size', 'ln_eps', 'dropout', 'mlp_ratio', 'pos_embed', 'pool', 'drop_path'];
+
+/** Refuses sizes of an encoder that cannot work, naming them. */
+export function checkedEncoder<C extends EncoderConfig>(c: C): C {
   const [h, w] = c.img_size;
   for (const [name, n] of Object.entries({ ...c, height: h, width: w })) {
-    if (['norm_pix_loss', 'img_size', 'ln_eps', 'dropout', 'mlp_ratio'].includes(name)) continue;
+    if (NOT_COUNTS.includes(name)) continue;
     if (!Number.isInteger(n) || (n as number) < 1)
       fail(`model: ${name} must be a whole number of at least 1, got ${n}`);
   }
@@ -91,28 +101,37 @@ export function checked(c: MaeConfig): MaeConfig {
       `model: patch_size ${c.patch_size} must divide the image, ${h} x ${w}; choose a size that is a multiple of it`,
     );
   }
-  for (const [dim, heads, what] of [
-    [c.embed_dim, c.num_heads, 'embed_dim'],
-    [c.decoder_embed_dim, c.decoder_num_heads, 'decoder_embed_dim'],
-  ] as const) {
-    const head = dim / heads;
-    if (!Number.isInteger(head)) fail(`model: ${what} ${dim} must be a multiple of its ${heads} heads`);
-    if (head % 4 || head > 128)
-      fail(`model: ${what} / heads must be a multiple of 4 up to 128, got ${dim} / ${heads} = ${head}`);
-    if (dim % 4) fail(`model: ${what} must be a multiple of 4, got ${dim}`);
-  }
+  checkWidth('embed_dim', c.embed_dim, c.num_heads, c.mlp_ratio);
   if (!(c.dropout >= 0 && c.dropout < 1)) fail(`model: dropout must be in [0, 1), got ${c.dropout}`);
-  if (!Number.isInteger(c.embed_dim * c.mlp_ratio) || !Number.isInteger(c.decoder_embed_dim * c.mlp_ratio)) {
-    fail(`model: mlp_ratio ${c.mlp_ratio} must give whole hidden sizes`);
-  }
+  if (c.pos_embed !== undefined && !POSITIONS.includes(c.pos_embed))
+    fail(`model: pos_embed must be one of ${POSITIONS.join(', ')}, got ${c.pos_embed}`);
+  return c;
+}
+
+function checkWidth(what: string, dim: number, heads: number, mlp_ratio: number): void {
+  const head = dim / heads;
+  if (!Number.isInteger(head)) fail(`model: ${what} ${dim} must be a multiple of its ${heads} heads`);
+  if (head % 4 || head > 128)
+    fail(`model: ${what} / heads must be a multiple of 4 up to 128, got ${dim} / ${heads} = ${head}`);
+  if (dim % 4) fail(`model: ${what} must be a multiple of 4, got ${dim}`);
+  if (!Number.isInteger(dim * mlp_ratio)) fail(`model: mlp_ratio ${mlp_ratio} must give whole hidden sizes`);
+}
+
+/** Refuses sizes that cannot work, naming them. */
+export function checked(c: MaeConfig): MaeConfig {
+  checkedEncoder(c);
+  checkWidth('decoder_embed_dim', c.decoder_embed_dim, c.decoder_num_heads, c.mlp_ratio);
   return c;
 }
 
 /** [rows, columns] of patches. */
-export const gridOf = (c: MaeConfig): [number, number] => [c.img_size[0] / c.patch_size, c.img_size[1] / c.patch_size];
-export const patchesOf = (c: MaeConfig): number => gridOf(c)[0] * gridOf(c)[1];
+export const gridOf = (c: EncoderConfig): [number, number] => [
+  c.img_size[0] / c.patch_size,
+  c.img_size[1] / c.patch_size,
+];
+export const patchesOf = (c: EncoderConfig): number => gridOf(c)[0] * gridOf(c)[1];
 /** Values in a patch: p * p * C. */
-export const patchValues = (c: MaeConfig): number => c.patch_size ** 2 * c.in_chans;
+export const patchValues = (c: EncoderConfig): number => c.patch_size ** 2 * c.in_chans;
 
 /** Patches that stay visible: int(L * (1 - ratio)) in doubles, as the reference computes it. */
 export function lenKeep(patches: number, maskRatio: number): number {
@@ -123,11 +142,11 @@ export function lenKeep(patches: number, maskRatio: number): number {
   return keep;
 }
 
-/** Every parameter with its shape, in the order of facebookresearch/mae's state dict; position embeddings are fixed. */
-export function parameterSpecs(c: MaeConfig): ParameterSpec[] {
-  const n = patchesOf(c) + 1;
+/** Lists parameters: what the specs of encoder, decoder and classifier are written with. */
+export function specList(mlp_ratio: number) {
   const specs: ParameterSpec[] = [];
-  const add = (name: string, ...shape: number[]) => specs.push({ name, shape, trainable: !name.endsWith('pos_embed') });
+  const add = (name: string, ...shape: number[]) => void specs.push({ name, shape });
+  const fixed = (name: string, ...shape: number[]) => void specs.push({ name, shape, trainable: false });
   const norm = (name: string, dim: number) => {
     add(`${name}.weight`, dim);
     add(`${name}.bias`, dim);
@@ -142,16 +161,24 @@ export function parameterSpecs(c: MaeConfig): ParameterSpec[] {
       linear(`${prefix}.${i}.attn.qkv`, 3 * dim, dim);
       linear(`${prefix}.${i}.attn.proj`, dim, dim);
       norm(`${prefix}.${i}.norm2`, dim);
-      linear(`${prefix}.${i}.mlp.fc1`, dim * c.mlp_ratio, dim);
-      linear(`${prefix}.${i}.mlp.fc2`, dim, dim * c.mlp_ratio);
+      linear(`${prefix}.${i}.mlp.fc1`, dim * mlp_ratio, dim);
+      linear(`${prefix}.${i}.mlp.fc2`, dim, dim * mlp_ratio);
     }
   };
+  return { specs, add, fixed, norm, linear, blocks };
+}
+
+/** Every parameter with its shape, in the order of facebookresearch/mae's state dict. */
+export function parameterSpecs(c: MaeConfig): ParameterSpec[] {
+  const { specs, add, fixed, norm, linear, blocks } = specList(c.mlp_ratio);
+  const positions = c.pos_embed === 'learned' ? add : fixed;
+  const n = patchesOf(c) + 1;
   const D = c.embed_dim;
   const E = c.decoder_embed_dim;
   add('cls_token', 1, 1, D);
-  add('pos_embed', 1, n, D);
+  positions('pos_embed', 1, n, D);
   add('mask_token', 1, 1, E);
-  add('decoder_pos_embed', 1, n, E);
+  positions('decoder_pos_embed', 1, n, E);
   add('patch_embed.proj.weight', D, c.in_chans, c.patch_size, c.patch_size);
   add('patch_embed.proj.bias', D);
   blocks('blocks', c.depth, D);

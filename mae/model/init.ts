@@ -18,8 +18,11 @@ export function initialWeights(config: MaeConfig, seed: number): Map<string, Flo
 function values(name: string, shape: readonly number[], config: MaeConfig, rng: Random): Float32Array {
   const data = new Float32Array(numel(shape));
   const uniform = (bound: number) => data.map(() => (2 * rng.uniform() - 1) * bound);
-  if (name === 'pos_embed') return sinCosPositions(config.embed_dim, gridOf(config));
-  if (name === 'decoder_pos_embed') return sinCosPositions(config.decoder_embed_dim, gridOf(config));
+  if (name.endsWith('pos_embed')) {
+    // Learned ones begin as timm's do.
+    if (config.pos_embed === 'learned') return data.map(() => 0.02 * rng.normal());
+    return config.pos_embed === 'none' ? data : sinCosPositions(shape[2], gridOf(config));
+  }
   if (name.endsWith('_token')) return data.map(() => 0.02 * rng.normal());
   // The reference re-initialises Linear and LayerNorm only: the convolution's bias keeps torch's default.
   if (name === 'patch_embed.proj.bias') return uniform(1 / Math.sqrt(patchValues(config)));

@@ -1,0 +1,62 @@
+// The encoder that pretraining, probing and fine-tuning share: patch embedding, positions, cls token, blocks.
+// N batch, L patches, K kept patches, D width, p patch side, C channels.
+import { embed } from '../../engine/ops/embed.ts';
+import { linear } from '../../engine/ops/linear.ts';
+import type { Masking } from '../../engine/ops/masking.ts';
+import { CONV_ORDER, patchify } from '../../engine/ops/patchify.ts';
+import type { Parameters } from '../../engine/parameters.ts';
+import type { Tensor } from '../../engine/tensor.ts';
+import { STREAM } from '../data/streams.ts';
+import { type DropoutKey, layerOf, transformerBlock } from './block.ts';
+import { type EncoderConfig, patchesOf } from './config.ts';
+
+/** Called with every activation that the conformance cases name; for looking inside. */
+export type Watch = (name: string, value: Tensor) => void;
+
+export interface ForwardOptions {
+  readonly watch?: Watch;
+  readonly dropout?: DropoutKey;
+  /** Values inside of blocks are computed again for the backward pass: less memory, a fifth more work. */
+  readonly checkpointBlocks?: boolean;
+  /** Of stochastic depth, at the last block; it rises from 0 at the first. */
+  readonly dropPath?: number;
+}
+
+/** Which patches an encoder sees, in which order. */
+export type Seen = Pick<Masking, 'ids_keep' | 'ids_restore'>;
+
+/** All patches of N images, in their order. */
+export function everyPatch(img: Tensor, config: EncoderConfig): Seen {
+  const patches = patchesOf(config);
+  const shape = [img.shape[0], patches];
+  const all = img.trace.constant(
+    Uint32Array.from({ length: shape[0] * patches }, (_, i) => i % patches),
+    shape,
+  );
+  return { ids_keep: all, ids_restore: all };
+}
+
+/** img (N, C, H, W) to (N, 1 + K, D), before any final norm. Patches that are not seen are never embedded. */
+export function encodeTokens(
+  parameters: Parameters,
+  config: EncoderConfig,
+  img: Tensor,
+  { ids_keep, ids_restore }: Seen,
+  options: ForwardOptions,
+): Tensor {
+  const { patch_size, depth, num_heads: heads, ln_eps: eps, dropout } = config;
+  const { rows } = patchify({ img, ids: ids_keep }, { patch_size, order: CONV_ORDER }); // (N, K, C * p * p)
+  const { y: emb } = linear({ x: rows, ...layerOf(parameters, 'patch_embed.proj'), r: null }, {}); // (N, K, D)
+  const tokens = { pos: parameters.get('pos_embed'), cls: parameters.get('cls_token') };
+  let { x } = embed({ emb, ...tokens, ids_keep, ids_restore }, {});
+  options.watch?.('enc_in', x);
+  const { dropout: key, checkpointBlocks: checkpoint, dropPath = 0 } = options;
+  for (let i = 0; i < depth; i++) {
+    const rate = depth > 1 ? (dropPath * i) / (depth - 1) : dropPath;
+    const streams = [STREAM.dropout + 2 * i, STREAM.dropPath + 2 * i] as const;
+    const how = { heads, eps, key, dropout, dropPath: rate, streams, checkpoint };
+    x = transformerBlock(parameters, `blocks.${i}`, x, how);
+    options.watch?.(`enc_block.${i}`, x);
+  }
+  return x;
+}
