@@ -84,6 +84,11 @@ export class Engine {
     this.memory.write(variable, data);
   }
 
+  /** Frees a variable made by `variable`; programs that use it must not run again. */
+  release({ slab }: Variable): void {
+    this.memory.release(slab);
+  }
+
   async read(variable: Variable): Promise<HostData> {
     const raw = await this.memory.read(this.memory.slab(variable.slab), variable.offset * 4, numel(variable.shape) * 4);
     return new (arrayOf(`read: ${variable.name}`, variable.dtype))(raw);

@@ -57,6 +57,17 @@ export class Memory {
     return slab.buffer;
   }
 
+  /** Destroys a slab's buffer; plans that were made with it must not run again. */
+  release(slab: Slab): void {
+    const { buffer } = slab;
+    if (!buffer) return;
+    buffer.destroy();
+    this.#all.delete(buffer);
+    this.#slabs.delete(slab);
+    this.bytes -= buffer.size;
+    slab.buffer = null;
+  }
+
   write(variable: Variable, data: HostData): void {
     if (data.length !== numel(variable.shape)) {
       fail(`write: ${variable.name} has ${numel(variable.shape)} elements, got ${data.length}`);

@@ -15,6 +15,7 @@ interface Entry {
 }
 
 const TRAIN = 'Train and look:';
+const JUDGE = 'Judge what was learned:';
 const CHECK = 'Check and measure:';
 
 const COMMANDS: Readonly<Record<string, Entry>> = {
@@ -33,8 +34,18 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     summary: 'let a checkpoint rebuild images; writes a picture',
     load: () => import('./reconstruct.ts'),
   },
+  linprobe: {
+    group: JUDGE,
+    summary: 'train a linear head on the frozen encoder: the number that papers give',
+    load: () => import('./linprobe.ts'),
+  },
+  knn: {
+    group: JUDGE,
+    summary: 'classify by the nearest training images; trains nothing',
+    load: () => import('./knn.ts'),
+  },
   compare: {
-    group: TRAIN,
+    group: JUDGE,
     summary: 'overlay the curves of runs and say where they part',
     load: () => import('./compare.ts'),
   },

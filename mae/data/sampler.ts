@@ -59,6 +59,26 @@ export function cropBox(
   return { top: (height - h) >> 1, left: (width - w) >> 1, height: h, width: w };
 }
 
+/**
+ * The linear probe's weak crop (facebookresearch/mae, util/crop.py): one draw, with sides that pass the image cut to it, where cropBox tries
+ * again.
+ */
+export function clampedBox(
+  { seed, epoch, sample }: { seed: number; epoch: number; sample: number },
+  { height, width }: { height: number; width: number },
+  { scale, ratio }: CropRange = PRETRAIN_CROP,
+): Box {
+  const words = draw(seed, STREAM.weakCrop, epoch, sample);
+  const between = (word: number, low: number, high: number): number => low + unit(word) * (high - low);
+  const area = height * width * between(words[0], scale[0], scale[1]);
+  const aspect = Math.exp(between(words[1], Math.log(ratio[0]), Math.log(ratio[1])));
+  const w = Math.max(1, Math.min(width, roundHalfEven(Math.sqrt(area * aspect))));
+  const h = Math.max(1, Math.min(height, roundHalfEven(Math.sqrt(area / aspect))));
+  const top = Math.floor(unit(words[2]) * (height - h + 1));
+  const left = Math.floor(unit(words[3]) * (width - w + 1));
+  return { top, left, height: h, width: w };
+}
+
 /** The largest centred box with the output's ratio: what evaluation resizes. */
 export function centreBox(image: { height: number; width: number }, output: { height: number; width: number }): Box {
   const scale = Math.min(image.height / output.height, image.width / output.width);
@@ -79,6 +99,11 @@ export type Place = (sample: number, image: { height: number; width: number }) =
 export const randomPlaces =
   (seed: number, epoch: number, range: CropRange = PRETRAIN_CROP): Place =>
   (sample, image) => ({ box: cropBox({ seed, epoch, sample }, image, range), flip: flipped(seed, epoch, sample) });
+
+/** Linear probing: the clamped crop and a flip. */
+export const weakPlaces =
+  (seed: number, epoch: number): Place =>
+  (sample, image) => ({ box: clampedBox({ seed, epoch, sample }, image), flip: flipped(seed, epoch, sample) });
 
 /** Evaluation: the centre. */
 export const centrePlaces =

@@ -16,6 +16,8 @@ export const STREAM = {
   mask: 5,
   /** Masks of the held-out set, which stay the same from epoch to epoch. */
   heldout: 6,
+  /** Box of the linear probe's clamped crop. */
+  weakCrop: 7,
   /** Dropout; every layer adds its own number. */
   dropout: 1000,
   /** Stochastic depth; every block adds twice its own number. */

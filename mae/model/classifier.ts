@@ -18,8 +18,11 @@ import { interpolatePositions, sinCosPositions } from './posembed.ts';
 
 export interface ClassifierConfig extends EncoderConfig {
   readonly nb_classes: number;
-  /** What the head sees: the mean over patches after the last block, with a norm of its own, or the cls token after the encoder's norm. */
-  readonly pool: 'gap' | 'cls';
+  /**
+   * What the head sees: the mean over patches with a norm of its own after it (gap), the cls token after the encoder's norm (cls), or the
+   * mean over patches after that norm (normed), as linear probes of the mean do.
+   */
+  readonly pool: 'gap' | 'cls' | 'normed';
   /** Rate of stochastic depth at the last block. */
   readonly drop_path: number;
 }
@@ -79,10 +82,14 @@ export class Classifier {
     const x = encodeTokens(parameters, config, img, everyPatch(img, config), how);
     const norm = { ...layerOf(parameters, normOf(config)), r: null };
     const attributes = { eps: config.ln_eps };
-    const features =
+    const pooled =
       config.pool === 'gap'
-        ? layernorm({ x: pool({ x }, {}).y, ...norm }, attributes).y
-        : layernorm({ x: take({ x }, { rows: [0] }).y.reshape(img.shape[0], config.embed_dim), ...norm }, attributes).y;
+        ? pool({ x }, {}).y
+        : config.pool === 'cls'
+          ? take({ x }, { rows: [0] }).y.reshape(img.shape[0], config.embed_dim)
+          : x;
+    const { y } = layernorm({ x: pooled, ...norm }, attributes);
+    const features = config.pool === 'normed' ? pool({ x: y }, {}).y : y;
     return { logits: linear({ x: features, ...layerOf(parameters, 'head'), r: null }, {}).y, features };
   }
 }

@@ -2,7 +2,7 @@
 // loss that is no number.
 import type { Engine } from '../../engine/engine.ts';
 import type { AdamW } from '../../engine/optim/adamw.ts';
-import type { LossScaleState } from './checkpoint.ts';
+import type { LossScaleState } from './modelfile.ts';
 import { lossScaleState } from './resume.ts';
 
 /** Fewer steps say nothing: a scale that starts too high costs a few. */

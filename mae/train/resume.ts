@@ -10,7 +10,8 @@ import type { Profile } from '../../kernels/kernel.ts';
 import type { Picks } from '../../kernels/picks.ts';
 import type { Reporter } from './reporter.ts';
 import type { LossScale } from '../../engine/optim/lossscale.ts';
-import { type Checkpoint, loadCheckpoint, type LossScaleState, type OptimizerState } from './checkpoint.ts';
+import { type Checkpoint, loadCheckpoint } from './checkpoint.ts';
+import type { LossScaleState, OptimizerState } from './modelfile.ts';
 import { OPTIONS, type OptionSpec, type PretrainOptions } from './options.ts';
 
 /** Options that change where results go, or when, but no number of them. */

@@ -8,7 +8,8 @@ import { fileURLToPath } from 'node:url';
 import { parseSafetensors } from '../../engine/safetensors.ts';
 import type { Precision } from '../../engine/trace.ts';
 import { type Random, random } from '../../kernels/random/random.ts';
-import { loadCheckpoint, type LossScaleState, saveCheckpoint } from '../../mae/train/checkpoint.ts';
+import { loadCheckpoint, saveCheckpoint } from '../../mae/train/checkpoint.ts';
+import type { LossScaleState } from '../../mae/train/modelfile.ts';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const IMAGES_PER_FILE = 32;

@@ -1,0 +1,105 @@
+// `tesserae linprobe CHECKPOINT`: how well a linear layer classifies by what the frozen encoder sees.
+import { mkdir } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { type Command, Option } from 'commander';
+import picocolors from 'picocolors';
+import { real, text, whole } from '../train/flags.ts';
+import { misuse } from '../usage.ts';
+import { columns, examples, type Flags, globalsOf, openEngine, value } from './command.ts';
+import { addEvaluation, evaluationOf, openEvaluation } from './evaluation.ts';
+import { makeReporter } from './progress.ts';
+
+export function define(command: Command): void {
+  addEvaluation(command, 'cls,gap');
+  const option = (flags: string, help: string): void =>
+    void command.addOption(new Option(flags, help).helpGroup('Training of the head:'));
+  option('--blr <LIST>', 'learning rates of 256 images, commas between; validation chooses (default: 0.1)');
+  option('--batch_size <N>', 'images a step (default: 512)');
+  option('--epochs <N>', 'default: 90');
+  option('--warmup_epochs <X>', 'epochs over which the rate rises from 0 (default: 10)');
+  option('--views <N>', 'random crops and flips of every image, taken in turns (default: 0: the whole image alone)');
+  option('--output_dir <PATH>', "for linprobe.json and the head (default: the checkpoint's folder)");
+  command.addHelpText(
+    'after',
+    `\nBatchNorm without affine part and a linear layer on frozen features, trained by LARS: facebookresearch/mae's main_linprobe.py. Features are
+computed once and kept in the cache folder, so that another sweep takes seconds. Rates are chosen on validation images; the test set is
+touched with --split test alone, once, by the chosen rate.\n${examples(
+      ['tesserae linprobe runs/quickstart/checkpoint.safetensors --data_path cifar10 --blr 0.1,0.4,1.6', 'a sweep'],
+      [
+        'tesserae linprobe runs/quickstart/checkpoint.safetensors --data_path cifar10 --random_init',
+        'what training was good for',
+      ],
+    )}`,
+  );
+  command.action(run);
+}
+
+async function run(path: string, flags: Flags, command: Command): Promise<void> {
+  const evaluation = evaluationOf(flags);
+  const blrs = (value(flags, 'blr', text('LIST')) ?? '0.1')
+    .split(',')
+    .map((blr) => value({ blr }, 'blr', real({ open: true })) as number);
+  const { PROBE_DEFAULTS } = await import('../evaluate/linprobe.ts');
+  const training = {
+    batch_size: value(flags, 'batch_size', whole(2)) ?? PROBE_DEFAULTS.batch_size,
+    epochs: value(flags, 'epochs', whole(1)) ?? PROBE_DEFAULTS.epochs,
+    warmup_epochs: value(flags, 'warmup_epochs', real()) ?? PROBE_DEFAULTS.warmup_epochs,
+  };
+  const views = value(flags, 'views', whole(0)) ?? 0;
+  const folder = value(flags, 'output_dir', text('PATH')) ?? dirname(path);
+  const reporter = makeReporter();
+  using engine = await openEngine(globalsOf(command), { note: reporter.note });
+  try {
+    const began = performance.now();
+    const opened = await openEvaluation(engine, path, evaluation, reporter);
+    const { sweep } = await import('../evaluate/sweep.ts');
+    const sets = { views: await opened.train(views), val: await opened.val(), test: await opened.test() };
+    const swept = performance.now();
+    const rows = [];
+    const { seed } = evaluation;
+    const classes = opened.classes.length;
+    for (const choice of evaluation.choices) {
+      const progress = reporter.fetching;
+      const result = await sweep(engine, sets, { ...training, blrs, choice, seed, classes, progress });
+      rows.push(...result.rows);
+      if (!evaluation.random)
+        await opened.keepHead(join(folder, `linprobe-${choice}.safetensors`), choice, result.head);
+    }
+    reporter.finish();
+    const seconds = ((performance.now() - swept) / 1000).toFixed(1);
+    const percent = (x: number | undefined): string => (x === undefined ? '' : `${x.toFixed(2)} %`);
+    const head = ['features', 'blr', 'val top-1', 'top-5', 'loss', 'test top-1', 'top-5'].map((name) =>
+      picocolors.dim(name),
+    );
+    const lines = rows.map((r) => [
+      r.features,
+      String(r.blr),
+      r.best ? picocolors.bold(percent(r.val.top1)) : percent(r.val.top1),
+      percent(r.val.top5),
+      r.val.loss.toFixed(4),
+      percent(r.test?.top1),
+      percent(r.test?.top5),
+    ]);
+    for (const line of columns([head, ...lines], [1, 2, 3, 4, 5, 6])) process.stdout.write(`${line}\n`);
+    process.stdout.write(
+      `${rows.length} probes in ${seconds} s; ${((swept - began) / 1000).toFixed(1)} s for the features\n`,
+    );
+    const name = evaluation.random ? 'linprobe-random.json' : 'linprobe.json';
+    await mkdir(folder, { recursive: true }).catch((error: Error) =>
+      misuse(`--output_dir ${folder}: ${error.message}`),
+    );
+    const { writeFileAtomic } = await import('../../engine/node/files.ts');
+    const { test: _, ...settings } = { ...training, ...evaluation, views, test: null };
+    const record = { command: 'linprobe', checkpoint: path, ...settings, rows: rows.map(withoutConfusion) };
+    await writeFileAtomic(join(folder, name), Buffer.from(`${JSON.stringify(record, null, 1)}\n`));
+    process.stdout.write(
+      `${join(folder, name)} has all of it${evaluation.random ? '' : '; linprobe-*.safetensors the heads'}\n`,
+    );
+  } finally {
+    reporter.finish();
+  }
+}
+
+function withoutConfusion<T extends { test: { confusion?: unknown } | null }>(row: T): T {
+  return row.test ? { ...row, test: { ...row.test, confusion: undefined } } : row;
+}

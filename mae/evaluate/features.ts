@@ -1,0 +1,171 @@
+// Features of a frozen encoder: cls token and mean over patches of every image, nothing masked. Computed once and kept on disk, so that
+// probes and their sweeps take seconds.
+import { createHash } from 'node:crypto';
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Engine, Program } from '../../engine/engine.ts';
+import { openSafetensorsFile, writeFileAtomic } from '../../engine/node/files.ts';
+import { pool } from '../../engine/ops/pool.ts';
+import { take } from '../../engine/ops/take.ts';
+import { rawTensor, toFloat32, viewAs } from '../../engine/rawtensor.ts';
+import { readHeader, readTensor, writeSafetensors } from '../../engine/safetensors.ts';
+import type { Tensor } from '../../engine/tensor.ts';
+import { cacheDir } from '../data/cache.ts';
+import type { Dataset } from '../data/dataset.ts';
+import { loadBatches } from '../data/loader.ts';
+import { newCapacities } from '../data/pack.ts';
+import { centrePlaces, type Place, weakPlaces } from '../data/sampler.ts';
+import type { MaskedAutoencoder } from '../model/model.ts';
+import { Preparer } from '../train/prepare.ts';
+
+export const KINDS = ['cls', 'gap'] as const;
+export type FeatureKind = (typeof KINDS)[number];
+
+export interface Features {
+  /** (count, dim) each, in the order of the data set */
+  readonly cls: Float32Array;
+  readonly gap: Float32Array;
+  /** (count); -1 where unlabelled */
+  readonly labels: Int32Array;
+  readonly dim: number;
+  readonly count: number;
+}
+
+export interface FeatureOptions {
+  /** What pretraining normalised with. */
+  readonly mean: readonly number[];
+  readonly std: readonly number[];
+  readonly batchSize?: number;
+  /** A weak random view (crop and flip) of every image, by its number and `seed`; the whole centre without. */
+  readonly view?: { readonly seed: number; readonly number: number };
+  readonly progress?: (done: number, count: number) => void;
+}
+
+/** Results that may wait on the device. */
+const IN_FLIGHT = 2;
+
+export async function extractFeatures(
+  engine: Engine,
+  model: MaskedAutoencoder,
+  dataset: Dataset,
+  { mean, std, batchSize = 256, view, progress }: FeatureOptions,
+): Promise<Features> {
+  const { config } = model;
+  const [height, width] = config.img_size;
+  const dim = config.embed_dim;
+  const count = dataset.length;
+  const output = { chans: config.in_chans, height, width };
+  const place: Place = view ? weakPlaces(view.seed, view.number) : centrePlaces(output);
+  const preparer = new Preparer(engine, config, { mean, std });
+  const programs = new Map<number, Program<Record<never, never>, FeatureKind>>();
+  const programFor = (batch: number) => {
+    const made = programs.get(batch) ?? engine.compile({}, (_, t) => featuresOf(model, t.use(preparer.images(batch))));
+    programs.set(batch, made);
+    return made;
+  };
+  const features = { cls: new Float32Array(count * dim), gap: new Float32Array(count * dim) };
+  const labels = new Int32Array(count);
+  const waiting: Promise<void>[] = [];
+  let done = 0;
+  const order = Uint32Array.from({ length: count }, (_, i) => i);
+  const loading = { order, batchSize, place, output, capacities: newCapacities(), concurrency: 10 };
+  for await (const batch of loadBatches(dataset, loading)) {
+    const size = batch.ids.length;
+    await preparer.run(batch);
+    const results = await programFor(size).run({});
+    const at = batch.ids[0];
+    labels.set(batch.labels, at);
+    const arrived = results.read().then((values) => {
+      for (const kind of KINDS) features[kind].set(values[kind] as Float32Array, at * dim);
+      done += size;
+      progress?.(done, count);
+    });
+    arrived.catch(() => {});
+    waiting.push(arrived);
+    if (waiting.length > IN_FLIGHT) await waiting.shift();
+  }
+  await Promise.all(waiting);
+  return { ...features, labels, dim, count };
+}
+
+/** cls and gap (N, D) of img (N, C, H, W), after the encoder's final norm. */
+function featuresOf(model: MaskedAutoencoder, img: Tensor): Record<FeatureKind, Tensor> {
+  const x = model.encodeAll(img);
+  const [batch, , dim] = x.shape;
+  return { cls: take({ x }, { rows: [0] }).y.reshape(batch, dim), gap: pool({ x }, {}).y };
+}
+
+export interface KeptOptions extends FeatureOptions {
+  /** What the data set was opened from; with its name and length it tells sets apart. */
+  readonly source: string;
+  /** Whether to look for kept features, and to keep these. */
+  readonly cache: boolean;
+  /** Told whether features were found or are computed. */
+  readonly note?: (line: string) => void;
+}
+
+/** Features from the cache, or computed and put there. A damaged file is computed again. */
+export async function keptFeatures(
+  engine: Engine,
+  model: MaskedAutoencoder,
+  dataset: Dataset,
+  options: KeptOptions,
+): Promise<Features> {
+  const { cache, note = () => {} } = options;
+  const what = `features of ${dataset.length} images (${dataset.name}${options.view ? `, view ${options.view.number}` : ''})`;
+  if (!cache) return extractFeatures(engine, model, dataset, options);
+  const path = join(cacheDir(), 'features', `${await keyOf(engine, model, dataset, options)}.safetensors`);
+  const found = await readFeatures(path, dataset.length);
+  if (found) {
+    note(`${what}: found in the cache`);
+    return found;
+  }
+  const began = performance.now();
+  const computed = await extractFeatures(engine, model, dataset, options);
+  const seconds = (performance.now() - began) / 1000;
+  note(`${what}: computed, ${(dataset.length / seconds).toFixed(0)} images/s`);
+  await mkdir(join(cacheDir(), 'features'), { recursive: true });
+  const { cls, gap, labels, dim, count } = computed;
+  const tensors = [
+    ['cls', rawTensor('F32', [count, dim], cls)],
+    ['gap', rawTensor('F32', [count, dim], gap)],
+    ['labels', rawTensor('I32', [count], labels)],
+  ] as const;
+  await writeFileAtomic(path, writeSafetensors(tensors, {}));
+  return computed;
+}
+
+async function readFeatures(path: string, length: number): Promise<Features | null> {
+  try {
+    await using file = await openSafetensorsFile(path);
+    const { tensors } = await readHeader(file, { requireChecksums: true });
+    const read = async (name: string) => {
+      const info = tensors.get(name);
+      return info ? readTensor(file, info) : Promise.reject(new Error(`no ${name}`));
+    };
+    const [cls, gap, labels] = [await read('cls'), await read('gap'), await read('labels')];
+    const [count, dim] = cls.shape;
+    if (count !== length) return null;
+    return { cls: toFloat32(cls), gap: toFloat32(gap), labels: viewAs(labels, 'I32'), dim, count };
+  } catch {
+    return null;
+  }
+}
+
+/** Everything that features depend on: weights, sizes, images, views, and the precision of products. */
+async function keyOf(
+  { precision }: Engine,
+  model: MaskedAutoencoder,
+  dataset: Dataset,
+  { mean, std, view, source }: KeptOptions,
+): Promise<string> {
+  const hash = createHash('sha256');
+  const { name, length } = dataset;
+  const { config } = model;
+  hash.update(JSON.stringify([2, config, precision, source, name, length, mean, std, view ?? null]));
+  for (const [weight, data] of await model.parameters.read()) {
+    if (/^(decoder_|mask_token)/.test(weight)) continue;
+    hash.update(weight).update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+  }
+  return hash.digest('hex').slice(0, 32);
+}
