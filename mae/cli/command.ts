@@ -1,9 +1,10 @@
 // What the commands share: their common flags, the device that these choose, and text for the help.
 import { stripVTControlCharacters } from 'node:util';
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import type { Engine } from '../../engine/engine.ts';
 import { PROFILES, type Profile } from '../../kernels/kernel.ts';
 import type { Kind } from '../train/flags.ts';
+import type { OptionSpec, OptionTable } from '../train/table.ts';
 import type { Precision } from '../../engine/trace.ts';
 import { asUsage, misuse } from '../usage.ts';
 
@@ -37,6 +38,26 @@ export function value<T>(flags: Flags, name: string, kind: Kind<T>): T | undefin
   if (given === undefined) return undefined;
   const result = kind.schema.safeParse(given);
   return result.success ? result.data : misuse(`--${name} must be ${kind.rule}, got ${given}`);
+}
+
+/** `--name <VALUE>`, or `--name` of a switch. */
+export const flagText = (name: string, value: string): string => (value ? `--${name} <${value}>` : `--${name}`);
+
+/** Every option of a table as a flag, and --config for a file of them. */
+export function addOptions(command: Command, table: OptionTable): void {
+  for (const [name, spec] of Object.entries(table))
+    command.addOption(new Option(flagText(name, spec.kind.value), helpOf(spec)).helpGroup(`${spec.group}:`));
+  command.addOption(
+    new Option(
+      '--config <FILE>',
+      'YAML with any of these names as keys, in sections or not (mae/recipes has some); flags beat the file',
+    ).helpGroup('Output:'),
+  );
+}
+
+function helpOf({ help, standard, kind }: OptionSpec<unknown>): string {
+  const plain = standard === undefined || !kind.value || standard === '' || help.includes('(default');
+  return plain ? help : `${help} (default: ${standard})`;
 }
 
 const sayOnStderr = (line: string): void => void process.stderr.write(`${line}\n`);

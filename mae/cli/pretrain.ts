@@ -2,27 +2,16 @@
 import { readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { type Command, Option } from 'commander';
-import {
-  OPTIONS,
-  type OptionSpec,
-  parsePretrainOptions,
-  type PretrainFlags,
-  type PretrainOptions,
-  UNUSED,
-} from '../train/options.ts';
-import { examples, globalsOf, openEngine } from './command.ts';
+import { OPTIONS, parsePretrainOptions, type PretrainFlags, type PretrainOptions, UNUSED } from '../train/options.ts';
+import { addOptions, examples, flagText, globalsOf, openEngine } from './command.ts';
 import { interruptible } from './interrupt.ts';
 import { makeReporter } from './progress.ts';
 
 export function define(command: Command): void {
   command.usage('--data_path PATH [flags]');
-  for (const [name, spec] of Object.entries(OPTIONS) as [string, OptionSpec<unknown>][]) {
-    command.addOption(new Option(flag(name, spec.kind.value), helpOf(spec)).helpGroup(`${spec.group}:`));
-  }
-  command.addOption(
-    new Option('--config <FILE>', 'YAML with any of these names as keys; flags beat the file').helpGroup('Output:'),
-  );
-  for (const [name, { value }] of Object.entries(UNUSED)) command.addOption(new Option(flag(name, value)).hideHelp());
+  addOptions(command, OPTIONS);
+  for (const [name, { value }] of Object.entries(UNUSED))
+    command.addOption(new Option(flagText(name, value)).hideHelp());
   command.addHelpText(
     'after',
     `\nNames, defaults and meanings are facebookresearch/mae's where it has them; its other flags (${Object.keys(UNUSED).join(', ')}) are accepted and not used.\n${examples(
@@ -38,13 +27,6 @@ export function define(command: Command): void {
     )}`,
   );
   command.action(run);
-}
-
-const flag = (name: string, value: string): string => (value ? `--${name} <${value}>` : `--${name}`);
-
-function helpOf({ help, standard, kind }: OptionSpec<unknown>): string {
-  const plain = standard === undefined || !kind.value || standard === '' || help.includes('(default');
-  return plain ? help : `${help} (default: ${standard})`;
 }
 
 async function run(flags: PretrainFlags & { config?: string }, command: Command): Promise<void> {

@@ -2,7 +2,8 @@
 import { type Command, Option } from 'commander';
 import type { Precision } from '../../engine/trace.ts';
 import { configure, lenKeep, type MaeConfig, patchesOf } from '../model/config.ts';
-import { OPTIONS, type OptionSpec } from '../train/options.ts';
+import { OPTIONS } from '../train/options.ts';
+import type { OptionSpec } from '../train/table.ts';
 import { asUsage, misuse } from '../usage.ts';
 import { type Flags, value } from './command.ts';
 

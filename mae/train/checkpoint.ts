@@ -2,6 +2,7 @@
 // command must know (sizes, target, normalisation, classes), so that nobody has to say it again.
 import type { KnobValues } from '../../kernels/kernel.ts';
 import { checked, type MaeConfig, parameterSpecs } from '../model/config.ts';
+import type { PlateauState } from './schedule.ts';
 import { ModelFile, type OptimizerState, writeModel } from './modelfile.ts';
 
 /** What the model was trained on. */
@@ -27,6 +28,10 @@ export interface TrainingState {
   readonly logs: Readonly<Record<string, number>>;
   /** What it ran on: other adapters go on too, but not bit for bit. */
   readonly adapter: string;
+  /** Where the plateau schedule stands; absent in files of before there was one. */
+  readonly plateau?: PlateauState;
+  /** The best evaluation so far, by which checkpoint-best was chosen. */
+  readonly best?: number | null;
   /** Measured settings that its plans were made with, by shape class. */
   readonly picks: Readonly<Record<string, KnobValues>>;
 }

@@ -1,41 +1,30 @@
 // Options of pretraining: facebookresearch/mae's names, defaults and meanings, and a few of ours. The one source of the
 // flags, of the keys of a config file, of their errors and of the help.
-import { readFileSync } from 'node:fs';
-import { parse } from 'yaml';
-import type { z } from 'zod';
 import { PRECISIONS } from '../../engine/trace.ts';
 import { configure, lenKeep, type MaeConfig, patchesOf, PRESETS } from '../model/config.ts';
-import { asUsage, misuse, suggestion } from '../usage.ts';
-import { imageSize, type Kind, maybeText, oneOf, onOff, real, text, whole } from './flags.ts';
-import { scaledRate } from './schedule.ts';
-
-export interface OptionSpec<T, D extends T | undefined = T | undefined> {
-  readonly kind: Kind<T>;
-  /** undefined: optional. */
-  readonly standard: D;
-  readonly group: string;
-  readonly help: string;
-}
-
-type Entry = readonly [name: string, option: OptionSpec<unknown>];
+import { asUsage, misuse } from '../usage.ts';
+import { imageSize, maybeText, oneOf, onOff, real, text, whole } from './flags.ts';
+import { scaledRate, SCHEDULES } from './schedule.ts';
+import { type Flags, optional, type OptionSpec, readOptions, required, type ValuesOf } from './table.ts';
 
 const MODEL = 'Model';
 const DATA = 'Data';
 const STEPS = 'Schedule and optimiser';
 const OUTPUT = 'Output';
 
-const required = <T>(kind: Kind<T>, standard: T, group: string, help: string): OptionSpec<T, T> => ({
-  kind,
-  standard,
-  group,
-  help,
-});
-const optional = <T>(kind: Kind<T>, group: string, help: string): OptionSpec<T, undefined> => ({
-  kind,
-  standard: undefined,
-  group,
-  help,
-});
+export const SCHEDULE_OPTIONS = {
+  sched: required(oneOf(SCHEDULES), 'cosine', STEPS, 'what follows the warm-up: cosine, step, plateau or constant'),
+  step_epochs: required(real({ open: true }), 30, STEPS, 'of step: epochs between steps'),
+  gamma: required(real({ open: true, below: 1 }), 0.1, STEPS, 'of step and plateau: factor of each'),
+  patience: required(whole(0), 10, STEPS, 'of plateau: evaluations without a better loss that it bears'),
+} as const;
+
+export const OPTIMIZERS = ['adamw', 'sgd', 'lars'] as const;
+export const OPTIMIZER_OPTIONS = {
+  opt: required(oneOf(OPTIMIZERS), 'adamw', STEPS, 'the optimiser: adamw, sgd or lars'),
+  momentum: required(real({ below: 1 }), 0.9, STEPS, 'of sgd and lars'),
+  nesterov: required(onOff(), false, STEPS, 'of sgd: look ahead by one step'),
+} as const;
 
 export const OPTIONS = {
   data_path: optional(text('PATH'), DATA, 'a folder of images (train/CLASS/*.jpg, or one flat folder), or cifar10'),
@@ -77,8 +66,10 @@ export const OPTIONS = {
     STEPS,
     'learning rate of 256 images: lr = blr * batch_size * accum_iter / 256',
   ),
-  min_lr: required(real(), 0, STEPS, 'where the cosine ends'),
-  weight_decay: required(real(), 0.05, STEPS, 'of AdamW, on all but biases and norms'),
+  ...SCHEDULE_OPTIONS,
+  min_lr: required(real(), 0, STEPS, 'where the cosine ends, and the least of the other schedules'),
+  ...OPTIMIZER_OPTIONS,
+  weight_decay: required(real(), 0.05, STEPS, 'on all but biases and norms'),
   clip_grad: optional(real({ open: true }), STEPS, 'largest norm of all gradients together (default: not clipped)'),
   precision: optional(
     oneOf(PRECISIONS),
@@ -104,19 +95,17 @@ export const OPTIONS = {
   overwrite: required(onOff(), false, OUTPUT, 'start again in an output_dir that holds a run'),
   save_freq: required(whole(0), 20, OUTPUT, 'epochs between numbered checkpoints that are kept (0: none)'),
   save_steps: required(whole(0), 0, OUTPUT, 'updates between checkpoints within an epoch (0: at epoch ends only)'),
+  keep_best: required(onOff(), false, OUTPUT, 'keep checkpoint-best.safetensors, too: that of the least held-out loss'),
   eval_freq: required(whole(1), 1, OUTPUT, 'epochs between evaluations on the held-out images'),
 } as const satisfies Record<string, OptionSpec<unknown>>;
 
-type Table = typeof OPTIONS;
-type ValueOf<O> = O extends OptionSpec<infer T, infer D> ? (undefined extends D ? T | undefined : T) : never;
-
 /** Checked options; `data_path` is there and `heldout` filled in. */
-export type PretrainOptions = { readonly [N in keyof Table]: ValueOf<Table[N]> } & {
+export type PretrainOptions = ValuesOf<typeof OPTIONS> & {
   readonly data_path: string;
   readonly heldout: number;
 };
 /** What `parsePretrainOptions` takes: values, or their text. */
-export type PretrainFlags = Readonly<Record<string, unknown>>;
+export type PretrainFlags = Flags;
 
 /** facebookresearch/mae's flags that mean nothing here, so that its commands can be pasted as they are. */
 export const UNUSED: Readonly<Record<string, { value: string; why: string }>> = {
@@ -131,9 +120,6 @@ export const UNUSED: Readonly<Record<string, { value: string; why: string }>> = 
   world_size: { value: 'N', why: 'one process trains on one device' },
 };
 
-const table = Object.entries(OPTIONS) as Entry[];
-const known = [...Object.keys(OPTIONS), ...Object.keys(UNUSED)];
-
 /**
  * Options from flags (or a plain object) and a YAML file; flags beat the file, the file beats the defaults.
  * @param beneath values that beat the defaults alone: the recipe of a run that is resumed
@@ -146,71 +132,12 @@ export function parsePretrainOptions(
   note: (line: string) => void = () => {},
   beneath: PretrainFlags = {},
 ): PretrainOptions {
-  const file = configFile === undefined ? {} : readConfig(configFile);
-  const fromFile = checkKeys(file, (key) => `--config ${configFile}: ${key}`, note, configFile);
-  const fromFlags = checkKeys(flags, (key) => `--${key}`, note);
-  const resumed = checkKeys(beneath, (key) => `the checkpoint's ${key}`, note);
-  const options: Record<string, unknown> = {};
-  for (const [name, { standard }] of table)
-    options[name] = fromFlags[name] ?? fromFile[name] ?? resumed[name] ?? standard;
-  options.heldout ??= options.data_path === 'cifar10' ? 2000 : 0;
-  if (options.data_path === undefined) misuse('--data_path is missing: name a folder of images, or cifar10');
-  const checked = options as PretrainOptions;
-  checkTogether(checked, note);
-  return checked;
+  const { data_path, heldout, ...rest } = readOptions(OPTIONS, { flags, configFile, note, beneath, unused: UNUSED });
+  if (data_path === undefined) misuse('--data_path is missing: name a folder of images, or cifar10');
+  const options = { ...rest, data_path, heldout: heldout ?? (data_path === 'cifar10' ? 2000 : 0) };
+  checkTogether(options, note);
+  return options;
 }
-
-/** Names and values of one source. */
-function checkKeys(
-  given: PretrainFlags,
-  say: (key: string) => string,
-  note: (line: string) => void,
-  configFile?: string,
-): Record<string, unknown> {
-  const values: Record<string, unknown> = {};
-  for (const [written, value] of Object.entries(given)) {
-    const name = written.replaceAll('-', '_');
-    if (value === undefined || value === null) continue;
-    if (Object.hasOwn(UNUSED, name)) {
-      if (name === 'world_size' && Number(value) !== 1)
-        misuse(`${say(name)} must be 1: one process trains on one device, got ${value}`);
-      note(`${say(name)} is not used: ${UNUSED[name].why}`);
-      continue;
-    }
-    if (!Object.hasOwn(OPTIONS, name)) {
-      const where = configFile === undefined ? `--${written}` : `--config ${configFile}: the key ${written}`;
-      misuse(`${where} is not known${suggestion(name, known, configFile === undefined ? '--' : '')}`);
-    }
-    const { kind } = OPTIONS[name as keyof Table] as OptionSpec<unknown>;
-    if (name in values) misuse(`${say(name)} is given twice, with dashes and with underscores: keep one`);
-    const result = kind.schema.safeParse(value);
-    if (!result.success) misuse(`${say(name)} must be ${kind.rule}, got ${show(value)}`);
-    values[name] = (result as z.ZodSafeParseSuccess<unknown>).data;
-  }
-  return values;
-}
-
-function readConfig(path: string): PretrainFlags {
-  let source: string;
-  try {
-    source = readFileSync(path, 'utf8');
-  } catch (error) {
-    misuse(`--config ${path}: cannot be read (${(error as NodeJS.ErrnoException).code})`);
-  }
-  let value: unknown;
-  try {
-    value = parse(source);
-  } catch (error) {
-    misuse(`--config ${path}: ${(error as Error).message.split('\n')[0].replace(/:$/, '')}`);
-  }
-  if (value === null) return {};
-  if (typeof value !== 'object' || Array.isArray(value))
-    misuse(`--config ${path}: must hold lines of the form key: value`);
-  return value as PretrainFlags;
-}
-
-const show = (value: unknown): string =>
-  typeof value === 'string' ? value || "''" : (JSON.stringify(value) ?? String(value));
 
 /** Rules between several options; sizes that no model can have are told in the flags' words. */
 function checkTogether(options: PretrainOptions, note: (line: string) => void): void {

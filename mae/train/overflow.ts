@@ -1,7 +1,7 @@
 // What a run in f16 says of its loss scale: numbers at every save, a note where too many steps overflow, and what to do about a
 // loss that is no number.
 import type { Engine } from '../../engine/engine.ts';
-import type { AdamW } from '../../engine/optim/adamw.ts';
+import type { Optimizer } from '../../engine/optim/optimizer.ts';
 import type { LossScaleState } from './modelfile.ts';
 import { lossScaleState } from './resume.ts';
 
@@ -43,14 +43,12 @@ export class Overflows {
   }
 }
 
-/** The message for a loss that is NaN or infinite at `where`. */
+/** The message for a loss that is NaN or infinite; `what` begins it. */
 export async function notFinite(
   engine: Engine,
-  { lossScale }: Pick<AdamW, 'lossScale'>,
-  loss: number,
-  where: string,
+  { lossScale }: Pick<Optimizer, 'lossScale'>,
+  what: string,
 ): Promise<string> {
-  const what = `pretrain: the loss is ${loss} at ${where}`;
   if (!lossScale) return `${what}; lower the learning rate, or resume from the last checkpoint`;
   const { scale, skipped } = await lossScaleState(engine, lossScale);
   return `${what}, with precision f16, loss scale ${scale}, ${skipped} steps skipped; ${REMEDY}`;

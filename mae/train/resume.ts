@@ -12,7 +12,8 @@ import type { Reporter } from './reporter.ts';
 import type { LossScale } from '../../engine/optim/lossscale.ts';
 import { type Checkpoint, loadCheckpoint } from './checkpoint.ts';
 import type { LossScaleState, OptimizerState } from './modelfile.ts';
-import { OPTIONS, type OptionSpec, type PretrainOptions } from './options.ts';
+import { OPTIONS, type PretrainOptions } from './options.ts';
+import type { OptionSpec } from './table.ts';
 
 /** Options that change where results go, or when, but no number of them. */
 const BESIDES = new Set([
@@ -25,6 +26,7 @@ const BESIDES = new Set([
   'num_workers',
   'max_steps',
   'checkpoint_blocks',
+  'keep_best',
 ]);
 /** What a run may go on with differently, as with the reference's --resume; it then is another run than it began as. */
 const CHANGEABLE = new Set(['epochs', 'lr', 'blr', 'min_lr', 'warmup_epochs', 'weight_decay', 'clip_grad']);
@@ -125,13 +127,6 @@ export async function findResume(
 
 const picksText = (picks: Picks): string => JSON.stringify([...picks].sort(([a], [b]) => (a < b ? -1 : 1)));
 
-/** The order of samples depends on how many there are. */
-export function sameImages(from: Checkpoint | null, images: number): void {
-  const before = from?.training?.images ?? images;
-  if (before !== images)
-    fail(`resume: the data has ${images} images, the run began with ${before}; put them back, or start a new run`);
-}
-
 export async function optimizerState(engine: Engine, optimizer: Optimizer): Promise<OptimizerState> {
   const slots: Record<string, Map<string, Float32Array>> = {};
   for (const [slot, mirror] of Object.entries(optimizer.slots)) {
@@ -155,7 +150,11 @@ export async function lossScaleState(engine: Engine, { scale, good, skipped }: L
 }
 
 /** Puts a checkpoint's state into an optimizer of the same kind. */
-export function restoreOptimizer(engine: Engine, optimizer: Optimizer, { optimizer: state }: Checkpoint): void {
+export function restoreOptimizer(
+  engine: Engine,
+  optimizer: Optimizer,
+  { optimizer: state }: { readonly optimizer: OptimizerState | null },
+): void {
   if (!state) return;
   if (state.name !== optimizer.name)
     fail(`resume: the checkpoint was trained with ${state.name}, this run would go on with ${optimizer.name}`);

@@ -1,13 +1,13 @@
 // The step that pretraining replays: masks drawn on the GPU, forward, backward, AdamW in the reference's decay groups.
 import type { Engine } from '../../engine/engine.ts';
 import { uniformNoise } from '../../engine/ops/masking.ts';
-import { AdamW } from '../../engine/optim/adamw.ts';
 import { LossScale } from '../../engine/optim/lossscale.ts';
 import type { Plan } from '../../engine/plan.ts';
 import { fail } from '../../engine/errors.ts';
 import { numel, type Variable } from '../../engine/tensor.ts';
 import { Trainer } from '../../engine/trainer.ts';
 import { random } from '../../kernels/random/random.ts';
+import { makeOptimizer, type OptimizerChoice } from './optimizer.ts';
 import { STREAM } from '../data/streams.ts';
 import { decays, lenKeep, type MaeConfig, patchesOf } from '../model/config.ts';
 import { MaskedAutoencoder } from '../model/model.ts';
@@ -16,7 +16,7 @@ import { MaskedAutoencoder } from '../model/model.ts';
 export const STEP_INPUTS = { ids: 'u32', clock: 'u32' } as const;
 export type StepInputs = typeof STEP_INPUTS;
 
-export interface StepOptions {
+export interface StepOptions extends Partial<OptimizerChoice> {
   readonly mask_ratio: number;
   readonly seed: number;
   readonly weight_decay: number;
@@ -29,11 +29,11 @@ export function pretrainStep(
   engine: Engine,
   model: MaskedAutoencoder,
   images: (batch: number) => Variable,
-  { mask_ratio, seed, weight_decay, clip_grad, checkpoint_blocks }: StepOptions,
+  { mask_ratio, seed, weight_decay, clip_grad, checkpoint_blocks, ...choice }: StepOptions,
 ): Trainer<StepInputs> {
   const patches = patchesOf(model.config);
   const keep = lenKeep(patches, mask_ratio);
-  const optimizer = new AdamW(model.parameters, {
+  const optimizer = makeOptimizer(model.parameters, choice, {
     betas: [0.9, 0.95],
     group: (variable) => ({ weightDecay: decays(variable) ? weight_decay : 0, lrScale: 1 }),
     clipNorm: clip_grad,

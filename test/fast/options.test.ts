@@ -120,7 +120,9 @@ for (const [text, said] of [
   ['batch_size: [8', /at line 2/],
   ['- 1', /must hold lines of the form key: value/],
   ['epochs: 1.5', /epochs must be a whole number of at least 1, got 1.5/],
-  ['model:\n  depth: 3', /model must be one of/],
+  ['modle:\n  depth: 3', /there is no section modle; did you mean model\?/],
+  ['model:\n  depht: 3', /the key depht is not known; did you mean depth\?/],
+  ['model:\n  depth: 3\nschedule:\n  depth: 3', /depth is given twice, in two sections/],
   ['epochs: 1\nepochs: 2', /unique|twice|Map keys/],
 ] as const) {
   test(`refused in a file: ${JSON.stringify(text)}`, () => {

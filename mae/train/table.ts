@@ -1,0 +1,138 @@
+// Tables of options: the one source of a command's flags, of the keys of its config file, of their errors and of the help.
+import { readFileSync } from 'node:fs';
+import { parse } from 'yaml';
+import type { z } from 'zod';
+import { misuse, suggestion } from '../usage.ts';
+import type { Kind } from './flags.ts';
+
+export interface OptionSpec<T, D extends T | undefined = T | undefined> {
+  readonly kind: Kind<T>;
+  /** undefined: optional. */
+  readonly standard: D;
+  readonly group: string;
+  readonly help: string;
+}
+
+export type OptionTable = Readonly<Record<string, OptionSpec<unknown>>>;
+type ValueOf<O> = O extends OptionSpec<infer T, infer D> ? (undefined extends D ? T | undefined : T) : never;
+export type ValuesOf<Table> = { readonly [N in keyof Table]: ValueOf<Table[N]> };
+/** Values, or their text, by name. */
+export type Flags = Readonly<Record<string, unknown>>;
+
+export const required = <T>(kind: Kind<T>, standard: T, group: string, help: string): OptionSpec<T, T> => ({
+  kind,
+  standard,
+  group,
+  help,
+});
+export const optional = <T>(kind: Kind<T>, group: string, help: string): OptionSpec<T, undefined> => ({
+  kind,
+  standard: undefined,
+  group,
+  help,
+});
+
+/** What a config file may group its keys under; `study` is another command's. */
+const SECTIONS = ['model', 'data', 'optim', 'schedule', 'output'] as const;
+const ELSEWHERE = 'study';
+
+export interface Sources {
+  readonly flags: Flags;
+  /** YAML: flags beat it, it beats the defaults. */
+  readonly configFile?: string;
+  /** Values that beat the defaults alone: the recipe of a run that is resumed. */
+  readonly beneath?: Flags;
+  /** Flags of another program that are accepted and mean nothing here. */
+  readonly unused?: Readonly<Record<string, { value: string; why: string }>>;
+  /** Called with a line for every flag that is accepted but means nothing here. */
+  readonly note: (line: string) => void;
+}
+
+/** @throws UsageError that names flag or key, value and rule */
+export function readOptions<Table extends OptionTable>(table: Table, sources: Sources): ValuesOf<Table> {
+  const { flags, configFile, beneath = {} } = sources;
+  const file = configFile === undefined ? {} : flattened(readConfig(configFile), configFile, table);
+  const fromFile = checkKeys(table, file, (key) => `--config ${configFile}: ${key}`, sources, configFile);
+  const fromFlags = checkKeys(table, flags, (key) => `--${key}`, sources);
+  const resumed = checkKeys(table, beneath, (key) => `the checkpoint's ${key}`, sources);
+  const values = Object.entries(table).map(([name, { standard }]) => [
+    name,
+    fromFlags[name] ?? fromFile[name] ?? resumed[name] ?? standard,
+  ]);
+  return Object.fromEntries(values) as ValuesOf<Table>;
+}
+
+/** Names and values of one source. */
+function checkKeys(
+  table: OptionTable,
+  given: Flags,
+  say: (key: string) => string,
+  { unused = {}, note }: Sources,
+  configFile?: string,
+): Record<string, unknown> {
+  const values: Record<string, unknown> = {};
+  for (const [written, value] of Object.entries(given)) {
+    const name = written.replaceAll('-', '_');
+    if (value === undefined || value === null) continue;
+    if (Object.hasOwn(unused, name)) {
+      if (name === 'world_size' && Number(value) !== 1)
+        misuse(`${say(name)} must be 1: one process trains on one device, got ${value}`);
+      note(`${say(name)} is not used: ${unused[name].why}`);
+      continue;
+    }
+    if (!Object.hasOwn(table, name)) {
+      const where = configFile === undefined ? `--${written}` : `--config ${configFile}: the key ${written}`;
+      const known = [...Object.keys(table), ...Object.keys(unused)];
+      misuse(`${where} is not known${suggestion(name, known, configFile === undefined ? '--' : '')}`);
+    }
+    const { kind } = table[name];
+    if (name in values) misuse(`${say(name)} is given twice, with dashes and with underscores: keep one`);
+    const result = kind.schema.safeParse(value);
+    if (!result.success) misuse(`${say(name)} must be ${kind.rule}, got ${show(value)}`);
+    values[name] = (result as z.ZodSafeParseSuccess<unknown>).data;
+  }
+  return values;
+}
+
+/** The keys of a file's sections beside those outside of any; a preset's name may stand at `model`, which is a section, too. */
+function flattened(file: Flags, path: string, table: OptionTable): Flags {
+  const flat: Record<string, unknown> = {};
+  const put = (key: string, value: unknown): void => {
+    if (key in flat) misuse(`--config ${path}: the key ${key} is given twice, in two sections: keep one`);
+    flat[key] = value;
+  };
+  for (const [key, value] of Object.entries(file)) {
+    const nested = typeof value === 'object' && value !== null && !Array.isArray(value);
+    if (!nested) put(key, value);
+    else if ((SECTIONS as readonly string[]).includes(key)) for (const [k, v] of Object.entries(value)) put(k, v);
+    else if (key !== ELSEWHERE && !Object.hasOwn(table, key)) {
+      misuse(
+        `--config ${path}: there is no section ${key}${suggestion(key, SECTIONS) || `; there are ${SECTIONS.join(', ')}`}`,
+      );
+    } else if (key !== ELSEWHERE) put(key, value);
+  }
+  return flat;
+}
+
+/** A YAML file's top level. */
+export function readConfig(path: string): Flags {
+  let source: string;
+  try {
+    source = readFileSync(path, 'utf8');
+  } catch (error) {
+    misuse(`--config ${path}: cannot be read (${(error as NodeJS.ErrnoException).code})`);
+  }
+  let value: unknown;
+  try {
+    value = parse(source);
+  } catch (error) {
+    misuse(`--config ${path}: ${(error as Error).message.split('\n')[0].replace(/:$/, '')}`);
+  }
+  if (value === null) return {};
+  if (typeof value !== 'object' || Array.isArray(value))
+    misuse(`--config ${path}: must hold lines of the form key: value`);
+  return value as Flags;
+}
+
+const show = (value: unknown): string =>
+  typeof value === 'string' ? value || "''" : (JSON.stringify(value) ?? String(value));
