@@ -13,6 +13,7 @@ import * as lars from './lars/lars.ts';
 import * as layernorm from './layernorm/layernorm.ts';
 import * as loss from './loss/loss.ts';
 import * as lossscale from './lossscale/lossscale.ts';
+import * as mix from './mix/mix.ts';
 import * as patch from './patch/patch.ts';
 import * as pool from './pool/pool.ts';
 import * as random from './random/uniform.ts';
@@ -33,6 +34,7 @@ const rooms: Record<string, Record<string, unknown>> = {
   layernorm,
   loss,
   lossscale,
+  mix,
   patch,
   pool,
   random,

@@ -16,6 +16,16 @@ export interface Crop {
   readonly height: number;
   readonly width: number;
   readonly flip: boolean;
+  /** Of an evaluation's centre crop: the size that the box is resized to as a whole, and where in that the output begins. */
+  readonly window?: Window;
+}
+
+/** In pixels of the whole resized image. */
+export interface Window {
+  readonly height: number;
+  readonly width: number;
+  readonly top: number;
+  readonly left: number;
 }
 
 export interface Layout {
@@ -37,9 +47,9 @@ export function layoutCrops(
   if (cache.size > 1000) cache.clear();
   const used = new Map<Taps, number>();
   let words = 0;
-  const place = (from: number, to: number): [offset: number, stride: number] => {
-    const key = `${from}>${to}`;
-    const taps = cache.get(key) ?? bicubicTaps(from, to);
+  const place = (from: number, to: number, whole = to, first = 0): [offset: number, stride: number] => {
+    const key = `${from}>${whole}@${first}+${to}`;
+    const taps = cache.get(key) ?? part(bicubicTaps(from, whole), first, to);
     cache.set(key, taps);
     const offset = used.get(taps) ?? words;
     if (offset === words) words += taps.records.length;
@@ -49,15 +59,21 @@ export function layoutCrops(
   const images = new Uint32Array(crops.length * IMAGE_WORDS);
   let mid = 0;
   for (const [i, c] of crops.entries()) {
-    images.set(
-      [c.offset, c.pitch, c.height, c.width, mid, ...place(c.width, width), ...place(c.height, height), c.flip ? 1 : 0],
-      i * IMAGE_WORDS,
-    );
+    const across = place(c.width, width, c.window?.width, c.window?.left);
+    const down = place(c.height, height, c.window?.height, c.window?.top);
+    images.set([c.offset, c.pitch, c.height, c.width, mid, ...across, ...down, c.flip ? 1 : 0], i * IMAGE_WORDS);
     mid += Math.ceil((c.height * width * chans) / (4 * BLOCK)) * BLOCK;
   }
   const taps = new Int32Array(words);
   for (const [t, offset] of used) taps.set(t.records, offset);
   return { images, taps, mid };
+}
+
+/** `count` output places from `first` on: what is cut off after a resize need not be computed. */
+function part({ stride, records }: Taps, first: number, count: number): Taps {
+  if (first < 0 || (first + count) * stride > records.length)
+    throw new Error(`resize: places ${first} to ${first + count} are not within ${records.length / stride}`);
+  return { stride, records: records.subarray(first * stride, (first + count) * stride) };
 }
 
 /** (chans, 256) f32: what each byte becomes, in torchvision's arithmetic (v / 255, less mean, over std, each rounded to f32). */

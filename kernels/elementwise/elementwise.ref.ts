@@ -35,3 +35,7 @@ export function droppath(
     return (SUM ? r[i] : 0) + (u >= Math.fround(rate) ? x[i] / (1 - Math.fround(rate)) : 0);
   });
 }
+
+export function lerp({ x, y }: Named<'x' | 'y'>, { s }: { s: number }): void {
+  fillWith(y, (i) => y[i] + Math.fround(s) * (x[i] - y[i]));
+}

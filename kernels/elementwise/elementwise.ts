@@ -15,6 +15,7 @@ import dropout from './elementwise.dropout.wgsl';
 import droppath from './elementwise.droppath.wgsl';
 import fill from './elementwise.fill.wgsl';
 import gelu from './elementwise.gelu.wgsl';
+import lerp from './elementwise.lerp.wgsl';
 import * as ref from './elementwise.ref.ts';
 import scale from './elementwise.scale.wgsl';
 
@@ -51,6 +52,17 @@ export const elementwiseAxpy = defineKernel({
   flops: ({ n }) => 2 * n,
   reference: ref.axpy,
   cases: cases.map((c, i) => ({ ...c, s: [1, -0.5, 0.25, 0, 3][i] })),
+});
+
+/** y (n) += s * (x (n) - y), in place: moving averages. */
+export const elementwiseLerp = defineKernel({
+  name: 'elementwise.lerp',
+  variants: spread(lerp),
+  inout: ['y'],
+  shapes: ({ n }) => ({ x: [n], y: [n] }),
+  flops: ({ n }) => 3 * n,
+  reference: ref.lerp,
+  cases: cases.map((c, i) => ({ ...c, s: [1, 0.5, 0.25, 0, 1e-4][i] })),
 });
 
 /** y = gelu(x) = x Phi(x), both (n) (Hendrycks & Gimpel 2016, the exact form). */

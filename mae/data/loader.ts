@@ -47,9 +47,8 @@ export async function* loadBatches(dataset: Dataset, options: LoaderOptions): As
     const one = async (slot: number): Promise<void> => {
       if (stopped) return;
       const sample = await dataset.read(ids[slot]);
-      const { box, flip } = options.place(ids[slot], sample);
       labels[slot] = sample.label;
-      pack.add(slot, sample, box, flip);
+      pack.add(slot, sample, options.place(ids[slot], sample));
     };
     // All settle before the first failure is passed on, so that nothing of a failed batch still runs.
     const results = await Promise.allSettled(Array.from(ids, (_, slot) => turns(() => one(slot))));

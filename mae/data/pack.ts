@@ -1,10 +1,10 @@
 // Packs the boxes of a batch into one buffer of bytes, with the tables that the augment kernels read.
-import { BLOCK, type Crop, layoutCrops } from '../../kernels/augment/layout.ts';
+import { BLOCK, type Crop, layoutCrops, type Window } from '../../kernels/augment/layout.ts';
 import { type Taps, tapStride } from '../../kernels/augment/coefficients.ts';
 import { fail } from '../../engine/errors.ts';
 import type { Sample } from './dataset.ts';
 import { resizeBytes } from './resize.ts';
-import type { Box } from './sampler.ts';
+import type { Box, Placed } from './sampler.ts';
 
 /** What a batch needs on the device; lengths are capacities, so that batches of a run share their plans. */
 export interface Packed {
@@ -52,47 +52,48 @@ export function packer(count: number, to: PackTo, capacities: Capacities) {
         `one buffer holds ${limit}: lower batch_size (and raise accum_iter)`,
     );
   }
-  const boxes: { data: Uint8Array; height: number; width: number; flip: boolean }[] = new Array(count);
+  const boxes: { data: Uint8Array; height: number; width: number; flip: boolean; window?: Window }[] = new Array(count);
   let waiting = count;
   let bytes = 0;
   let mid = 0;
   /** What the same images would need uncropped. */
-  const whole = { bytes: 0, mid: 0, taps: 0 };
+  const uncropped = { bytes: 0, mid: 0, taps: 0 };
   return {
-    add(slot: number, { data, height, width, channels }: Sample, box: Box, flip: boolean): void {
+    add(slot: number, { data, height, width, channels }: Sample, { box, flip, window }: Placed): void {
       if (channels !== to.chans) fail(`loader: images have ${channels} channels, the model takes ${to.chans}`);
       if (data.length !== height * width * channels) {
         fail(`loader: an image of ${height}x${width}x${channels} has ${data.length} bytes`);
       }
       waiting--;
-      let kept = { data: cut(data, width * channels, box, channels), height: box.height, width: box.width, flip };
+      const whole = cut(data, width * channels, box, channels);
+      let kept: (typeof boxes)[number] = { data: whole, height: box.height, width: box.width, flip, window };
       // What does not fit together is resized here already: the same bits, slower.
       const tooLarge = bytes + kept.data.length > limit - waiting * small;
       if (tooLarge || mid + midBytes(box.height, to) > limit - waiting * smallMid) {
-        kept = { data: resizeBytes({ ...kept, channels }, to), height: to.height, width: to.width, flip };
+        kept = { data: resizedHere({ ...kept, channels }, to), height: to.height, width: to.width, flip };
       }
       boxes[slot] = kept;
-      whole.bytes += data.length;
-      whole.mid += midBytes(height, to);
-      whole.taps += tapWords({ height, width }, to);
+      uncropped.bytes += data.length;
+      uncropped.mid += midBytes(height, to);
+      uncropped.taps += tapWords({ height, width }, to);
       bytes += kept.data.length;
       mid += midBytes(kept.height, to);
     },
     finish(): Packed {
       let offset = 0;
-      const crops = boxes.map(({ data, height, width, flip }): Crop => {
+      const crops = boxes.map(({ data, height, width, flip, window }): Crop => {
         offset += data.length;
-        return { offset: offset - data.length, pitch: width * to.chans, height, width, flip };
+        return { offset: offset - data.length, pitch: width * to.chans, height, width, flip, window };
       });
       const layout = layoutCrops(crops, to, capacities.cache);
       capacities.words = grown(
         capacities.words,
         Math.ceil(offset / 4),
-        Math.ceil(whole.bytes / 4),
+        Math.ceil(uncropped.bytes / 4),
         Math.floor(limit / 4),
       );
-      capacities.taps = grown(capacities.taps, layout.taps.length, whole.taps);
-      capacities.mid = grown(capacities.mid, layout.mid, whole.mid / 4, Math.floor(limit / 4));
+      capacities.taps = grown(capacities.taps, layout.taps.length, uncropped.taps);
+      capacities.mid = grown(capacities.mid, layout.mid, uncropped.mid / 4, Math.floor(limit / 4));
       const pixels = new Uint32Array(capacities.words);
       const target = new Uint8Array(pixels.buffer);
       for (const [i, { data }] of boxes.entries()) target.set(data, crops[i].offset);
@@ -101,6 +102,16 @@ export function packer(count: number, to: PackTo, capacities: Capacities) {
       return { pixels, images: layout.images, taps, mid_words: capacities.mid };
     },
   };
+}
+
+/** What the kernels would make of a box, on the host. */
+function resizedHere(
+  { window, channels, ...box }: { data: Uint8Array; height: number; width: number; channels: number; window?: Window },
+  to: PackTo,
+): Uint8Array {
+  if (!window) return resizeBytes({ ...box, channels }, to);
+  const whole = resizeBytes({ ...box, channels }, window);
+  return cut(whole, window.width * channels, { ...window, height: to.height, width: to.width }, channels);
 }
 
 /** Bytes of the intermediate of an image with so many lines. */

@@ -1,4 +1,5 @@
 // Order of samples, crop boxes and flips, each a pure function of (seed, epoch, sample).
+import type { Window } from '../../kernels/augment/layout.ts';
 import { draw, STREAM, unit } from './streams.ts';
 
 /** A permutation of [0, n) for one epoch: Fisher-Yates, with one Philox block for every two exchanges. */
@@ -92,8 +93,13 @@ export function flipped(seed: number, epoch: number, sample: number): boolean {
   return draw(seed, STREAM.flip, epoch, sample)[0] >= 2 ** 31;
 }
 
-/** Which part of a decoded image to take, and whether to mirror it. */
-export type Place = (sample: number, image: { height: number; width: number }) => { box: Box; flip: boolean };
+/** Which part of a decoded image to take, whether to mirror it, and where the output lies in it once resized, if not everywhere. */
+export interface Placed {
+  readonly box: Box;
+  readonly flip: boolean;
+  readonly window?: Window;
+}
+export type Place = (sample: number, image: { height: number; width: number }) => Placed;
 
 /** Training: a random box and a flip, anew in every epoch. */
 export const randomPlaces =
@@ -109,6 +115,27 @@ export const weakPlaces =
 export const centrePlaces =
   (output: { height: number; width: number }): Place =>
   (_, image) => ({ box: centreBox(image, output), flip: false });
+
+/** The part of the resized short side that evaluation keeps: facebookresearch/mae's build_transform. */
+export const cropPart = (side: number): number => (side <= 224 ? 224 / 256 : 1);
+
+/**
+ * torchvision's Resize and CenterCrop as the reference evaluates: the whole image is resized until its short side is int(output / crop_pct),
+ * then its centre is cut out. For outputs that are not square, until it covers both sides.
+ */
+export const evalPlaces =
+  (output: { height: number; width: number }, crop_pct: number): Place =>
+  (_, { height, width }) => {
+    const [h, w] = [Math.trunc(output.height / crop_pct), Math.trunc(output.width / crop_pct)];
+    // The side that decides gets its exact size, the other one int(size * long / short).
+    const byWidth = width * h <= height * w;
+    const whole = byWidth
+      ? { height: Math.trunc((w * height) / width), width: w }
+      : { height: h, width: Math.trunc((h * width) / height) };
+    const top = roundHalfEven((whole.height - output.height) / 2);
+    const left = roundHalfEven((whole.width - output.width) / 2);
+    return { box: { top: 0, left: 0, height, width }, flip: false, window: { ...whole, top, left } };
+  };
 
 /** As Python's round: ties to the even number. */
 function roundHalfEven(x: number): number {
