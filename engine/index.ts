@@ -19,6 +19,7 @@ export { pool } from './ops/pool.ts';
 export { restore } from './ops/restore.ts';
 export { take } from './ops/take.ts';
 export { AdamW, type AdamWOptions } from './optim/adamw.ts';
+export { Ema } from './optim/ema.ts';
 export { Optimizer, type OptimizerOptions } from './optim/optimizer.ts';
 export { Lars, type LarsOptions, Sgd, type SgdOptions } from './optim/sgd.ts';
 export { Parameters, type ParameterSpec } from './parameters.ts';

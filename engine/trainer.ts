@@ -18,6 +18,8 @@ export interface TrainerOptions<I extends InputTypes> {
   optimizer: Optimizer;
   /** The mean loss of a micro-batch, one element. Called once for every combination of input shapes. */
   loss: (inputs: Tensors<I>, trace: Trace) => Tensor;
+  /** What follows an update in the same program: averages of weights, for example. */
+  after?: (trace: Trace) => void;
 }
 
 /** Results of a step: one for every micro-batch, each with the loss and, on the last where clipping is on, the gradient norm. */
@@ -65,6 +67,7 @@ export class Trainer<I extends InputTypes> {
         const scale = this.optimizer.lossScale?.seed(trace, parts) ?? 1 / parts;
         this.optimizer.accumulate(trace, trace.backward(loss, scale), first);
         const norm = last ? this.optimizer.update(trace) : null;
+        if (last) this.#options.after?.(trace);
         return (norm ? { loss, norm } : { loss }) as Record<'loss' | 'norm', Tensor>;
       });
       this.#programs.set(key, program);

@@ -39,6 +39,21 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     summary: 'train a linear head on the frozen encoder: the number that papers give',
     load: () => import('./linprobe.ts'),
   },
+  finetune: {
+    group: TRAIN,
+    summary: 'train a pretrained encoder and a head on labelled images',
+    load: () => import('./finetune.ts'),
+  },
+  eval: {
+    group: JUDGE,
+    summary: 'top-1, top-5, loss and confusion of a classifier',
+    load: () => import('./eval.ts'),
+  },
+  classify: {
+    group: JUDGE,
+    summary: 'what a classifier takes images for',
+    load: () => import('./classify.ts'),
+  },
   knn: {
     group: JUDGE,
     summary: 'classify by the nearest training images; trains nothing',

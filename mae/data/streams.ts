@@ -18,6 +18,11 @@ export const STREAM = {
   heldout: 6,
   /** Box of the linear probe's clamped crop. */
   weakCrop: 7,
+  /** Whether and where an image is erased; the noise in its box. */
+  erase: 8,
+  eraseNoise: 9,
+  /** How the images of a batch are mixed. */
+  mix: 10,
   /** Dropout; every layer adds its own number. */
   dropout: 1000,
   /** Stochastic depth; every block adds twice its own number. */

@@ -13,6 +13,8 @@ export interface Curves {
   /** Loss on held-out images under fixed masks; may be empty. */
   readonly heldout: readonly Point[];
   readonly title: string;
+  /** What the loss is; the masked mean squared error unless said. */
+  readonly measure?: string;
 }
 
 const RAW = 'each step';
@@ -55,7 +57,7 @@ export function smooth(points: readonly Point[]): Point[] {
 
 export const lossCurve = (curves: Curves): Promise<string> => renderSvg(specification(curves));
 
-function specification({ train, heldout, title }: Curves): TopLevelSpec {
+function specification({ train, heldout, title, measure = 'masked mean squared error' }: Curves): TopLevelSpec {
   const raw = thin(train);
   const smoothed = smooth(raw);
   const named = (name: string, points: readonly Point[]) => ({ values: points.map((p) => ({ ...p, series: name })) });
@@ -74,7 +76,7 @@ function specification({ train, heldout, title }: Curves): TopLevelSpec {
       y: {
         field: 'loss',
         type: 'quantitative',
-        title: 'masked mean squared error',
+        title: measure,
         scale: { domain: [Math.max(0, low - margin), high + margin], nice: true, zero: false },
       },
       color: {

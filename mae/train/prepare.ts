@@ -1,21 +1,30 @@
 // Packed uint8 crops to normalised images on the device: PIL's exact resize as a two-dispatch program.
 import type { Engine, Program } from '../../engine/engine.ts';
+import { fail } from '../../engine/errors.ts';
 import type { Tensor, Variable } from '../../engine/tensor.ts';
 import { augmentHorizontal, augmentVertical, normalizeTable } from '../../kernels/augment/augment.ts';
 import { IMAGE_WORDS } from '../../kernels/augment/layout.ts';
 import type { Packed } from '../data/pack.ts';
-import type { MaeConfig } from '../model/config.ts';
+import { mixBlend, mixErase } from '../../kernels/mix/mix.ts';
+import type { EncoderConfig } from '../model/config.ts';
+import { STREAM } from '../data/streams.ts';
 
 type Inputs = { pixels: 'u32'; images: 'u32'; taps: 'i32' };
 
 export class Preparer {
   readonly #engine: Engine;
-  readonly #config: MaeConfig;
+  readonly #config: EncoderConfig;
   readonly #table: Variable;
   readonly #images = new Map<number, Variable>();
   readonly #programs = new Map<number, Program<Inputs, never>>();
+  #erase: Program<{ boxes: 'u32'; ids: 'u32'; clock: 'u32' }, never> | null = null;
+  #blend: Program<{ ids: 'u32'; how: 'f32' }, never> | null = null;
 
-  constructor(engine: Engine, config: MaeConfig, { mean, std }: { mean: readonly number[]; std: readonly number[] }) {
+  constructor(
+    engine: Engine,
+    config: EncoderConfig,
+    { mean, std }: { mean: readonly number[]; std: readonly number[] },
+  ) {
     this.#engine = engine;
     this.#config = config;
     this.#table = engine.variable('normalize', [mean.length, 256], { data: normalizeTable(mean, std) });
@@ -41,6 +50,44 @@ export class Preparer {
       images: { data: images, shape: [images.length / IMAGE_WORDS, IMAGE_WORDS] },
       taps: { data: taps, shape: [taps.length] },
     });
+  }
+
+  /** Boxes of noise into the images that `run` has put in place, and pairs of them into one another; null: not. */
+  async alter(
+    { ids, clock, seed }: { ids: Uint32Array; clock: Uint32Array; seed: number },
+    boxes: Uint32Array | null,
+    how: Float32Array | null,
+  ): Promise<void> {
+    const batch = ids.length;
+    if (how && batch % 2) fail(`mixup: images are mixed in pairs: give an even batch_size, got ${batch}`);
+    if (boxes) {
+      this.#erase ??= this.#engine.compile({ boxes: 'u32', ids: 'u32', clock: 'u32' }, (inputs, t) => {
+        const [n] = inputs.ids.shape;
+        const key = { seed, stream: STREAM.eraseNoise };
+        const { y } = t.run(mixErase, { x: t.use(this.images(n)), ...inputs }, { ...this.#sizes(n), ...key });
+        t.store(this.images(n), y);
+        return {} as Record<never, Tensor>;
+      });
+      const given = { data: ids, shape: [batch] };
+      await this.#erase.run({
+        boxes: { data: boxes, shape: [batch, 4] },
+        ids: given,
+        clock: { data: clock, shape: [2] },
+      });
+    }
+    if (!how) return;
+    this.#blend ??= this.#engine.compile({ ids: 'u32', how: 'f32' }, (inputs, t) => {
+      const [n] = inputs.ids.shape;
+      const { y } = t.run(mixBlend, { x: t.use(this.images(n)), how: inputs.how }, this.#sizes(n));
+      t.store(this.images(n), y);
+      return {} as Record<never, Tensor>;
+    });
+    await this.#blend.run({ ids: { data: ids, shape: [batch] }, how: { data: how, shape: [5] } });
+  }
+
+  #sizes(batch: number) {
+    const { in_chans: chans, img_size } = this.#config;
+    return { batch, chans, height: img_size[0], width: img_size[1] };
   }
 
   #compile(mid_words: number): Program<Inputs, never> {

@@ -12,8 +12,8 @@ import type { Reporter } from './reporter.ts';
 import type { LossScale } from '../../engine/optim/lossscale.ts';
 import { type Checkpoint, loadCheckpoint } from './checkpoint.ts';
 import type { LossScaleState, OptimizerState } from './modelfile.ts';
-import { OPTIONS, type PretrainOptions } from './options.ts';
-import type { OptionSpec } from './table.ts';
+import { OPTIONS } from './options.ts';
+import type { OptionTable } from './table.ts';
 
 /** Options that change where results go, or when, but no number of them. */
 const BESIDES = new Set([
@@ -32,7 +32,10 @@ const BESIDES = new Set([
 const CHANGEABLE = new Set(['epochs', 'lr', 'blr', 'min_lr', 'warmup_epochs', 'weight_decay', 'clip_grad']);
 
 /** The options that decide a run's numbers; of the precision what the engine computes in, whether or not the flag said so. */
-export const recipeOf = (options: PretrainOptions, { precision }: Pick<Engine, 'precision'>): Record<string, unknown> =>
+export const recipeOf = (
+  options: Readonly<Record<string, unknown>>,
+  { precision }: Pick<Engine, 'precision'>,
+): Record<string, unknown> =>
   Object.fromEntries(
     Object.entries({ ...options, precision })
       .filter(([name]) => !BESIDES.has(name))
@@ -48,12 +51,13 @@ export async function recipeToResume(
   resume: string | undefined,
   output_dir: string,
   profile?: Profile,
+  load: (path: string) => Promise<Pick<Checkpoint, 'training'>> = loadCheckpoint,
 ): Promise<Record<string, unknown> & { precision?: Precision }> {
   if (!resume) return {};
   const path = resume === 'auto' ? join(output_dir, 'checkpoint.safetensors') : resume;
   if (!(await exists(path))) return {};
   const recipe: Record<string, unknown> & { precision?: Precision } = {
-    ...(await loadCheckpoint(path)).training?.recipe,
+    ...(await load(path)).training?.recipe,
   };
   if (profile === 'matrix' && recipe.precision === 'f32') otherPrecision(path, 'f32', 'f16', profile);
   return recipe;
@@ -74,32 +78,48 @@ const exists = (path: string): Promise<boolean> =>
 /** What bits depend on, besides the recipe and the picks. */
 export const adapterOf = ({ device }: Engine): string => `${device.adapter.id}, profile ${device.traits.profile}`;
 
+type Resumed = Pick<Checkpoint, 'training' | 'optimizer'>;
+
+/** What a command's runs are resumed by. */
+export interface Resumable<C extends Resumed> {
+  readonly command: string;
+  readonly table: OptionTable;
+  /** Reads a checkpoint with its training state. */
+  readonly load: (path: string) => Promise<C>;
+}
+
+const PRETRAINING: Resumable<Checkpoint> = {
+  command: 'pretrain',
+  table: OPTIONS,
+  load: (path) => loadCheckpoint(path, { training: true }),
+};
+
 /**
  * The checkpoint that --resume names, or with `auto` the one in the output folder if there is any. On the same adapter the
  * engine gets the picks that the run has had so far, whatever was measured since: others would change bits.
  */
-export async function findResume(
+export async function findResume<C extends Resumed = Checkpoint>(
   engine: Engine,
-  options: PretrainOptions,
+  options: Readonly<Record<string, unknown>> & { output_dir: string; resume: string; overwrite: boolean },
   report: Reporter,
-): Promise<Checkpoint | null> {
+  { command, table, load }: Resumable<C> = PRETRAINING as unknown as Resumable<C>,
+): Promise<C | null> {
   const latest = join(options.output_dir, 'checkpoint.safetensors');
   if (!options.resume) {
     if (options.overwrite || !(await exists(latest))) return null;
     const remedy = '--resume auto goes on with it, --overwrite starts again';
     return fail(
-      `pretrain: --output_dir ${options.output_dir} holds a run already; ${remedy}, or choose another folder`,
+      `${command}: --output_dir ${options.output_dir} holds a run already; ${remedy}, or choose another folder`,
     );
   }
   const path = options.resume === 'auto' ? latest : options.resume;
   if (options.resume === 'auto' && !(await exists(latest))) return null;
-  const found = await loadCheckpoint(path, { training: true });
+  const found = await load(path);
   if (!found.training || !found.optimizer)
     fail(`resume: ${path} holds weights but no training state; start a new run without --resume`);
   for (const [flag, now] of Object.entries(recipeOf(options, engine))) {
     // A file of before there was this option was trained with its default.
-    const { standard } = OPTIONS[flag as keyof typeof OPTIONS] as OptionSpec<unknown>;
-    const before = found.training.recipe[flag] ?? standard ?? null;
+    const before = found.training.recipe[flag] ?? table[flag]?.standard ?? null;
     if (JSON.stringify(before) === JSON.stringify(now)) continue;
     if (flag === 'precision') otherPrecision(path, before, engine.precision, engine.device.traits.profile);
     const change = `--${flag} is ${now ?? 'not given'}, ${path} was trained with ${before ?? 'none'}`;

@@ -1,0 +1,102 @@
+// `tesserae eval CHECKPOINT`: top-1, top-5, loss and confusion of a classifier.
+import type { Command } from 'commander';
+import picocolors from 'picocolors';
+import { SPLITS } from '../evaluate/open.ts';
+import { oneOf, real, text, whole } from '../train/flags.ts';
+import { misuse } from '../usage.ts';
+import { columns, examples, type Flags, globalsOf, openEngine, value } from './command.ts';
+import { makeReporter } from './progress.ts';
+
+export function define(command: Command): void {
+  command
+    .argument('<checkpoint>', 'a classifier: checkpoint.safetensors of finetune, linprobe-*.safetensors of linprobe')
+    .option('--data_path <PATH>', 'a folder of one folder a class (with val/ and test/, if it has them), or cifar10')
+    .option('--split <NAME>', `${SPLITS.join(' or ')} (default: val)`)
+    .option('--ema', 'the averaged weights, where the run kept them')
+    .option(
+      '--crop_pct <X>',
+      'resize the short side to size / X and cut out the centre, as the reference does with 0.875 (default: 1)',
+    )
+    .option('--batch_size <N>', 'images at a time (default: 128)')
+    .option('--confusion <FILE>', 'draw what was taken for what, as .svg or .png')
+    .option('--json <FILE>', 'write all numbers, the confusion matrix included')
+    .addHelpText(
+      'after',
+      examples(
+        [
+          'tesserae eval runs/finetuned/checkpoint-best.safetensors --data_path cifar10 --split test --confusion confusion.png',
+          '',
+        ],
+        ['tesserae eval runs/quickstart/linprobe-gap.safetensors --data_path cifar10', 'a linear probe'],
+      ),
+    )
+    .action(run);
+}
+
+async function run(path: string, flags: Flags, command: Command): Promise<void> {
+  const data_path =
+    value(flags, 'data_path', text('PATH')) ??
+    misuse('--data_path is missing: name a folder of images by class, or cifar10');
+  const split = value(flags, 'split', oneOf(SPLITS)) ?? 'val';
+  const cropPct = value(flags, 'crop_pct', real({ open: true })) ?? 1;
+  if (cropPct > 1) misuse(`--crop_pct must be at most 1, got ${cropPct}`);
+  const batchSize = value(flags, 'batch_size', whole(1)) ?? 128;
+  const confusion = value(flags, 'confusion', text('FILE'));
+  if (confusion !== undefined && !/\.(svg|png)$/i.test(confusion))
+    misuse(`--confusion must end in .svg or .png, got ${confusion}`);
+  const [{ loadClassifier }, { labelledData }, { Classifier }, { Judge }] = await Promise.all([
+    import('../finetune/checkpoint.ts'),
+    import('../evaluate/open.ts'),
+    import('../model/classifier.ts'),
+    import('../finetune/evaluate.ts'),
+  ]);
+  const { config, weights, averages, data } = await loadClassifier(path);
+  if (flags.ema && !averages) misuse(`--ema: ${path} holds no averaged weights; finetune --ema DECAY keeps them`);
+  const reporter = makeReporter();
+  const opened = await labelledData(data_path, reporter.fetching);
+  const { classes } = opened;
+  const images =
+    split === 'test'
+      ? (opened.test ?? misuse(`--split test: ${data_path} has no test images; give it a folder test/`))
+      : opened.val;
+  if (String(classes) !== String(data.classes)) {
+    misuse(
+      `eval: ${path} tells ${data.classes.length} classes apart (${data.classes.slice(0, 3).join(', ')}, …), ${data_path} has ${classes.length} (${classes.slice(0, 3).join(', ')}, …)`,
+    );
+  }
+  using engine = await openEngine(globalsOf(command), { note: reporter.note });
+  try {
+    const classifier = new Classifier(engine, config, (flags.ema && averages) || weights);
+    const progress = (done: number, count: number): void => reporter.fetching(done / count, `images of ${images.name}`);
+    const judge = new Judge(engine, classifier, { mean: data.mean, std: data.std, batchSize, cropPct, progress });
+    const began = performance.now();
+    const metrics = await judge.metrics(images);
+    const seconds = (performance.now() - began) / 1000;
+    reporter.finish();
+    const percent = (x: number): string => `${x.toFixed(2)} %`;
+    const head = ['split', 'images', 'top-1', 'top-5', 'loss'].map((name) => picocolors.dim(name));
+    const row = [split, String(metrics.images), percent(metrics.top1), percent(metrics.top5), metrics.loss.toFixed(4)];
+    for (const line of columns([head, row], [1, 2, 3, 4])) process.stdout.write(`${line}\n`);
+    process.stdout.write(`${(metrics.images / seconds).toFixed(0)} images/s\n`);
+    const { writeFileAtomic } = await import('../../engine/node/files.ts');
+    if (confusion !== undefined) {
+      const { confusionPicture } = await import('../pictures/confusion.ts');
+      await writeFileAtomic(confusion, await confusionPicture(metrics.confusion, classes, /\.png$/i.test(confusion)));
+      process.stdout.write(`what was taken for what is in ${confusion}\n`);
+    }
+    const json = value(flags, 'json', text('FILE'));
+    if (json !== undefined) {
+      const record = {
+        checkpoint: path,
+        data_path,
+        split,
+        ...metrics,
+        confusion: metrics.confusion.map((r) => [...r]),
+        classes,
+      };
+      await writeFileAtomic(json, Buffer.from(`${JSON.stringify(record)}\n`));
+    }
+  } finally {
+    reporter.finish();
+  }
+}

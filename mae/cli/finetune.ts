@@ -1,0 +1,76 @@
+// `tesserae finetune`: facebookresearch/mae's main_finetune.py by its flags, or by a YAML file of the same names.
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type Command, Option } from 'commander';
+import { AUGMENTATIONS_TEXT } from '../data/augmentation.ts';
+import { FINETUNE_OPTIONS, FINETUNE_UNUSED, parseFinetuneOptions } from '../finetune/options.ts';
+import type { Flags } from '../train/table.ts';
+import { addOptions, examples, flagText, globalsOf, openEngine } from './command.ts';
+import { interruptible } from './interrupt.ts';
+import { makeReporter } from './progress.ts';
+
+export function define(command: Command): void {
+  command.usage('--finetune CHECKPOINT --data_path PATH [flags]');
+  addOptions(command, FINETUNE_OPTIONS);
+  for (const [name, { value }] of Object.entries(FINETUNE_UNUSED))
+    command.addOption(new Option(flagText(name, value)).hideHelp());
+  command.addHelpText(
+    'after',
+    `\nBundles of --augment:\n${AUGMENTATIONS_TEXT.split('\n')
+      .map((line) => `  ${line}`)
+      .join('\n')}
+\nValidation images are the data's own (val/), else every tenth training image; the test set is for tesserae eval --split test alone.\n${examples(
+      [
+        'tesserae finetune --finetune runs/quickstart/checkpoint.safetensors --data_path cifar10 --epochs 10 --warmup_epochs 1 --augment light --batch_size 128 --blr 4e-3 --output_dir runs/finetuned',
+        'what npm start trained, on CIFAR-10',
+      ],
+      [
+        'tesserae finetune --model mae_vit_nano_patch4_32 --data_path cifar10 --epochs 10 --augment light --output_dir runs/scratch',
+        'the same from scratch, to compare (tesserae compare runs/scratch runs/finetuned)',
+      ],
+      ['tesserae finetune … --unfreeze_blocks 1', 'the last block, the norm and the head only'],
+    )}`,
+  );
+  command.action(run);
+}
+
+async function run(flags: Flags & { config?: string }, command: Command): Promise<void> {
+  const { config, ...rest } = flags;
+  const reporter = makeReporter();
+  const [{ recipeToResume }, { loadClassifier }] = await Promise.all([
+    import('../train/resume.ts'),
+    import('../finetune/checkpoint.ts'),
+  ]);
+  const folder = String(rest.output_dir ?? FINETUNE_OPTIONS.output_dir.standard);
+  const globals = globalsOf(command);
+  const load = (path: string) => loadClassifier(path);
+  const recipe = await recipeToResume(rest.resume as string | undefined, folder, globals.profile, load);
+  const options = parseFinetuneOptions(rest, config, reporter.note, recipe);
+  const [{ finetune }, engine] = await Promise.all([
+    import('../finetune/finetune.ts'),
+    openEngine(globals, { note: reporter.note, precision: options.precision }),
+  ]);
+  await interruptible(reporter, options.output_dir, async () => {
+    const { checkpoint, imagesPerSecond, done, judged } = await finetune(engine, options, reporter);
+    reporter.finish();
+    await drawCurve(options.output_dir);
+    const pace = done ? `${imagesPerSecond.toFixed(1)} images/s` : 'this run had ended already';
+    const best = judged.test_acc1 === undefined ? '' : `validation top-1 ${judged.test_acc1.toFixed(2)} %; `;
+    process.stdout.write(
+      `${best}${pace}; ${checkpoint} has the classifier, ${join(options.output_dir, 'loss.svg')} its course\n`,
+    );
+    process.stdout.write(
+      `next: tesserae eval ${checkpoint} --data_path ${options.data_path}; tesserae classify ${checkpoint} YOUR_IMAGE.jpg\n`,
+    );
+  });
+}
+
+async function drawCurve(folder: string): Promise<void> {
+  const [{ lossCurve, parseMetrics }, { writeFileAtomic }] = await Promise.all([
+    import('../pictures/loss-curve.ts'),
+    import('../../engine/node/files.ts'),
+  ]);
+  const { train } = parseMetrics(await readFile(join(folder, 'metrics.jsonl'), 'utf8'));
+  const curves = { train, heldout: [], title: 'fine-tuning: cross-entropy', measure: 'cross-entropy' };
+  await writeFileAtomic(join(folder, 'loss.svg'), await lossCurve(curves));
+}

@@ -1,0 +1,224 @@
+// Fine-tuning (MAE, appendix A.1; facebookresearch/mae's main_finetune.py): the encoder and a head on labelled images.
+import type { Engine } from '../../engine/engine.ts';
+import { fail } from '../../engine/errors.ts';
+import { classTargets, crossEntropy } from '../../engine/ops/cross-entropy.ts';
+import { Ema } from '../../engine/optim/ema.ts';
+import { LossScale } from '../../engine/optim/lossscale.ts';
+import { numel } from '../../engine/tensor.ts';
+import { type Batch as Inputs, Trainer } from '../../engine/trainer.ts';
+import { type Augmentation, augmentedPlaces, drawMixing, erasedBoxes } from '../data/augmentation.ts';
+import { part } from '../data/dataset.ts';
+import type { Batch } from '../data/loader.ts';
+import type { Place } from '../data/sampler.ts';
+import { labelledData, type Labels } from '../evaluate/open.ts';
+import { Classifier, type ClassifierConfig, classifierWeights, lastBlocks } from '../model/classifier.ts';
+import { configure, type EncoderConfig } from '../model/config.ts';
+import { type DataInfo, loadCheckpoint, type TrainingState } from '../train/checkpoint.ts';
+import type { OptimizerState } from '../train/modelfile.ts';
+import { layerGroups, makeOptimizer } from '../train/optimizer.ts';
+import { Preparer } from '../train/prepare.ts';
+import type { Reporter } from '../train/reporter.ts';
+import { findResume, recipeOf } from '../train/resume.ts';
+import { type Judgement, TrainingRun } from '../train/run.ts';
+import { type ClassifierCheckpoint, loadClassifier, saveClassifier } from './checkpoint.ts';
+import { Judge } from './evaluate.ts';
+import { augmentationOf, FINETUNE_OPTIONS, type FinetuneOptions, finetuneRate } from './options.ts';
+
+const INPUTS = { ids: 'u32', clock: 'u32', labels: 'i32', partner: 'i32', lambda: 'f32' } as const;
+type StepInputs = typeof INPUTS;
+
+export interface FinetuneSummary {
+  readonly imagesPerSecond: number;
+  readonly done: number;
+  readonly checkpoint: string;
+  /** Of the last evaluation on the validation images. */
+  readonly judged: Judgement;
+}
+
+export async function finetune(engine: Engine, options: FinetuneOptions, report: Reporter): Promise<FinetuneSummary> {
+  return (await Run.open(engine, options, report)).train();
+}
+
+/** The encoder that is begun with, and what its images were normalised with. */
+async function encoderOf(options: FinetuneOptions, train: Labels['train']) {
+  if (!options.finetune) {
+    const config: EncoderConfig = configure(options.model as string, { img_size: options.input_size });
+    return { from: null, config, mean: train.mean, std: train.std };
+  }
+  const { config, weights, data } = await loadCheckpoint(options.finetune);
+  return { from: { config, weights }, config, mean: data.mean, std: data.std };
+}
+
+function classifierConfig(encoder: EncoderConfig, options: FinetuneOptions, classes: number): ClassifierConfig {
+  const { patch_size, in_chans, embed_dim, depth, num_heads, mlp_ratio, ln_eps, pos_embed } = encoder;
+  const sizes = { patch_size, in_chans, embed_dim, depth, num_heads, mlp_ratio, ln_eps, pos_embed };
+  const { input_size, dropout, drop_path, cls_token } = options;
+  const img_size = input_size ?? encoder.img_size;
+  return { ...sizes, img_size, dropout, drop_path, nb_classes: classes, pool: cls_token ? 'cls' : 'gap' };
+}
+
+/** What a run is made of, before it stands anywhere. */
+async function parts(engine: Engine, options: FinetuneOptions, report: Reporter, from: ClassifierCheckpoint | null) {
+  const { seed, unfreeze_blocks, weight_decay, layer_decay, clip_grad, checkpoint_blocks, batch_size } = options;
+  const { train: all, val, classes } = await labelledData(options.data_path, (f, what) => report.fetching(f, what));
+  if ((options.train_images ?? 0) > all.length)
+    fail(`finetune: --train_images ${options.train_images} is more than the ${all.length} that there are`);
+  const train = options.train_images === undefined ? all : part(all, 0, options.train_images);
+  const encoder = await encoderOf(options, train);
+  const config = from?.config ?? classifierConfig(encoder.config, options, classes.length);
+  const { mean, std } = encoder;
+  const data = { name: train.name, mean: [...mean], std: [...std], classes: [...classes] };
+  const trainable = unfreeze_blocks === undefined ? undefined : lastBlocks(config, unfreeze_blocks);
+  const weights = from?.weights ?? classifierWeights(config, encoder.from, { seed });
+  const classifier = new Classifier(engine, config, weights, trainable);
+  const averaged = options.ema ? new Classifier(engine, config, from?.averages ?? weights, trainable) : null;
+  const ema = averaged && new Ema(classifier.parameters, averaged.parameters, options.ema as number);
+  const augmentation = augmentationOf(options);
+  const mixing = augmentation.mixup + augmentation.cutmix > 0;
+  const preparer = new Preparer(engine, config, { mean, std });
+  const optimizer = makeOptimizer(classifier.parameters, options, {
+    betas: [0.9, 0.999],
+    group: layerGroups(config.depth, layer_decay, weight_decay),
+    clipNorm: clip_grad,
+    lossScale: engine.precision === 'f16' ? new LossScale(engine) : undefined,
+  });
+  const trainer = new Trainer(engine, {
+    inputs: INPUTS,
+    optimizer,
+    loss: ({ ids, clock, labels, partner, lambda }, t) => {
+      const img = t.use(preparer.images(ids.shape[0]));
+      const how = { dropout: { ids, clock, seed }, checkpointBlocks: checkpoint_blocks };
+      const { logits } = classifier.forward(img, how);
+      const mixed = mixing ? { partner, lambda } : {};
+      const targets = classTargets(
+        { labels, ...mixed },
+        { classes: classes.length, smoothing: augmentation.smoothing },
+      );
+      return crossEntropy({ logits, targets }, {}).loss;
+    },
+    after: (t) => ema?.update(t),
+  });
+  const judging = { mean, std, batchSize: Math.max(64, batch_size) };
+  const judge = new Judge(engine, classifier, judging);
+  const averagedJudge = averaged && new Judge(engine, averaged, judging);
+  return { train, val, config, data, classifier, averaged, augmentation, preparer, trainer, judge, averagedJudge };
+}
+
+class Run extends TrainingRun<StepInputs> {
+  readonly #options: FinetuneOptions;
+  readonly #parts: Awaited<ReturnType<typeof parts>>;
+  readonly #size: readonly [number, number];
+  readonly #augmentation: Augmentation;
+  readonly #data: DataInfo & { readonly classes: readonly string[] };
+  #judged: Judgement = {};
+
+  private constructor(
+    engine: Engine,
+    options: FinetuneOptions,
+    report: Reporter,
+    made: Awaited<ReturnType<typeof parts>>,
+    from: ClassifierCheckpoint | null,
+  ) {
+    const { train, config, trainer } = made;
+    const [height, width] = config.img_size;
+    const output = { chans: config.in_chans, height, width };
+    const recipe = recipeOf(options, engine);
+    const lr = finetuneRate(options);
+    super({ engine, options, report, command: 'finetune', train, output, trainer, lr, recipe, from });
+    this.#options = options;
+    this.#parts = made;
+    this.#size = [height, width];
+    this.#augmentation = made.augmentation;
+    this.#data = made.data;
+    this.#introduce();
+  }
+
+  static async open(engine: Engine, options: FinetuneOptions, report: Reporter): Promise<Run> {
+    const from = await findResume<ClassifierCheckpoint>(engine, options, report, FINETUNING);
+    const run = new Run(engine, options, report, await parts(engine, options, report, from), from);
+    await run.openFolder();
+    return run;
+  }
+
+  async train(): Promise<FinetuneSummary> {
+    return { ...(await this.all()), judged: this.#judged };
+  }
+
+  protected place = (epoch: number): Place => {
+    const [height, width] = this.#size;
+    return augmentedPlaces(this.#augmentation, { height, width }, this.#options.seed, epoch);
+  };
+
+  protected async inputs(batch: Batch, epoch: number, step: number): Promise<Inputs<StepInputs>> {
+    const { ids, labels } = batch;
+    const { seed } = this.#options;
+    const { preparer } = this.#parts;
+    await preparer.run(batch);
+    const clock = Uint32Array.of(epoch, step);
+    const { reprob, mixup, cutmix } = this.#augmentation;
+    const boxes = reprob > 0 ? erasedBoxes(this.#augmentation, ids, this.#size, seed, epoch) : null;
+    const mixing = mixup + cutmix > 0 ? drawMixing(this.#augmentation, this.#size, { seed, epoch, step }) : null;
+    await preparer.alter({ ids, clock, seed }, boxes, mixing?.how ?? null);
+    const shape = [ids.length];
+    return {
+      ids: { data: ids, shape },
+      clock: { data: clock, shape: [2] },
+      labels: { data: labels, shape },
+      partner: { data: labels.slice().reverse(), shape },
+      lambda: { data: Float32Array.of(mixing?.lambda ?? 1), shape: [1] },
+    };
+  }
+
+  protected isEvaluated = (epoch: number): boolean => (epoch + 1) % this.#options.eval_freq === 0;
+
+  protected async evaluate(): Promise<Judgement> {
+    const { judge, averagedJudge, val } = this.#parts;
+    const own = await judge.metrics(val);
+    const averaged = await averagedJudge?.metrics(val);
+    this.#judged = {
+      test_loss: own.loss,
+      test_acc1: own.top1,
+      test_acc5: own.top5,
+      ...(averaged ? { ema_acc1: averaged.top1, ema_acc5: averaged.top5 } : {}),
+    };
+    const ema = averaged ? `; of the averaged weights ${averaged.top1.toFixed(2)} %` : '';
+    this.report.note(
+      `validation after epoch ${this.epoch}: top-1 ${own.top1.toFixed(2)} %, loss ${own.loss.toFixed(4)}${ema}`,
+    );
+    return this.#judged;
+  }
+
+  protected watched = ({ test_loss }: Judgement): number => test_loss;
+  protected merit = ({ test_acc1, ema_acc1 = 0 }: Judgement): number => Math.max(test_acc1, ema_acc1);
+
+  protected async write(path: string, optimizer: OptimizerState, training: TrainingState): Promise<void> {
+    const { config, classifier, averaged } = this.#parts;
+    const weights = await classifier.parameters.read();
+    const averages = (await averaged?.parameters.read()) ?? null;
+    await saveClassifier(path, { config, weights, averages, data: this.#data, optimizer, training });
+  }
+
+  #introduce(): void {
+    const { config, classifier, train, val } = this.#parts;
+    const { finetune: encoder, output_dir, batch_size, accum_iter } = this.#options;
+    const trained = classifier.parameters.trainable.reduce((sum, { shape }) => sum + numel(shape), 0);
+    const all = [...classifier.parameters.variables.values()].reduce((sum, { shape }) => sum + numel(shape), 0);
+    const { adapter, traits } = this.engine.device;
+    this.report.note(
+      `adapter: ${adapter.description || adapter.vendor}, profile ${traits.profile}, precision ${this.engine.precision}`,
+    );
+    const share = trained === all ? '' : `, of which ${(trained / 1e6).toFixed(2)} M are trained`;
+    this.report.note(
+      `model: ${encoder ? `encoder of ${encoder}` : 'from scratch'}, ${(all / 1e6).toFixed(2)} M parameters${share}, head on ${config.pool === 'gap' ? 'the mean over patches' : 'the cls token'}`,
+    );
+    this.report.note(
+      `data: ${train.length} images of ${config.nb_classes} classes, ${val.length} for validation, ${this.stepsPerEpoch} steps of ${batch_size * accum_iter} an epoch; results in ${output_dir}`,
+    );
+  }
+}
+
+const FINETUNING = {
+  command: 'finetune',
+  table: FINETUNE_OPTIONS,
+  load: (path: string) => loadClassifier(path, { training: true }),
+};

@@ -1,0 +1,140 @@
+// Options of fine-tuning: facebookresearch/mae's main_finetune.py by its names, and a few of ours.
+import { AUGMENTATIONS, type Augmentation } from '../data/augmentation.ts';
+import { PRESETS } from '../model/config.ts';
+import { imageSize, maybeText, oneOf, onOff, real, text, whole } from '../train/flags.ts';
+import { OPTIMIZER_OPTIONS, OPTIONS, SCHEDULE_OPTIONS } from '../train/options.ts';
+import { scaledRate } from '../train/schedule.ts';
+import { type Flags, optional, readOptions, required, type ValuesOf } from '../train/table.ts';
+import { misuse } from '../usage.ts';
+
+const DATA = 'Data';
+const MODEL = 'Model';
+const AUGMENT = 'Augmentation';
+const STEPS = 'Schedule and optimiser';
+const OUTPUT = 'Output';
+
+const { num_workers, batch_size, accum_iter, clip_grad, precision, checkpoint_blocks, seed, max_steps } = OPTIONS;
+const { output_dir, resume, overwrite, save_freq, save_steps, train_images } = OPTIONS;
+
+export const FINETUNE_OPTIONS = {
+  data_path: optional(
+    text('PATH'),
+    DATA,
+    'a folder of one folder a class (with val/ and test/, if it has them), or cifar10',
+  ),
+  input_size: optional(
+    imageSize(),
+    DATA,
+    'size of the images (default: as in pretraining; positions are interpolated)',
+  ),
+  train_images,
+  num_workers,
+
+  finetune: required(
+    maybeText('CHECKPOINT'),
+    '',
+    MODEL,
+    'the pretrained encoder; without it training begins from scratch',
+  ),
+  model: optional(oneOf(Object.keys(PRESETS)), MODEL, 'preset of sizes, to begin from scratch'),
+  cls_token: required(onOff(), false, MODEL, 'classify by the cls token instead of the mean over patches'),
+  drop_path: required(real({ below: 1 }), 0.1, MODEL, 'rate of stochastic depth at the last block'),
+  dropout: required(real({ below: 1 }), 0, MODEL, 'dropout after attention and MLP'),
+  unfreeze_blocks: optional(whole(0), MODEL, 'train the last N blocks, norm and head only (default: everything)'),
+
+  augment: required(oneOf(Object.keys(AUGMENTATIONS)), 'medium', AUGMENT, 'a bundle of those below; they beat it'),
+  crop_scale: optional(real({ open: true }), AUGMENT, 'least part of the area that a crop takes'),
+  reprob: optional(real(), AUGMENT, 'probability of a box of noise'),
+  mixup: optional(real(), AUGMENT, "alpha of mixup's beta distribution; 0: none"),
+  cutmix: optional(real(), AUGMENT, "alpha of cutmix's; 0: none"),
+  smoothing: optional(real({ below: 1 }), AUGMENT, 'label smoothing'),
+
+  batch_size,
+  accum_iter,
+  epochs: required(whole(1), 50, STEPS, 'times that every image is seen'),
+  warmup_epochs: required(real(), 5, STEPS, 'epochs over which the learning rate rises from 0'),
+  lr: optional(real({ open: true }), STEPS, 'absolute learning rate (default: from --blr)'),
+  blr: required(real({ open: true }), 1e-3, STEPS, 'learning rate of 256 images'),
+  ...SCHEDULE_OPTIONS,
+  min_lr: required(real(), 1e-6, STEPS, 'where the cosine ends, and the least of the other schedules'),
+  layer_decay: required(
+    real({ open: true }),
+    0.75,
+    STEPS,
+    'factor of the learning rate from a layer to the one before it',
+  ),
+  ...OPTIMIZER_OPTIONS,
+  weight_decay: required(real(), 0.05, STEPS, 'on all but biases, norms, cls token and positions'),
+  clip_grad,
+  ema: optional(
+    real({ open: true, below: 1 }),
+    STEPS,
+    'also keep an average of the weights with this decay, as 0.9999',
+  ),
+  precision,
+  checkpoint_blocks,
+  seed,
+  max_steps,
+
+  output_dir,
+  resume,
+  overwrite,
+  save_freq,
+  save_steps,
+  eval_freq: required(whole(1), 1, OUTPUT, 'epochs between evaluations on the validation images'),
+} as const;
+
+export type FinetuneOptions = ValuesOf<typeof FINETUNE_OPTIONS> & { readonly data_path: string };
+
+/** The reference's flags that mean nothing here, or what is the default anyway. */
+export const FINETUNE_UNUSED = {
+  global_pool: { value: '', why: 'the mean over patches is the default; --cls_token changes it' },
+  nb_classes: { value: 'N', why: 'the data says how many classes there are' },
+  device: { value: 'NAME', why: 'the adapter is chosen by --adapter' },
+  log_dir: { value: 'PATH', why: 'all logs go to --output_dir' },
+  start_epoch: { value: 'N', why: 'a checkpoint knows where it was saved' },
+  dist_eval: { value: '', why: 'one process trains on one device' },
+  world_size: { value: 'N', why: 'one process trains on one device' },
+} as const;
+
+/** @throws UsageError that names flag or key, value and rule */
+export function parseFinetuneOptions(
+  flags: Flags,
+  configFile?: string,
+  note: (line: string) => void = () => {},
+  beneath: Flags = {},
+): FinetuneOptions {
+  const options = readOptions(FINETUNE_OPTIONS, { flags, configFile, note, beneath, unused: FINETUNE_UNUSED });
+  const { data_path, finetune, model, warmup_epochs, epochs, mixup, cutmix, augment, batch_size } = options;
+  if (data_path === undefined) misuse('--data_path is missing: name a folder of images by class, or cifar10');
+  if (!finetune && !model) misuse('--finetune CHECKPOINT is missing; or --model NAME, to begin from scratch');
+  if (finetune && model) misuse('--model says the sizes to begin from scratch with: leave it out beside --finetune');
+  if (warmup_epochs > epochs)
+    note(`--warmup_epochs ${warmup_epochs} passes --epochs ${epochs}: the learning rate will only rise`);
+  const bundle: Augmentation = AUGMENTATIONS[augment as keyof typeof AUGMENTATIONS];
+  if ((mixup ?? bundle.mixup) + (cutmix ?? bundle.cutmix) > 0 && batch_size % 2)
+    misuse(`--batch_size must be even with mixup or cutmix, got ${batch_size}`);
+  return { ...options, data_path };
+}
+
+/** The bundle, changed by the flags beside it. */
+export function augmentationOf({
+  augment,
+  crop_scale,
+  reprob,
+  mixup,
+  cutmix,
+  smoothing,
+}: FinetuneOptions): Augmentation {
+  const bundle: Augmentation = AUGMENTATIONS[augment as keyof typeof AUGMENTATIONS];
+  return {
+    crop_scale: crop_scale === undefined ? bundle.crop_scale : Math.min(1, crop_scale),
+    reprob: reprob ?? bundle.reprob,
+    mixup: mixup ?? bundle.mixup,
+    cutmix: cutmix ?? bundle.cutmix,
+    smoothing: smoothing ?? bundle.smoothing,
+  };
+}
+
+export const finetuneRate = ({ lr, blr, batch_size, accum_iter }: FinetuneOptions): number =>
+  lr ?? scaledRate(blr, batch_size * accum_iter);
