@@ -34,6 +34,11 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     summary: 'let a checkpoint rebuild images; writes a picture',
     load: () => import('./reconstruct.ts'),
   },
+  study: {
+    group: TRAIN,
+    summary: 'carry a recipe through: pretrain, probe and fine-tune, beside a random encoder',
+    load: () => import('./study.ts'),
+  },
   linprobe: {
     group: JUDGE,
     summary: 'train a linear head on the frozen encoder: the number that papers give',
