@@ -12,6 +12,8 @@ import { type RawTensor, rawTensor, toFloat32, viewAs } from '../engine/rawtenso
 import type { Safetensors } from '../engine/safetensors.ts';
 import { numel, type Tensor } from '../engine/tensor.ts';
 import { lossTarget } from '../kernels/loss/loss.ts';
+import { BOUNDS, type ConformanceResult, HALF_BOUNDS, judge } from './agreement.ts';
+import { type CaseLars, probeCase } from './evaluate/conformance.ts';
 import { checked, type MaeConfig, parameterSpecs } from './model/config.ts';
 import { MaskedAutoencoder } from './model/model.ts';
 
@@ -39,53 +41,8 @@ interface CaseAdamW {
   no_decay: string[];
 }
 
-/** Largest relative error allowed in each group of tensors; 0 is exact. */
-export const BOUNDS: Readonly<Record<string, number>> = {
-  mask: 0,
-  ids_keep: 0,
-  ids_restore: 0,
-  target: 1e-4,
-  act: 1e-4,
-  latent: 1e-4,
-  pred: 1e-4,
-  loss: 1e-5,
-  grad: 1e-4,
-  'train.loss': 1e-5,
-  final: 1e-4,
-};
-
-/** Where products are of f16 numbers. */
-export const HALF_BOUNDS: Readonly<Record<string, number>> = {
-  ...BOUNDS,
-  act: 1e-2,
-  latent: 1e-2,
-  pred: 1e-2,
-  loss: 2e-3,
-  grad: 2e-2,
-  'train.loss': 2e-3,
-  final: 1e-2,
-};
-
 /** Keeps gradients of f16 tensors off the numbers that f16 lacks; taken off again before anything is compared. */
 const STATIC_SCALE = 1024;
-
-export interface GroupResult {
-  readonly group: string;
-  readonly bound: number;
-  /** Norm of the difference over norm of the reference, the worst tensor of the group. */
-  readonly error: number;
-  readonly worst: string;
-  readonly tensors: number;
-}
-
-export interface ConformanceResult {
-  readonly groups: readonly GroupResult[];
-  /** Every tensor that was computed, under the case's names. */
-  readonly computed: ReadonlyMap<string, RawTensor>;
-  /** Groups of the case that this version does not compute. */
-  readonly missing: readonly string[];
-  readonly passed: boolean;
-}
 
 function parse<T>(file: Safetensors, key: string): T {
   const text =
@@ -125,6 +82,8 @@ export async function runConformance(engine: Engine, file: Safetensors): Promise
   const weights = new Map(parameterSpecs(config).map(({ name }) => [name, floats(file, `param.${name}`).data]));
   const model = new MaskedAutoencoder(engine, config, weights);
   await forwardAndGradients(engine, model, file, config.len_keep, computed);
+  // At the initial weights: before they are trained.
+  if (file.tensors.has('probe.img')) await linearProbe(engine, model, file, computed);
   await trainingSteps(engine, model, file, config.len_keep, computed);
   return judge(file, computed, config, engine.precision === 'f16' ? HALF_BOUNDS : BOUNDS);
 }
@@ -174,6 +133,23 @@ async function forwardAndGradients(
           ),
     );
   }
+}
+
+async function linearProbe(
+  engine: Engine,
+  model: MaskedAutoencoder,
+  file: Safetensors,
+  computed: Map<string, RawTensor>,
+): Promise<void> {
+  const labels = file.tensors.get('probe.labels') ?? fail('conformance: the case has no tensor probe.labels');
+  const given = {
+    img: floats(file, 'probe.img'),
+    labels: { data: viewAs(labels, 'I32'), shape: labels.shape },
+    weight0: floats(file, 'probe.head.weight0').data,
+    bias0: floats(file, 'probe.head.bias0').data,
+  };
+  for (const [name, tensor] of await probeCase(engine, model, given, parse<CaseLars>(file, 'lars')))
+    computed.set(name, tensor);
 }
 
 /** (N, L, D): every patch's embedding with its position. */
@@ -230,56 +206,4 @@ async function trainingSteps(
   for (const [name, data] of await readVariables(engine, model.parameters.variables)) {
     computed.set(`final.${name}`, rawTensor('F32', model.parameters.get(name).shape, data));
   }
-}
-
-const GIVEN = ['param', 'img', 'noise', 'train.img', 'train.noise', 'train.lr'];
-const groupOf = (name: string): string => (name.startsWith('train.') ? name : name.split('.')[0]);
-
-function judge(
-  file: Safetensors,
-  computed: ReadonlyMap<string, RawTensor>,
-  config: MaeConfig,
-  bounds: Readonly<Record<string, number>>,
-): ConformanceResult {
-  const groups = new Map<string, { error: number; worst: string; tensors: number }>();
-  const missing = new Set<string>();
-  for (const [name, want] of file.tensors) {
-    const group = groupOf(name);
-    if (GIVEN.includes(group)) continue;
-    const got = computed.get(name);
-    // Fixed position embeddings are parameters of the file that training leaves alone.
-    if (!got) missing.add(group);
-    else {
-      const error = relativeError(name, got, want, config);
-      const before = groups.get(group) ?? { error: -1, worst: '', tensors: 0 };
-      const worse = !(error <= before.error);
-      groups.set(group, {
-        error: worse ? error : before.error,
-        worst: worse ? name : before.worst,
-        tensors: before.tensors + 1,
-      });
-    }
-  }
-  const results = [...groups].map(([group, r]) => ({ group, bound: bounds[group] ?? 1e-4, ...r }));
-  const partly = [...missing].some((group) => groups.has(group) || group in BOUNDS);
-  const passed = !partly && results.every((r) => r.error <= r.bound);
-  return { groups: results, computed, missing: [...missing], passed };
-}
-
-function relativeError(name: string, got: RawTensor, want: RawTensor, config: MaeConfig): number {
-  if (numel(got.shape) !== numel(want.shape)) return Number.NaN;
-  const integer = want.dtype === 'I32';
-  const a = integer ? viewAs(got, 'I32') : toFloat32(got);
-  const b = integer ? viewAs(want, 'I32') : toFloat32(want);
-  let difference = 0;
-  let norm = 0;
-  // The K third of qkv.bias has an exactly zero gradient: Adam divides its rounding noise by its own size.
-  const dim = name.startsWith('final.decoder_blocks') ? config.decoder_embed_dim : config.embed_dim;
-  const skip = name.startsWith('final.') && name.endsWith('qkv.bias') ? [dim, 2 * dim] : [0, 0];
-  for (let i = 0; i < b.length; i++) {
-    if (i >= skip[0] && i < skip[1]) continue;
-    difference += (a[i] - b[i]) ** 2;
-    norm += b[i] ** 2;
-  }
-  return norm === 0 ? Math.sqrt(difference) : Math.sqrt(difference / norm);
 }

@@ -47,7 +47,7 @@ for (const [profile, precision] of [
     assert.equal(over(result), []);
     assert.ok(result.passed);
     assert.equal(result.groups.map((g) => g.group).sort(), [...GROUPS].sort());
-    assert.equal(result.missing, ['probe']);
+    assert.equal(result.missing, ['other']);
   });
 
   for (const { name, path } of goldenCases) {
@@ -98,7 +98,7 @@ test('the command: a table, exit 1 when wrong, what was not computed, and a dump
     const bad = await cli(['conformance', wrong, '--profile', 'simt', '--dump', dump]);
     assert.is(bad.code, 1, bad.err);
     assert.match(bad.out, /^pred +1 .* over, worst: pred$/m);
-    assert.match(bad.out, /^probe +not computed by this version yet$/m);
+    assert.match(bad.out, /^other +not computed by this version yet$/m);
     assert.match(bad.out, /1 of 10 groups are over their bounds/);
     // Held against the dump, the case must be met again: same names, same numbers.
     const dumped = parseSafetensors(readFileSync(dump));

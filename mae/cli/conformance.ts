@@ -4,7 +4,7 @@ import picocolors from 'picocolors';
 import { fail } from '../../engine/errors.ts';
 import type { RawTensor } from '../../engine/rawtensor.ts';
 import type { Safetensors } from '../../engine/safetensors.ts';
-import type { ConformanceResult } from '../conformance.ts';
+import type { ConformanceResult } from '../agreement.ts';
 import { PRECISIONS } from '../../engine/trace.ts';
 import { oneOf, text } from '../train/flags.ts';
 import { misuse } from '../usage.ts';

@@ -42,25 +42,19 @@ export class LinearProbe {
   readonly #engine: Engine;
   readonly #dim: number;
   readonly #classes: number;
-  readonly #head: Parameters;
+  readonly parameters: Parameters;
   readonly #running: { readonly running_mean: Variable; readonly running_var: Variable };
 
-  constructor(engine: Engine, dim: number, classes: number, seed: number) {
+  /** `begin`: a seed, or weight (classes, dim) and bias (classes) of the linear layer. */
+  constructor(engine: Engine, dim: number, classes: number, begin: number | ProbeHead) {
     this.#engine = engine;
     this.#dim = dim;
     this.#classes = classes;
-    this.#head = new Parameters(engine, 'probe', [
+    this.parameters = new Parameters(engine, 'probe', [
       { name: 'head.1.weight', shape: [classes, dim] },
       { name: 'head.1.bias', shape: [classes] },
     ]);
-    const rng = random(seed, STREAM.head);
-    const weight = new Float32Array(classes * dim).map(() => HEAD_STD * rng.normal());
-    this.#head.load(
-      new Map([
-        ['head.1.weight', weight],
-        ['head.1.bias', new Float32Array(classes)],
-      ]),
-    );
+    this.parameters.load(typeof begin === 'number' ? freshHead(dim, classes, begin) : begin);
     this.#running = {
       running_mean: engine.variable('head.0.running_mean', [dim], { data: new Float32Array(dim) }),
       running_var: engine.variable('head.0.running_var', [dim], { data: new Float32Array(dim).fill(1) }),
@@ -70,7 +64,8 @@ export class LinearProbe {
   /** Logits (rows, classes) of features (rows, dim). */
   forward(x: Tensor, training: boolean): Tensor {
     const { y } = batchNorm({ x, ...this.#running }, { ...BATCH_NORM, training });
-    return linear({ x: y, w: this.#head.get('head.1.weight'), b: this.#head.get('head.1.bias'), r: null }, {}).y;
+    return linear({ x: y, w: this.parameters.get('head.1.weight'), b: this.parameters.get('head.1.bias'), r: null }, {})
+      .y;
   }
 
   /** Trains on views of the same images, one after the other from epoch to epoch; the last, shorter batch of an epoch is left out. */
@@ -81,13 +76,13 @@ export class LinearProbe {
     const dim = this.#dim;
     const engine = this.#engine;
     const banks = views.map((x, i) => engine.variable(`probe.view ${i}`, [1, count, dim], { data: x }));
-    const optimizer = new Lars(this.#head, { group: () => ({ weightDecay: 0, lrScale: 1 }) });
+    const optimizer = new Lars(this.parameters, { group: () => ({ weightDecay: 0, lrScale: 1 }) });
     const trainers = banks.map(
       (bank) =>
         new Trainer(engine, {
           inputs: { ids: 'u32', labels: 'i32' },
           optimizer,
-          loss: (inputs, t) => this.#loss(rowsOf(t, bank, inputs.ids, count, dim), inputs.labels),
+          loss: (inputs, t) => this.loss(rowsOf(t, bank, inputs.ids, count, dim), inputs.labels),
         }),
     );
     const lr = scaledRate(blr, batch);
@@ -109,7 +104,8 @@ export class LinearProbe {
     for (const bank of banks) engine.release(bank);
   }
 
-  #loss(x: Tensor, labels: Tensor): Tensor {
+  /** Mean cross-entropy (1) of features x (rows, dim) in training. */
+  loss(x: Tensor, labels: Tensor): Tensor {
     return crossEntropy(
       { logits: this.forward(x, true), targets: classTargets({ labels }, { classes: this.#classes }) },
       {},
@@ -132,8 +128,17 @@ export class LinearProbe {
 
   async read(): Promise<ProbeHead> {
     const running = new Map(Object.values(this.#running).map((v) => [v.name, v]));
-    return new Map([...(await readVariables(this.#engine, running)), ...(await this.#head.read())]);
+    return new Map([...(await readVariables(this.#engine, running)), ...(await this.parameters.read())]);
   }
+}
+
+function freshHead(dim: number, classes: number, seed: number): ProbeHead {
+  const rng = random(seed, STREAM.head);
+  const weight = new Float32Array(classes * dim).map(() => HEAD_STD * rng.normal());
+  return new Map([
+    ['head.1.weight', weight],
+    ['head.1.bias', new Float32Array(classes)],
+  ]);
 }
 
 /** x[ids] (batch, dim) of a bank (1, count, dim). */

@@ -93,7 +93,7 @@ export function makeCase(engine: Engine, seed: number): MadeCase {
   }
   put('train.loss', [STEPS], losses);
   for (const [name, variable] of model.parameters.variables) put(`final.${name}`, variable.shape, values(variable));
-  put('probe.weight', [1], [1]);
+  put('other.weight', [1], [1]);
 
   const metadata = new Map([
     ['config', JSON.stringify(caseConfig(config, keep))],
