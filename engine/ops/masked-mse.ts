@@ -13,8 +13,16 @@ interface Inputs extends Record<string, Tensor | null> {
   mask: Tensor;
 }
 
+interface Attributes {
+  patch_size: number;
+  /** The target is normalised per patch. */
+  normPix: boolean;
+  /** Mean absolute error instead of squared. */
+  l1?: boolean;
+}
+
 export const maskedMse = defineOp('maskedMse', {
-  forward(t, { pred, img, mask }: Inputs, { patch_size, normPix }: { patch_size: number; normPix: boolean }) {
+  forward(t, { pred, img, mask }: Inputs, { patch_size, normPix, l1 = false }: Attributes) {
     const [batch, chans, height, width] = img.shape;
     const values = (chans * height * width * batch) / numel(mask.shape);
     const divides = height % patch_size === 0 && width % patch_size === 0;
@@ -23,7 +31,7 @@ export const maskedMse = defineOp('maskedMse', {
         `maskedMse: pred ${shapeText(pred.shape)} and mask ${shapeText(mask.shape)} must fit img ${shapeText(img.shape)} with patches of ${patch_size}`,
       );
     }
-    const sizes = { batch, chans, height, width, patch_size, NORM: normPix };
+    const sizes = { batch, chans, height, width, patch_size, NORM: normPix, L1: l1 };
     const { rowloss } = t.run(lossForward, { img, pred, mask }, sizes);
     const { loss, total } = t.run(lossFinish, { rowloss, mask }, { count: numel(mask.shape) });
     return { out: { loss }, saved: { pred, img, mask, total, sizes } };

@@ -19,6 +19,7 @@ declare const wgsl: Wgsl<
   },
   {
     NORM: boolean;
+    L1: boolean;
     WG: number;
     CHANS: number;
     PATCH: number;

@@ -1,5 +1,6 @@
-// dpred = dloss * mask / sum(mask) * 2 / size * (pred - target); 0 where nothing is masked.
+// dpred = dloss * mask / sum(mask) * 2 / size * (pred - target), with L1 1 / size * sign(pred - target); 0 where nothing is masked.
 const NORM = true; // knob: the target is normalised per patch
+const L1 = false; // knob: absolute differences instead of squares
 const WG = 64u; // knob: threads, a power of two
 const CHANS = 3u; // knob: chans
 const PATCH = 16u; // knob: patch_size
@@ -28,14 +29,18 @@ fn main(
   var scale = 0.0;
   if (weight != 0.0) {
     stat = patchStat(t, origin);
-    scale = dloss[0] * weight / total[1] * (2.0 / f32(SIZE));
+    scale = dloss[0] * weight / total[1] * (select(2.0, 1.0, L1) / f32(SIZE));
   }
   for (var ij = rowFirst(t); ij < area(); ij += STRIDE) {
     let at = pixel(origin, ij);
     for (var c = 0u; c < CHANS; c++) {
       let e = index * SIZE + ij * CHANS + c;
       var d = 0.0;
-      if (weight != 0.0) { d = scale * (pred[e] - (img[at + c * plane] - stat.x) * stat.y); }
+      if (weight != 0.0) {
+        d = pred[e] - (img[at + c * plane] - stat.x) * stat.y;
+        if (L1) { d = sign(d); }
+        d *= scale;
+      }
       dpred[e] = d;
     }
   }

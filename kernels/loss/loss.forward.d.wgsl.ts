@@ -17,6 +17,7 @@ declare const wgsl: Wgsl<
   },
   {
     NORM: boolean;
+    L1: boolean;
     WG: number;
     CHANS: number;
     PATCH: number;

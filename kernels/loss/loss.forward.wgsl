@@ -1,5 +1,6 @@
-// rowloss = mask * mean over a patch of (pred - target)^2: the squared error of every removed patch.
+// rowloss = mask * mean over a patch of (pred - target)^2, or with L1 of |pred - target|: the error of every removed patch.
 const NORM = true; // knob: the target is normalised per patch
+const L1 = false; // knob: absolute differences instead of squares
 const WG = 64u; // knob: threads, a power of two
 const CHANS = 3u; // knob: chans
 const PATCH = 16u; // knob: patch_size
@@ -32,7 +33,7 @@ fn main(
     let at = pixel(origin, ij);
     for (var c = 0u; c < CHANS; c++) {
       let d = pred[index * SIZE + ij * CHANS + c] - (img[at + c * plane] - stat.x) * stat.y;
-      sum += d * d;
+      if (L1) { sum += abs(d); } else { sum += d * d; }
     }
   }
   sum = rowSum(t, sum);

@@ -43,12 +43,13 @@ export function target(a: Named<'img' | 'targets'>, sizes: Sizes): void {
   a.targets.set(targets(a.img, sizes));
 }
 
-export function forward(a: Named<'img' | 'pred' | 'mask' | 'rowloss'>, sizes: Sizes): void {
+export function forward(a: Named<'img' | 'pred' | 'mask' | 'rowloss'>, sizes: Sizes & { L1: boolean }): void {
   const t = targets(a.img, sizes);
   const size = sizes.patch_size ** 2 * sizes.chans;
   for (let k = 0; k < t.length; k++) {
     const row = Math.floor(k / size);
-    a.rowloss[row] += (a.mask[row] * (a.pred[k] - t[k]) ** 2) / size;
+    const d = Math.abs(a.pred[k] - t[k]);
+    a.rowloss[row] += (a.mask[row] * (sizes.L1 ? d : d ** 2)) / size;
   }
 }
 
@@ -59,11 +60,15 @@ export function finish(a: Named<'rowloss' | 'mask' | 'loss' | 'total'>): void {
   a.total.set([a.loss[0], masked]);
 }
 
-export function backward(a: Named<'img' | 'pred' | 'mask' | 'total' | 'dloss' | 'dpred'>, sizes: Sizes): void {
+export function backward(
+  a: Named<'img' | 'pred' | 'mask' | 'total' | 'dloss' | 'dpred'>,
+  sizes: Sizes & { L1: boolean },
+): void {
   const t = targets(a.img, sizes);
   const size = sizes.patch_size ** 2 * sizes.chans;
   for (let k = 0; k < t.length; k++) {
     const weight = a.mask[Math.floor(k / size)];
-    a.dpred[k] = weight === 0 ? 0 : (((a.dloss[0] * weight) / a.total[1]) * 2 * (a.pred[k] - t[k])) / size;
+    const d = a.pred[k] - t[k];
+    a.dpred[k] = weight === 0 ? 0 : (((a.dloss[0] * weight) / a.total[1]) * (sizes.L1 ? Math.sign(d) : 2 * d)) / size;
   }
 }

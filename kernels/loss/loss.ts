@@ -57,14 +57,16 @@ const cases = [
   { batch: 1, chans: 5, height: 24, width: 12, patch_size: 12, NORM: false },
 ];
 
+const errorCases = [...cases, { ...cases[1], L1: true }, { ...cases[2], L1: true }];
+
 /**
- * rowloss (batch, patches) = mask * mean((pred - target)^2) of every patch; NORM normalises the target per patch:
+ * rowloss (batch, patches) = mask * mean((pred - target)^2) of every patch, with L1 of |pred - target|; NORM normalises the target per patch:
  * (t - mean) / sqrt(var + 1e-6), unbiased, over all its pixels and channels. mask is 1 where a patch was removed.
  */
 export const lossForward = defineKernel({
   name: 'loss.forward',
   variants: byPatch(forward),
-  options: { NORM: true },
+  options: { NORM: true, L1: false },
   shapes: (s) => ({
     img: [s.batch, s.chans, s.height, s.width],
     pred: [s.batch, patches(s), size(s)],
@@ -74,7 +76,7 @@ export const lossForward = defineKernel({
   flops: (s) => (s.NORM ? 8 : 3) * pixels(s),
   reference: ref.forward,
   inputs: (s, rng) => ({ mask: bits(rows(s), rng) }),
-  cases,
+  cases: errorCases,
 });
 
 /** loss = sum(rowloss) / sum(mask), 0 where nothing is masked; total (2) keeps loss and sum(mask) for backward. */
@@ -98,7 +100,7 @@ export const lossFinish = defineKernel({
 export const lossBackward = defineKernel({
   name: 'loss.backward',
   variants: byPatch(backward),
-  options: { NORM: true },
+  options: { NORM: true, L1: false },
   shapes: (s) => ({
     img: [s.batch, s.chans, s.height, s.width],
     pred: [s.batch, patches(s), size(s)],
@@ -113,7 +115,7 @@ export const lossBackward = defineKernel({
     const mask = s.batch === 3 ? new Array<number>(rows(s)).fill(0) : bits(rows(s), rng);
     return { mask, total: [rng.uniform(), mask.reduce((a, b) => a + b, 0)] };
   },
-  cases,
+  cases: errorCases,
 });
 
 /** The target alone, target (batch, patches, patch_size^2 * chans): for pictures and for comparing with others. */

@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import picocolors from 'picocolors';
 import type { Dataset } from '../data/dataset.ts';
 import { real, whole } from '../train/flags.ts';
+import { misuse } from '../usage.ts';
 import { columns, examples, type Flags, globalsOf, openEngine, value } from './command.ts';
 
 export function define(command: Command): void {
@@ -10,6 +11,7 @@ export function define(command: Command): void {
     .argument('<checkpoint>', 'a classifier: checkpoint.safetensors of finetune, linprobe-*.safetensors of linprobe')
     .argument('<images...>', 'JPEG, PNG or WebP files; their centres are resized to the size that the model sees')
     .option('--top <N>', 'classes to name for every image (default: 5)')
+    .option('--ema', 'the averaged weights, where the run kept them')
     .option('--crop_pct <X>', 'as in tesserae eval (default: 1)')
     .addHelpText('after', examples(['tesserae classify runs/finetuned/checkpoint.safetensors cat.jpg dog.png', '']))
     .action(run);
@@ -18,13 +20,16 @@ export function define(command: Command): void {
 async function run(path: string, files: string[], flags: Flags, command: Command): Promise<void> {
   const top = value(flags, 'top', whole(1)) ?? 5;
   const cropPct = value(flags, 'crop_pct', real({ open: true })) ?? 1;
-  const [{ loadClassifier }, { readImage }, { Classifier }, { Judge }] = await Promise.all([
+  const [{ loadClassifier, weightsOf }, { readImage }, { Classifier }, { Judge }] = await Promise.all([
     import('../finetune/checkpoint.ts'),
     import('../data/image.ts'),
     import('../model/classifier.ts'),
     import('../finetune/evaluate.ts'),
   ]);
-  const { config, weights, averages, data } = await loadClassifier(path);
+  const loaded = await loadClassifier(path);
+  const { config, data } = loaded;
+  const weights = weightsOf(loaded, path, flags.ema === true);
+  if (config.in_chans !== 3) misuse(`classify: ${path} takes images of ${config.in_chans} channels, files give 3`);
   // All are decoded before a device is opened: a wrong file is told at once.
   const samples = await Promise.all(files.map((file) => readImage(file)));
   const { mean, std, classes } = data;
@@ -38,7 +43,7 @@ async function run(path: string, files: string[], flags: Flags, command: Command
     read: async (index) => samples[index],
   };
   using engine = await openEngine(globalsOf(command));
-  const classifier = new Classifier(engine, config, averages ?? weights);
+  const classifier = new Classifier(engine, config, weights);
   const judge = new Judge(engine, classifier, { mean, std, batchSize: Math.min(64, files.length), cropPct });
   const rows: string[][] = [];
   await judge.run(images, (logits) => {

@@ -44,14 +44,15 @@ async function run(path: string, flags: Flags, command: Command): Promise<void> 
   const confusion = value(flags, 'confusion', text('FILE'));
   if (confusion !== undefined && !/\.(svg|png)$/i.test(confusion))
     misuse(`--confusion must end in .svg or .png, got ${confusion}`);
-  const [{ loadClassifier }, { labelledData }, { Classifier }, { Judge }] = await Promise.all([
+  const [{ loadClassifier, weightsOf }, { labelledData }, { Classifier }, { Judge }] = await Promise.all([
     import('../finetune/checkpoint.ts'),
     import('../evaluate/open.ts'),
     import('../model/classifier.ts'),
     import('../finetune/evaluate.ts'),
   ]);
-  const { config, weights, averages, data } = await loadClassifier(path);
-  if (flags.ema && !averages) misuse(`--ema: ${path} holds no averaged weights; finetune --ema DECAY keeps them`);
+  const loaded = await loadClassifier(path);
+  const { config, data } = loaded;
+  const weights = weightsOf(loaded, path, flags.ema === true);
   const reporter = makeReporter();
   const opened = await labelledData(data_path, reporter.fetching);
   const { classes } = opened;
@@ -59,6 +60,8 @@ async function run(path: string, flags: Flags, command: Command): Promise<void> 
     split === 'test'
       ? (opened.test ?? misuse(`--split test: ${data_path} has no test images; give it a folder test/`))
       : opened.val;
+  if (images.channels !== config.in_chans)
+    misuse(`--data_path ${data_path} has ${images.channels} channels, the model takes ${config.in_chans}`);
   if (String(classes) !== String(data.classes)) {
     misuse(
       `eval: ${path} tells ${data.classes.length} classes apart (${data.classes.slice(0, 3).join(', ')}, …), ${data_path} has ${classes.length} (${classes.slice(0, 3).join(', ')}, …)`,
@@ -66,7 +69,7 @@ async function run(path: string, flags: Flags, command: Command): Promise<void> 
   }
   using engine = await openEngine(globalsOf(command), { note: reporter.note });
   try {
-    const classifier = new Classifier(engine, config, (flags.ema && averages) || weights);
+    const classifier = new Classifier(engine, config, weights);
     const progress = (done: number, count: number): void => reporter.fetching(done / count, `images of ${images.name}`);
     const judge = new Judge(engine, classifier, { mean: data.mean, std: data.std, batchSize, cropPct, progress });
     const began = performance.now();

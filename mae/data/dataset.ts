@@ -30,3 +30,8 @@ export const IMAGENET_STD = [0.229, 0.224, 0.225] as const;
 export function part(set: Dataset, first: number, count: number): Dataset {
   return { ...set, length: count, read: (index) => set.read(first + index) };
 }
+
+/** `count` images of a set, evenly taken: of a folder, which lists one class after the other, as many of each. */
+export function evenly(set: Dataset, count: number): Dataset {
+  return { ...set, length: count, read: (index) => set.read(Math.floor((index * set.length) / count)) };
+}

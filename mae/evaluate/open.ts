@@ -27,6 +27,12 @@ export async function labelledData(path: string, progress?: FetchProgress): Prom
   const { classes } = train;
   if (!classes || classes.length < 2)
     fail(`${path}: images without classes cannot be classified: give a folder of one folder a class, or cifar10`);
+  for (const other of [val, data.test]) {
+    if (other && String(other.classes) !== String(classes))
+      fail(
+        `${other.name} has ${other.classes?.length ?? 0} classes, ${train.name} ${classes.length}: both must have the same folders`,
+      );
+  }
   if (!val) {
     const count = Math.max(1, Math.floor(train.length / 10));
     if (count >= train.length) fail(`${path}: ${train.length} images are too few to keep some for validation`);

@@ -6,6 +6,7 @@ import type { ProbeHead } from '../evaluate/linprobe.ts';
 import { BATCH_NORM_EPS } from '../evaluate/linprobe.ts';
 import { rawTensor } from '../../engine/rawtensor.ts';
 import type { Checkpoint, DataInfo, TrainingState } from '../train/checkpoint.ts';
+import { misuse } from '../usage.ts';
 import { ModelFile, type OptimizerState, writeModel } from '../train/modelfile.ts';
 
 export interface ClassifierCheckpoint {
@@ -40,6 +41,12 @@ export async function loadClassifier(path: string, { training = false } = {}): P
     optimizer: training ? await file.optimizer(specs) : null,
     training: file.has('training') ? file.json<TrainingState>('training') : null,
   };
+}
+
+/** Its own weights, or with `ema` the averaged ones. */
+export function weightsOf(c: ClassifierCheckpoint, path: string, ema: boolean): ReadonlyMap<string, Float32Array> {
+  if (!ema) return c.weights;
+  return c.averages ?? misuse(`--ema: ${path} holds no averaged weights; finetune --ema DECAY keeps them`);
 }
 
 /**

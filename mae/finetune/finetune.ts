@@ -7,7 +7,7 @@ import { LossScale } from '../../engine/optim/lossscale.ts';
 import { numel } from '../../engine/tensor.ts';
 import { type Batch as Inputs, Trainer } from '../../engine/trainer.ts';
 import { type Augmentation, augmentedPlaces, drawMixing, erasedBoxes } from '../data/augmentation.ts';
-import { part } from '../data/dataset.ts';
+import { evenly } from '../data/dataset.ts';
 import type { Batch } from '../data/loader.ts';
 import type { Place } from '../data/sampler.ts';
 import { labelledData, type Labels } from '../evaluate/open.ts';
@@ -39,14 +39,17 @@ export async function finetune(engine: Engine, options: FinetuneOptions, report:
   return (await Run.open(engine, options, report)).train();
 }
 
-/** The encoder that is begun with, and what its images were normalised with. */
-async function encoderOf(options: FinetuneOptions, train: Labels['train']) {
+/** Weights and sizes to begin with, and what the encoder's images were normalised with. A run that goes on has them already. */
+async function beginning(options: FinetuneOptions, train: Labels['train'], classes: number) {
+  const { seed } = options;
   if (!options.finetune) {
-    const config: EncoderConfig = configure(options.model as string, { img_size: options.input_size });
-    return { from: null, config, mean: train.mean, std: train.std };
+    const encoder: EncoderConfig = configure(options.model as string, { img_size: options.input_size });
+    const config = classifierConfig(encoder, options, classes);
+    return { config, weights: classifierWeights(config, null, { seed }), averages: null, data: train };
   }
-  const { config, weights, data } = await loadCheckpoint(options.finetune);
-  return { from: { config, weights }, config, mean: data.mean, std: data.std };
+  const from = await loadCheckpoint(options.finetune);
+  const config = classifierConfig(from.config, options, classes);
+  return { config, weights: classifierWeights(config, from, { seed }), averages: null, data: from.data };
 }
 
 function classifierConfig(encoder: EncoderConfig, options: FinetuneOptions, classes: number): ClassifierConfig {
@@ -63,15 +66,20 @@ async function parts(engine: Engine, options: FinetuneOptions, report: Reporter,
   const { train: all, val, classes } = await labelledData(options.data_path, (f, what) => report.fetching(f, what));
   if ((options.train_images ?? 0) > all.length)
     fail(`finetune: --train_images ${options.train_images} is more than the ${all.length} that there are`);
-  const train = options.train_images === undefined ? all : part(all, 0, options.train_images);
-  const encoder = await encoderOf(options, train);
-  const config = from?.config ?? classifierConfig(encoder.config, options, classes.length);
-  const { mean, std } = encoder;
+  const train = options.train_images === undefined ? all : evenly(all, options.train_images);
+  const begun = from ?? (await beginning(options, train, classes.length));
+  const { config, weights } = begun;
+  if (train.channels !== config.in_chans)
+    fail(`finetune: ${train.name} has ${train.channels} channels, the encoder takes ${config.in_chans}`);
+  if ((unfreeze_blocks ?? 0) > config.depth)
+    fail(`finetune: --unfreeze_blocks ${unfreeze_blocks} is more than the ${config.depth} blocks that there are`);
+  if (from && String(from.data.classes) !== String(classes))
+    fail(`resume: ${options.data_path} has other classes than the run began with; put them back, or start a new run`);
+  const { mean, std } = begun.data;
   const data = { name: train.name, mean: [...mean], std: [...std], classes: [...classes] };
   const trainable = unfreeze_blocks === undefined ? undefined : lastBlocks(config, unfreeze_blocks);
-  const weights = from?.weights ?? classifierWeights(config, encoder.from, { seed });
   const classifier = new Classifier(engine, config, weights, trainable);
-  const averaged = options.ema ? new Classifier(engine, config, from?.averages ?? weights, trainable) : null;
+  const averaged = options.ema ? new Classifier(engine, config, begun.averages ?? weights, trainable) : null;
   const ema = averaged && new Ema(classifier.parameters, averaged.parameters, options.ema as number);
   const augmentation = augmentationOf(options);
   const mixing = augmentation.mixup + augmentation.cutmix > 0;

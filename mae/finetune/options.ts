@@ -13,8 +13,15 @@ const AUGMENT = 'Augmentation';
 const STEPS = 'Schedule and optimiser';
 const OUTPUT = 'Output';
 
+/** The reference's names of encoders alone, by ours. */
+const ENCODERS: Readonly<Record<string, string>> = {
+  vit_base_patch16: 'mae_vit_base_patch16',
+  vit_large_patch16: 'mae_vit_large_patch16',
+  vit_huge_patch14: 'mae_vit_huge_patch14',
+};
+
 const { num_workers, batch_size, accum_iter, clip_grad, precision, checkpoint_blocks, seed, max_steps } = OPTIONS;
-const { output_dir, resume, overwrite, save_freq, save_steps, train_images } = OPTIONS;
+const { output_dir, resume, overwrite, save_freq, save_steps } = OPTIONS;
 
 export const FINETUNE_OPTIONS = {
   data_path: optional(
@@ -27,7 +34,7 @@ export const FINETUNE_OPTIONS = {
     DATA,
     'size of the images (default: as in pretraining; positions are interpolated)',
   ),
-  train_images,
+  train_images: optional(whole(1), DATA, 'train on N images only, taken evenly from all (default: all)'),
   num_workers,
 
   finetune: required(
@@ -36,7 +43,11 @@ export const FINETUNE_OPTIONS = {
     MODEL,
     'the pretrained encoder; without it training begins from scratch',
   ),
-  model: optional(oneOf(Object.keys(PRESETS)), MODEL, 'preset of sizes, to begin from scratch'),
+  model: optional(
+    oneOf([...Object.keys(PRESETS), ...Object.keys(ENCODERS)]),
+    MODEL,
+    'preset of sizes, to begin from scratch',
+  ),
   cls_token: required(onOff(), false, MODEL, 'classify by the cls token instead of the mean over patches'),
   drop_path: required(real({ below: 1 }), 0.1, MODEL, 'rate of stochastic depth at the last block'),
   dropout: required(real({ below: 1 }), 0, MODEL, 'dropout after attention and MLP'),
@@ -93,6 +104,7 @@ export const FINETUNE_UNUSED = {
   device: { value: 'NAME', why: 'the adapter is chosen by --adapter' },
   log_dir: { value: 'PATH', why: 'all logs go to --output_dir' },
   start_epoch: { value: 'N', why: 'a checkpoint knows where it was saved' },
+  eval: { value: '', why: 'tesserae eval does that' },
   dist_eval: { value: '', why: 'one process trains on one device' },
   world_size: { value: 'N', why: 'one process trains on one device' },
 } as const;
@@ -104,17 +116,34 @@ export function parseFinetuneOptions(
   note: (line: string) => void = () => {},
   beneath: Flags = {},
 ): FinetuneOptions {
+  if (flags.eval) misuse('--eval: tesserae eval CHECKPOINT --data_path PATH judges a classifier');
   const options = readOptions(FINETUNE_OPTIONS, { flags, configFile, note, beneath, unused: FINETUNE_UNUSED });
-  const { data_path, finetune, model, warmup_epochs, epochs, mixup, cutmix, augment, batch_size } = options;
+  const { data_path, finetune, warmup_epochs, epochs, mixup, cutmix, augment, batch_size, min_lr } = options;
   if (data_path === undefined) misuse('--data_path is missing: name a folder of images by class, or cifar10');
-  if (!finetune && !model) misuse('--finetune CHECKPOINT is missing; or --model NAME, to begin from scratch');
-  if (finetune && model) misuse('--model says the sizes to begin from scratch with: leave it out beside --finetune');
+  const model = modelBeside(finetune, options.model, note);
   if (warmup_epochs > epochs)
     note(`--warmup_epochs ${warmup_epochs} passes --epochs ${epochs}: the learning rate will only rise`);
   const bundle: Augmentation = AUGMENTATIONS[augment as keyof typeof AUGMENTATIONS];
   if ((mixup ?? bundle.mixup) + (cutmix ?? bundle.cutmix) > 0 && batch_size % 2)
     misuse(`--batch_size must be even with mixup or cutmix, got ${batch_size}`);
-  return { ...options, data_path };
+  const peak = finetuneRate({ ...options, data_path });
+  if (min_lr > peak) misuse(`--min_lr ${min_lr} must not pass the learning rate ${peak}: lower it`);
+  return { ...options, data_path, model };
+}
+
+/** The preset to begin from scratch with. */
+function modelBeside(finetune: string, model: string | undefined, note: (line: string) => void): string | undefined {
+  if (!finetune)
+    return (
+      ENCODERS[model ?? ''] ??
+      model ??
+      misuse('--finetune CHECKPOINT is missing; or --model NAME, to begin from scratch')
+    );
+  if (model === undefined) return undefined;
+  // The reference's commands name the encoder beside its checkpoint, which here knows its sizes.
+  if (!(model in ENCODERS)) misuse('--model says the sizes to begin from scratch with: leave it out beside --finetune');
+  note(`--model is not used: ${finetune} knows its sizes`);
+  return undefined;
 }
 
 /** The bundle, changed by the flags beside it. */

@@ -141,15 +141,15 @@ const image = (k: Kit) => ({
   batch: k.upTo(3),
 });
 
-const mseRow = (normPix: boolean): OpRow =>
-  row('maskedMse', normPix ? 'normalised' : 'raw', (k) => {
+const mseRow = (normPix: boolean, l1 = false): OpRow =>
+  row('maskedMse', `${normPix ? 'normalised' : 'raw'}${l1 ? ', l1' : ''}`, (k) => {
     const { side, chans, down, across, batch } = image(k);
     const inputs = {
       pred: k.normal(batch, down * across, side * side * chans),
       img: k.data(batch, chans, down * side, across * side),
       mask: k.bits(k.pick(0, 0.3, 0.75, 0.75, 1), batch, down * across),
     };
-    return { inputs, forward: (x: Loose) => maskedMse(x, { patch_size: side, normPix }) };
+    return { inputs, forward: (x: Loose) => maskedMse(x, { patch_size: side, normPix, l1 }) };
   });
 
 const batchNormRow = (training: boolean): OpRow =>
@@ -210,6 +210,7 @@ export const ROWS: readonly OpRow[] = [
   }),
   mseRow(true),
   mseRow(false),
+  mseRow(true, true),
   row('add', '', (k) => {
     const shape = [k.upTo(5), k.pick(...SIDES)];
     return { inputs: { a: k.normal(...shape), b: k.normal(...shape) }, forward: (x: Loose) => add(x, {}) };
