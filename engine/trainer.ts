@@ -18,6 +18,8 @@ export interface TrainerOptions<I extends InputTypes> {
   optimizer: Optimizer;
   /** The mean loss of a micro-batch, one element. Called once for every combination of input shapes. */
   loss: (inputs: Tensors<I>, trace: Trace) => Tensor;
+  /** Names what else `loss` depends on at the moment: it is called once for every name, too. */
+  variant?: () => string;
   /** What follows an update in the same program: averages of weights, for example. */
   after?: (trace: Trace) => void;
 }
@@ -59,7 +61,7 @@ export class Trainer<I extends InputTypes> {
   #program(index: number, parts: number): Program<I, 'loss' | 'norm'> {
     const first = index === 0;
     const last = index === parts - 1;
-    const key = `${first} ${last} ${parts}`;
+    const key = `${first} ${last} ${parts} ${this.#options.variant?.() ?? ''}`;
     let program = this.#programs.get(key);
     if (!program) {
       program = this.engine.compile(this.#options.inputs, (inputs, trace) => {

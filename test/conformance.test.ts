@@ -18,7 +18,19 @@ import { goldenCases } from './support/golden.ts';
 import { cli } from './support/spawn-cli.ts';
 
 const seed = Number(process.env.SEED ?? Date.now() % 2 ** 31);
-const GROUPS = ['ids_keep', 'ids_restore', 'mask', 'latent', 'pred', 'loss', 'act', 'grad', 'train.loss', 'final'];
+const GROUPS = [
+  'ids_keep',
+  'ids_restore',
+  'mask',
+  'latent',
+  'pred',
+  'loss',
+  'act',
+  'grad',
+  'train.loss',
+  'final',
+  'probe',
+];
 
 /** One a profile for all tests: Dawn compiles a shader once a device. */
 const devices = new Map<Profile, Device>();
@@ -76,6 +88,7 @@ test('one wrong number in a group is over its bound and named, and other groups 
     'grad.blocks.1.mlp.fc1.weight': (v) => v + 1,
     'train.loss': (v) => v * 1.0001,
     'final.norm.bias': (v) => v + 0.01,
+    'probe.bn.running_var': (v) => v * 1.01,
   };
   const spoiled = (made: Safetensors) =>
     Object.entries(wrong).reduce((file, [name, change]) => spoil(file, name, change), made);
@@ -99,7 +112,7 @@ test('the command: a table, exit 1 when wrong, what was not computed, and a dump
     assert.is(bad.code, 1, bad.err);
     assert.match(bad.out, /^pred +1 .* over, worst: pred$/m);
     assert.match(bad.out, /^other +not computed by this version yet$/m);
-    assert.match(bad.out, /1 of 10 groups are over their bounds/);
+    assert.match(bad.out, /1 of 11 groups are over their bounds/);
     // Held against the dump, the case must be met again: same names, same numbers.
     const dumped = parseSafetensors(readFileSync(dump));
     const again = await judged('simt', () => ({ ...made, tensors: new Map([...made.tensors, ...dumped.tensors]) }));
@@ -110,7 +123,7 @@ test('the command: a table, exit 1 when wrong, what was not computed, and a dump
     assert.ok(dumped.tensors.size >= 2 * [...made.tensors.keys()].filter((n) => n.startsWith('final.')).length);
     const good = await cli(['conformance', right]);
     assert.is(good.code, 0, good.err + good.out);
-    assert.match(good.out, /all 10 groups are within their bounds/);
+    assert.match(good.out, /all 11 groups are within their bounds/);
   } finally {
     rmSync(folder, { recursive: true });
   }

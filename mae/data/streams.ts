@@ -23,6 +23,8 @@ export const STREAM = {
   eraseNoise: 9,
   /** How the images of a batch are mixed. */
   mix: 10,
+  /** Rectangles and coins of masks that are drawn on the host. */
+  maskShape: 11,
   /** Dropout; every layer adds its own number. */
   dropout: 1000,
   /** Stochastic depth; every block adds twice its own number. */

@@ -3,7 +3,7 @@ import type { Engine } from '../../engine/engine.ts';
 import { take } from '../../engine/ops/take.ts';
 import { Lars } from '../../engine/optim/sgd.ts';
 import { type RawTensor, rawTensor } from '../../engine/rawtensor.ts';
-import type { HostTensor, Shape } from '../../engine/tensor.ts';
+import type { HostTensor, Shape, Variable } from '../../engine/tensor.ts';
 import { Trainer } from '../../engine/trainer.ts';
 import type { MaskedAutoencoder } from '../model/model.ts';
 import { LinearProbe } from './linprobe.ts';
@@ -47,7 +47,8 @@ export async function probeCase(
     ['head.1.bias', bias0],
   ]);
   const probe = new LinearProbe(engine, dim, classes, begin);
-  const optimizer = new Lars(probe.parameters, { momentum, trust, group: () => ({ weightDecay: wd, lrScale: 1 }) });
+  const group = ({ shape }: Variable) => ({ weightDecay: shape.length > 1 ? wd : 0, lrScale: 1 });
+  const optimizer = new Lars(probe.parameters, { momentum, trust, group });
   const trainer = new Trainer(engine, {
     inputs: { x: 'f32', labels: 'i32' },
     optimizer,

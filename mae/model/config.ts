@@ -27,7 +27,17 @@ export interface MaeConfig extends EncoderConfig {
   readonly decoder_num_heads: number;
   /** Reconstruct patches normalised by their own mean and variance. */
   readonly norm_pix_loss: boolean;
+  /**
+   * mae unless said: the encoder sees what is kept, a decoder fills in the rest. simmim (Xie et al. 2022): the encoder sees mask tokens in
+   * the place of what is removed, and a linear layer predicts the pixels; the sizes of the decoder mean nothing then.
+   */
+  readonly objective?: (typeof OBJECTIVES)[number];
+  /** mse unless said. */
+  readonly loss?: (typeof LOSSES)[number];
 }
+
+export const OBJECTIVES = ['mae', 'simmim'] as const;
+export const LOSSES = ['mse', 'l1'] as const;
 
 const sizes = (
   patch_size: number,
@@ -86,7 +96,18 @@ export function configure(preset: string, changes: Partial<MaeConfig> = {}): Mae
 const definedOnly = <T extends object>(o: T): Partial<T> =>
   Object.fromEntries(Object.entries(o).filter(([, v]) => v !== undefined)) as Partial<T>;
 
-const NOT_COUNTS = ['norm_pix_loss', 'img_size', 'ln_eps', 'dropout', 'mlp_ratio', 'pos_embed', 'pool', 'drop_path'];
+const NOT_COUNTS = [
+  'objective',
+  'loss',
+  'norm_pix_loss',
+  'img_size',
+  'ln_eps',
+  'dropout',
+  'mlp_ratio',
+  'pos_embed',
+  'pool',
+  'drop_path',
+];
 
 /** Refuses sizes of an encoder that cannot work, naming them. */
 export function checkedEncoder<C extends EncoderConfig>(c: C): C {
@@ -145,7 +166,7 @@ export function lenKeep(patches: number, maskRatio: number): number {
 /** Lists parameters: what the specs of encoder, decoder and classifier are written with. */
 export function specList(mlp_ratio: number) {
   const specs: ParameterSpec[] = [];
-  const add = (name: string, ...shape: number[]) => void specs.push({ name, shape });
+  const add = (name: string, ...shape: number[]) => void specs.push({ name, shape, trainable: true });
   const fixed = (name: string, ...shape: number[]) => void specs.push({ name, shape, trainable: false });
   const norm = (name: string, dim: number) => {
     add(`${name}.weight`, dim);
@@ -177,6 +198,15 @@ export function parameterSpecs(c: MaeConfig): ParameterSpec[] {
   const E = c.decoder_embed_dim;
   add('cls_token', 1, 1, D);
   positions('pos_embed', 1, n, D);
+  if (c.objective === 'simmim') {
+    add('mask_token', 1, 1, D);
+    add('patch_embed.proj.weight', D, c.in_chans, c.patch_size, c.patch_size);
+    add('patch_embed.proj.bias', D);
+    blocks('blocks', c.depth, D);
+    norm('norm', D);
+    linear('decoder_pred', patchValues(c), D);
+    return specs;
+  }
   add('mask_token', 1, 1, E);
   positions('decoder_pos_embed', 1, n, E);
   add('patch_embed.proj.weight', D, c.in_chans, c.patch_size, c.patch_size);

@@ -5,7 +5,8 @@ import { linear } from '../../engine/ops/linear.ts';
 import type { Masking } from '../../engine/ops/masking.ts';
 import { CONV_ORDER, patchify } from '../../engine/ops/patchify.ts';
 import type { Parameters } from '../../engine/parameters.ts';
-import type { Tensor } from '../../engine/tensor.ts';
+import { restore } from '../../engine/ops/restore.ts';
+import { numel, type Tensor } from '../../engine/tensor.ts';
 import { STREAM } from '../data/streams.ts';
 import { type DropoutKey, layerOf, transformerBlock } from './block.ts';
 import { type EncoderConfig, patchesOf } from './config.ts';
@@ -36,19 +37,24 @@ export function everyPatch(img: Tensor, config: EncoderConfig): Seen {
   return { ids_keep: all, ids_restore: all };
 }
 
-/** img (N, C, H, W) to (N, 1 + K, D), before any final norm. Patches that are not seen are never embedded. */
+/**
+ * img (N, C, H, W) to (N, 1 + K, D), before any final norm. Patches that are not seen are never embedded; with `masked` (SimMIM) mask tokens
+ * stand for them: (N, 1 + L, D).
+ */
 export function encodeTokens(
   parameters: Parameters,
   config: EncoderConfig,
   img: Tensor,
   { ids_keep, ids_restore }: Seen,
   options: ForwardOptions,
+  masked?: Masking,
 ): Tensor {
   const { patch_size, depth, num_heads: heads, ln_eps: eps, dropout } = config;
   const { rows } = patchify({ img, ids: ids_keep }, { patch_size, order: CONV_ORDER }); // (N, K, C * p * p)
   const { y: emb } = linear({ x: rows, ...layerOf(parameters, 'patch_embed.proj'), r: null }, {}); // (N, K, D)
-  const tokens = { pos: parameters.get('pos_embed'), cls: parameters.get('cls_token') };
-  let { x } = embed({ emb, ...tokens, ids_keep, ids_restore }, {});
+  const pos = parameters.get('pos_embed');
+  const cls = parameters.get('cls_token');
+  let { x } = masked ? withMaskTokens(parameters, emb, masked) : embed({ emb, pos, cls, ids_keep, ids_restore }, {});
   options.watch?.('enc_in', x);
   const { dropout: key, checkpointBlocks: checkpoint, dropPath = 0 } = options;
   for (let i = 0; i < depth; i++) {
@@ -59,4 +65,16 @@ export function encodeTokens(
     options.watch?.(`enc_block.${i}`, x);
   }
   return x;
+}
+
+/** (N, 1 + L, D): the kept patches in their places, the mask token in the others, positions added: the decoder's kernels, a stack earlier. */
+function withMaskTokens(
+  parameters: Parameters,
+  emb: Tensor,
+  { ids_keep, ids_restore, ids_shuffle }: Masking,
+): { x: Tensor } {
+  const pos = parameters.get('pos_embed');
+  const nowhere = emb.trace.constant(new Float32Array(numel(pos.shape)), pos.shape);
+  const { x: y } = embed({ emb, pos: nowhere, cls: parameters.get('cls_token'), ids_keep, ids_restore }, {});
+  return restore({ y, mask_token: parameters.get('mask_token'), pos, ids_shuffle, ids_restore }, {});
 }

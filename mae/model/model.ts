@@ -20,8 +20,13 @@ export interface MaeOutput extends Masking {
   readonly loss: Tensor;
   /** (N, L, p * p * C) */
   readonly pred: Tensor;
-  /** (N, 1 + K, D) */
+  /** (N, 1 + K, D); of SimMIM (N, 1 + L, D) */
   readonly latent: Tensor;
+}
+
+/** The cls token has no pixels: its row is dropped before the projection, which then is not computed for it. */
+function withoutCls(x: Tensor): Tensor {
+  return take({ x }, { rows: Array.from({ length: x.shape[1] - 1 }, (_, l) => l + 1) }).y;
 }
 
 export class MaskedAutoencoder {
@@ -39,14 +44,15 @@ export class MaskedAutoencoder {
   /** img (N, C, H, W), noise (N, L): encodes the K patches of least noise, rebuilds all, and scores the removed ones. */
   forward(img: Tensor, noise: Tensor, keep: number, options: ForwardOptions = {}): MaeOutput {
     const masking = randomMasking(noise, keep);
-    const latent = this.encode(img, masking, options);
-    const pred = this.decode(latent, masking, options);
+    const simmim = this.config.objective === 'simmim';
+    const latent = this.encode(img, masking, options, simmim ? masking : undefined);
+    const pred = simmim ? this.#predict(latent) : this.decode(latent, masking, options);
     return { ...masking, latent, pred, loss: this.loss(img, pred, masking.mask) };
   }
 
   /** (N, 1 + K, D), after the final norm. The unseen patches are never embedded. */
-  encode(img: Tensor, seen: Seen, options: ForwardOptions = {}): Tensor {
-    return this.#norm('norm', encodeTokens(this.parameters, this.config, img, seen, options));
+  encode(img: Tensor, seen: Seen, options: ForwardOptions = {}, masked?: Masking): Tensor {
+    return this.#norm('norm', encodeTokens(this.parameters, this.config, img, seen, options, masked));
   }
 
   /** (N, 1 + L, D): every patch seen, nothing masked and nothing random: the features of an image. */
@@ -68,16 +74,22 @@ export class MaskedAutoencoder {
       x = transformerBlock(this.parameters, `decoder_blocks.${i}`, x, how);
       options.watch?.(`dec_block.${i}`, x);
     }
-    // The cls token has no pixels: its row is dropped before the projection, which then is not computed for it.
-    const rows = Array.from({ length: x.shape[1] - 1 }, (_, l) => l + 1);
-    const normed = this.#norm('decoder_norm', take({ x }, { rows }).y, true);
-    return linear({ x: normed, ...layerOf(this.parameters, 'decoder_pred'), r: null }, {}).y;
+    return this.#pixels(this.#norm('decoder_norm', withoutCls(x), true));
   }
 
-  /** (1): mean squared error over removed patches, against pixels or per-patch-normalised pixels. */
+  /** SimMIM's head: (N, 1 + L, D), after the encoder's norm, to (N, L, p * p * C). */
+  #predict(latent: Tensor): Tensor {
+    return this.#pixels(withoutCls(latent));
+  }
+
+  #pixels(x: Tensor): Tensor {
+    return linear({ x, ...layerOf(this.parameters, 'decoder_pred'), r: null }, {}).y;
+  }
+
+  /** (1): mean squared (or absolute) error over removed patches, against pixels or per-patch-normalised pixels. */
   loss(img: Tensor, pred: Tensor, mask: Tensor): Tensor {
-    const { patch_size, norm_pix_loss: normPix } = this.config;
-    return maskedMse({ pred, img, mask }, { patch_size, normPix }).loss;
+    const { patch_size, norm_pix_loss: normPix, loss } = this.config;
+    return maskedMse({ pred, img, mask }, { patch_size, normPix, l1: loss === 'l1' }).loss;
   }
 
   #norm(name: string, x: Tensor, half = false): Tensor {

@@ -24,7 +24,7 @@ function specification(counts: readonly Int32Array[], classes: readonly string[]
     return Array.from(row, (n, j) => ({ is: classes[i], taken: classes[j], part: all ? (100 * n) / all : 0 }));
   });
   const cell = Math.max(8, Math.min(48, Math.floor(900 / classes.length)));
-  const axis = { domain: false, ticks: false, labelLimit: 160 };
+  const axis = { domain: false, ticks: false, labelLimit: 320 };
   const encoding = {
     x: {
       field: 'taken',

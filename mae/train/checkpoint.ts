@@ -30,6 +30,8 @@ export interface TrainingState {
   readonly adapter: string;
   /** Where the plateau schedule stands; absent in files of before there was one. */
   readonly plateau?: PlateauState;
+  /** Of the next epoch, where the ratio follows the loss. */
+  readonly mask_ratio?: number;
   /** The best evaluation so far, by which checkpoint-best was chosen. */
   readonly best?: number | null;
   /** Measured settings that its plans were made with, by shape class. */

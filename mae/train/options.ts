@@ -1,7 +1,17 @@
 // Options of pretraining: facebookresearch/mae's names, defaults and meanings, and a few of ours. The one source of the
 // flags, of the keys of a config file, of their errors and of the help.
 import { PRECISIONS } from '../../engine/trace.ts';
-import { configure, lenKeep, type MaeConfig, patchesOf, PRESETS } from '../model/config.ts';
+import {
+  configure,
+  lenKeep,
+  LOSSES,
+  type MaeConfig,
+  OBJECTIVES,
+  patchesOf,
+  POSITIONS,
+  PRESETS,
+} from '../model/config.ts';
+import { MASKS } from '../model/masks.ts';
 import { asUsage, misuse } from '../usage.ts';
 import { imageSize, maybeText, oneOf, onOff, real, text, whole } from './flags.ts';
 import { scaledRate, SCHEDULES } from './schedule.ts';
@@ -45,6 +55,20 @@ export const OPTIONS = {
   ),
   norm_pix_loss: required(onOff(), false, MODEL, 'score pixels normalised by the mean and variance of their patch'),
   mask_ratio: required(real({ open: true, below: 1 }), 0.75, MODEL, 'part of the patches that is removed'),
+  mask: required(
+    oneOf(MASKS),
+    'random',
+    MODEL,
+    'which patches: random, block (rectangles), grid (regular) or bernoulli',
+  ),
+  mask_threshold: optional(
+    real({ open: true }),
+    MODEL,
+    'let the ratio follow the loss, from epoch to epoch: 0.05 up (to 0.8) below this loss, 0.03 down (to 0.3) above it',
+  ),
+  objective: required(oneOf(OBJECTIVES), 'mae', MODEL, 'mae, or simmim: mask tokens in the encoder and a linear head'),
+  loss: optional(oneOf(LOSSES), MODEL, 'mse or l1, over removed patches (default: mse; of simmim l1)'),
+  pos_embed: required(oneOf(POSITIONS), 'sincos', MODEL, 'positions: sincos (fixed), learned or none'),
   patch_size: optional(whole(1), MODEL, 'side of a patch in pixels'),
   in_chans: optional(whole(1), MODEL, 'channels of an image'),
   embed_dim: optional(whole(4), MODEL, 'width of the encoder'),
@@ -161,7 +185,14 @@ function checkTogether(options: PretrainOptions, note: (line: string) => void): 
 export function modelConfig(options: PretrainOptions): MaeConfig {
   const { patch_size, in_chans, embed_dim, depth, num_heads, decoder_embed_dim, decoder_depth, decoder_num_heads } =
     options;
-  const { model, input_size: img_size, norm_pix_loss, dropout } = options;
+  const { model, input_size: img_size, norm_pix_loss, dropout, objective, pos_embed } = options;
+  const loss = options.loss ?? (objective === 'simmim' ? 'l1' : 'mse');
+  // What is as it always was stays unsaid: files of before these were options say the same.
+  const kind = {
+    ...(objective === 'mae' ? {} : { objective: objective as MaeConfig['objective'] }),
+    ...(loss === 'mse' ? {} : { loss: loss as MaeConfig['loss'] }),
+    ...(pos_embed === 'sincos' ? {} : { pos_embed: pos_embed as MaeConfig['pos_embed'] }),
+  };
   const sizes = {
     patch_size,
     in_chans,
@@ -172,7 +203,7 @@ export function modelConfig(options: PretrainOptions): MaeConfig {
     decoder_depth,
     decoder_num_heads,
   };
-  return asUsage(() => configure(model, { img_size, norm_pix_loss, dropout, ...sizes }));
+  return asUsage(() => configure(model, { img_size, norm_pix_loss, dropout, ...sizes, ...kind }));
 }
 
 /** The peak learning rate: --lr, else what the effective batch gives. */

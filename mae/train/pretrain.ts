@@ -1,10 +1,12 @@
 // Pretraining: masked images in, what is missing out (MAE, section 3).
 import type { Engine } from '../../engine/engine.ts';
 import { fail } from '../../engine/errors.ts';
+import type { Variable } from '../../engine/tensor.ts';
 import type { Batch as Inputs } from '../../engine/trainer.ts';
 import type { Batch } from '../data/loader.ts';
 import { type Place, randomPlaces } from '../data/sampler.ts';
-import { lenKeep, type MaeConfig, patchesOf } from '../model/config.ts';
+import { gridOf, lenKeep, type MaeConfig, patchesOf } from '../model/config.ts';
+import { type MaskKind, maskNoise, nextRatio, RATIO_RULE } from '../model/masks.ts';
 import { MaskedAutoencoder } from '../model/model.ts';
 import { type Checkpoint, type DataInfo, saveCheckpoint, type TrainingState } from './checkpoint.ts';
 import { type TrainingData, trainingData } from './data.ts';
@@ -43,10 +45,23 @@ function parts(engine: Engine, options: PretrainOptions, { train, heldout }: Tra
   const data: DataInfo = { name, mean: [...mean], std: [...std], classes: classes && [...classes] };
   const model = new MaskedAutoencoder(engine, config, from?.weights ?? seed);
   const preparer = new Preparer(engine, config, { mean, std });
-  const trainer = pretrainStep(engine, model, (batch) => preparer.images(batch), options);
-  const keep = lenKeep(patchesOf(config), mask_ratio);
+  const { mask, mask_threshold } = options;
+  const patches = patchesOf(config);
+  const ratio = { now: from?.training?.mask_ratio ?? mask_ratio };
+  const noises = new Map<number, Variable>();
+  const noise = (batch: number): Variable => {
+    const made = noises.get(batch) ?? engine.variable(`noise ${batch}`, [batch, patches]);
+    noises.set(batch, made);
+    return made;
+  };
+  const trainer = pretrainStep(engine, model, (batch) => preparer.images(batch), {
+    ...options,
+    noise: mask === 'random' ? null : noise,
+    keep: mask_threshold === undefined ? undefined : () => lenKeep(patches, ratio.now),
+  });
+  const keep = lenKeep(patches, mask_ratio);
   const judge = heldout && new Heldout(engine, model, preparer, heldout, { batchSize: batch_size, keep, seed });
-  return { config, data, train, model, preparer, trainer, judge };
+  return { config, data, train, model, preparer, trainer, judge, ratio, noise };
 }
 
 class Run extends TrainingRun<StepInputs> {
@@ -56,14 +71,17 @@ class Run extends TrainingRun<StepInputs> {
   readonly #preparer: Preparer;
   readonly #judge: Heldout | null;
   readonly #data: DataInfo;
+  readonly #ratio: { now: number };
+  readonly #noise: (batch: number) => Variable;
 
   private constructor(
     engine: Engine,
     options: PretrainOptions,
     report: Reporter,
-    { config, data, train, model, preparer, trainer, judge }: ReturnType<typeof parts>,
+    made: ReturnType<typeof parts>,
     from: Checkpoint | null,
   ) {
+    const { config, data, train, model, preparer, trainer, judge } = made;
     const [height, width] = config.img_size;
     const output = { chans: config.in_chans, height, width };
     const recipe = recipeOf(options, engine);
@@ -75,6 +93,8 @@ class Run extends TrainingRun<StepInputs> {
     this.#preparer = preparer;
     this.#judge = judge;
     this.#data = data;
+    this.#ratio = made.ratio;
+    this.#noise = made.noise;
     introduce(engine, options, model, trainer, train, this.stepsPerEpoch, report, from !== null);
   }
 
@@ -95,8 +115,29 @@ class Run extends TrainingRun<StepInputs> {
 
   protected async inputs(batch: Batch, epoch: number, step: number): Promise<Inputs<StepInputs>> {
     await this.#preparer.run(batch);
+    if (this.#options.mask !== 'random') this.#drawMasks(batch.ids, epoch);
     const clock = { data: Uint32Array.of(epoch, step), shape: [2] };
     return { ids: { data: batch.ids, shape: [batch.ids.length] }, clock };
+  }
+
+  #drawMasks(ids: Uint32Array, epoch: number): void {
+    const { mask, seed } = this.#options;
+    const grid = gridOf(this.#config);
+    const patches = patchesOf(this.#config);
+    const noise = new Float32Array(ids.length * patches);
+    const keep = lenKeep(patches, this.#ratio.now);
+    for (const [i, sample] of ids.entries())
+      noise.set(maskNoise(mask as Exclude<MaskKind, 'random'>, grid, keep, { seed, epoch, sample }), i * patches);
+    this.engine.write(this.#noise(ids.length), noise);
+  }
+
+  /** The ratio of the next epoch, where it follows the loss. */
+  protected override endEpoch(loss: number): Judgement {
+    const { mask_threshold: threshold } = this.#options;
+    if (threshold === undefined) return {};
+    const mask_ratio = this.#ratio.now;
+    this.#ratio.now = nextRatio(mask_ratio, loss, { ...RATIO_RULE, threshold });
+    return { mask_ratio };
   }
 
   protected isEvaluated = (epoch: number): boolean => (epoch + 1) % this.#options.eval_freq === 0;
@@ -115,7 +156,15 @@ class Run extends TrainingRun<StepInputs> {
 
   protected async write(path: string, optimizer: OptimizerState, training: TrainingState): Promise<void> {
     const weights = await this.#model.parameters.read();
-    const { mask_ratio: maskRatio } = this.#options;
-    await saveCheckpoint(path, { config: this.#config, weights, data: this.#data, maskRatio, optimizer, training });
+    const { mask_ratio: maskRatio, mask_threshold } = this.#options;
+    const state = mask_threshold === undefined ? training : { ...training, mask_ratio: this.#ratio.now };
+    await saveCheckpoint(path, {
+      config: this.#config,
+      weights,
+      data: this.#data,
+      maskRatio,
+      optimizer,
+      training: state,
+    });
   }
 }

@@ -101,6 +101,10 @@ export abstract class TrainingRun<I extends InputTypes> {
   protected abstract place(epoch: number): Place;
   /** Puts a batch on the device, and gives what the step takes. Called when its turn comes. */
   protected abstract inputs(batch: Batch, epoch: number, step: number): Promise<Inputs<I>>;
+  /** At the end of an epoch of this mean loss: what else changes, and what the log says of it. */
+  protected endEpoch(_loss: number): Judgement {
+    return {};
+  }
   /** Numbers on images that training does not see; {} where there are none. */
   protected abstract evaluate(): Promise<Judgement>;
   /** Whether to evaluate after this epoch, from 0. */
@@ -212,6 +216,7 @@ export abstract class TrainingRun<I extends InputTypes> {
       train_loss: this.#lossSum / this.stepsPerEpoch,
       epoch,
     };
+    Object.assign(log, this.endEpoch(log.train_loss));
     const last = epoch + 1 === epochs;
     this.#epoch++;
     this.#step = 0;

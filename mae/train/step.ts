@@ -22,6 +22,10 @@ export interface StepOptions extends Partial<OptimizerChoice> {
   readonly weight_decay: number;
   readonly clip_grad?: number;
   readonly checkpoint_blocks?: boolean;
+  /** Noise (batch, L) of masks that are not drawn on the device; null where it draws them. */
+  readonly noise?: ((batch: number) => Variable) | null;
+  /** Patches that stay, where that changes from step to step; else as mask_ratio says. */
+  readonly keep?: () => number;
 }
 
 /** `images` says where the images of a batch of a given size lie. */
@@ -29,10 +33,11 @@ export function pretrainStep(
   engine: Engine,
   model: MaskedAutoencoder,
   images: (batch: number) => Variable,
-  { mask_ratio, seed, weight_decay, clip_grad, checkpoint_blocks, ...choice }: StepOptions,
+  { mask_ratio, seed, weight_decay, clip_grad, checkpoint_blocks, noise, keep, ...choice }: StepOptions,
 ): Trainer<StepInputs> {
   const patches = patchesOf(model.config);
-  const keep = lenKeep(patches, mask_ratio);
+  const kept = keep ?? (() => lenKeep(patches, mask_ratio));
+  kept();
   const optimizer = makeOptimizer(model.parameters, choice, {
     betas: [0.9, 0.95],
     group: (variable) => ({ weightDecay: decays(variable) ? weight_decay : 0, lrScale: 1 }),
@@ -42,11 +47,12 @@ export function pretrainStep(
   return new Trainer(engine, {
     inputs: STEP_INPUTS,
     optimizer,
+    variant: () => String(kept()),
     loss: ({ ids, clock }, t) => {
-      const noise = uniformNoise(ids, clock, patches, seed, STREAM.mask);
+      const drawn = noise ? t.use(noise(ids.shape[0])) : uniformNoise(ids, clock, patches, seed, STREAM.mask);
       const dropout = { ids, clock, seed };
       const options = { dropout, checkpointBlocks: checkpoint_blocks };
-      return model.forward(t.use(images(ids.shape[0])), noise, keep, options).loss;
+      return model.forward(t.use(images(ids.shape[0])), drawn, kept(), options).loss;
     },
   });
 }

@@ -8,6 +8,7 @@ import { random } from '../../kernels/random/random.ts';
 import { checked, decays, type MaeConfig, patchesOf } from '../../mae/model/config.ts';
 import { initialWeights } from '../../mae/model/init.ts';
 import { MaskedAutoencoder } from '../../mae/model/model.ts';
+import { LARS, probeOnHost } from './probe-case.ts';
 
 const STEPS = 3;
 const [BETA1, BETA2, EPS, DECAY] = [0.9, 0.95, 1e-8, 0.05];
@@ -71,6 +72,28 @@ export function makeCase(engine: Engine, seed: number): MadeCase {
     else put(name, shape, numbers);
   }
 
+  const n = 7;
+  const probe = new Trace(engine.device.traits);
+  const probeShape = [n, config.in_chans, ...config.img_size];
+  const probeImg = put('probe.img', probeShape, draw(probeShape, rng.normal));
+  const all = { x: model.encodeAll(probe.input('img', probeShape, 'f32')) };
+  const { x } = runReference(probe, all, { img: probeImg }, memory);
+  const dim = config.embed_dim;
+  // The cls token's row, which comes first.
+  const feature = Float64Array.from(x).filter((_, i) => i % ((1 + patches) * dim) < dim);
+  const labels = Array.from({ length: n }, () => rng.below(LARS.classes));
+  tensors.set('probe.labels', rawTensor('I32', [n], Int32Array.from(labels)));
+  const weight0 = put('probe.head.weight0', [LARS.classes, dim], draw([LARS.classes, dim], rng.normal));
+  const bias0 = put('probe.head.bias0', [LARS.classes], draw([LARS.classes], rng.normal));
+  const probed = probeOnHost({ feature, labels, weight0, bias0 });
+  put('probe.feature', [n, dim], feature);
+  put('probe.loss', [LARS.steps], probed.loss);
+  put('probe.head.weight', [LARS.classes, dim], probed.weight);
+  put('probe.head.bias', [LARS.classes], probed.bias);
+  put('probe.bn.running_mean', [dim], probed.running_mean);
+  put('probe.bn.running_var', [dim], probed.running_var);
+  put('probe.logits_eval', [n, LARS.classes], probed.logits_eval);
+
   const losses: number[] = [];
   const moments = new Map(
     model.parameters.trainable.map((v) => [v, [new Float64Array(numel(v.shape)), new Float64Array(numel(v.shape))]]),
@@ -96,6 +119,7 @@ export function makeCase(engine: Engine, seed: number): MadeCase {
   put('other.weight', [1], [1]);
 
   const metadata = new Map([
+    ['lars', JSON.stringify(LARS)],
     ['config', JSON.stringify(caseConfig(config, keep))],
     [
       'adamw',
