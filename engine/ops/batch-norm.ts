@@ -3,6 +3,7 @@ import { batchnormBackward, batchnormNormalize, batchnormStats } from '../../ker
 import { fail, shapeText } from '../errors.ts';
 import { defineOp } from '../op.ts';
 import { numel, type Tensor } from '../tensor.ts';
+import { cast } from './cast.ts';
 
 interface Inputs extends Record<string, Tensor | null> {
   /** (rows, cols) */
@@ -21,13 +22,14 @@ interface Attributes {
 }
 
 export const batchNorm = defineOp('batchNorm', {
-  forward(t, { x, running_mean, running_var }: Inputs, { eps, momentum, training }: Attributes) {
-    const [rows, cols] = x.shape;
-    if (x.shape.length !== 2 || numel(running_mean.shape) !== cols || numel(running_var.shape) !== cols) {
-      const got = [x, running_mean, running_var].map((v) => shapeText(v.shape)).join(', ');
+  forward(t, { x: given, running_mean, running_var }: Inputs, { eps, momentum, training }: Attributes) {
+    const [rows, cols] = given.shape;
+    if (given.shape.length !== 2 || numel(running_mean.shape) !== cols || numel(running_var.shape) !== cols) {
+      const got = [given, running_mean, running_var].map((v) => shapeText(v.shape)).join(', ');
       fail(`batchNorm: x must be (rows, cols), running_mean and running_var (cols), got ${got}`);
     }
     if (training && rows < 2) fail('batchNorm: one row has no variance: train on batches of 2 at least');
+    const x = cast(t, given, 'f32');
     const sizes = { rows, cols };
     const { mean, variance } = training
       ? t.run(batchnormStats, { x, running_mean, running_var }, { ...sizes, momentum })

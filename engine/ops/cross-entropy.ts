@@ -9,6 +9,7 @@ import { reduceSum } from '../../kernels/reduce/reduce.ts';
 import { fail, shapeText } from '../errors.ts';
 import { defineOp } from '../op.ts';
 import { sameShape, type Tensor } from '../tensor.ts';
+import { cast } from './cast.ts';
 
 /**
  * (rows, classes) from labels (rows), i32: 1 - smoothing + smoothing / classes at the label, smoothing / classes elsewhere; rows of zeros
@@ -19,6 +20,7 @@ export function classTargets(
   { classes, smoothing = 0 }: { classes: number; smoothing?: number },
 ): Tensor {
   if (!(smoothing >= 0 && smoothing < 1)) fail(`classTargets: smoothing must be in [0, 1), got ${smoothing}`);
+  if ((partner === null) !== (lambda === null)) fail('classTargets: partner and lambda must be given together');
   const [rows] = labels.shape;
   const problem = { rows, classes, smoothing, MIX: partner !== null };
   return labels.trace.run(crossentropyTargets, { labels, partner, lambda }, problem).targets;
@@ -33,12 +35,13 @@ interface Inputs extends Record<string, Tensor | null> {
 
 /** loss (1): the mean over rows; losses (rows): each row's, which has no gradient. */
 export const crossEntropy = defineOp('crossEntropy', {
-  forward(t, { logits, targets }: Inputs, _: Record<never, never>) {
-    const [rows, classes] = logits.shape;
-    if (logits.shape.length !== 2 || !sameShape(logits.shape, targets.shape)) {
-      const got = `${shapeText(logits.shape)} and ${shapeText(targets.shape)}`;
+  forward(t, { logits: given, targets }: Inputs, _: Record<never, never>) {
+    const [rows, classes] = given.shape;
+    if (given.shape.length !== 2 || !sameShape(given.shape, targets.shape)) {
+      const got = `${shapeText(given.shape)} and ${shapeText(targets.shape)}`;
       fail(`crossEntropy: logits and targets must be (rows, classes), got ${got}`);
     }
+    const logits = cast(t, given, 'f32');
     const sizes = { rows, classes };
     const { losses, lse, mass } = t.run(crossentropyForward, { logits, targets }, sizes);
     const { y: sum } = t.run(reduceSum, { x: losses }, { n: rows, groups: 1 });

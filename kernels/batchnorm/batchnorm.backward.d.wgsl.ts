@@ -16,7 +16,8 @@ declare const wgsl: Wgsl<
   },
   {
     FIXED: boolean;
-    WG: number;
+    TX: number;
+    TY: number;
   }
 >;
 export default wgsl;

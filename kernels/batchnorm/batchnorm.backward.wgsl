@@ -1,8 +1,9 @@
 // Gradient of batchnorm.normalize, with xh = (x - mean) / sqrt(variance + eps): of a batch's own mean and variance,
 //   dx = (dy - mean_r(dy) - xh mean_r(dy xh)) / sqrt(variance + eps);   with FIXED ones (evaluation), dx = dy / sqrt(variance + eps).
-// A thread takes a column.
+// A workgroup takes TX columns, its threads TY rows at a time.
 const FIXED = false; // knob: mean and variance are not of this batch
-const WG = 64u; // knob: threads
+const TX = 16u; // knob: columns of a workgroup
+const TY = 16u; // knob: rows taken at a time, a power of two
 struct Params { rows: u32, cols: u32, eps: f32 }
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> x: array<f32>; // (rows, cols)
@@ -11,22 +12,26 @@ struct Params { rows: u32, cols: u32, eps: f32 }
 @group(0) @binding(4) var<storage, read> dy: array<f32>; // (rows, cols)
 @group(0) @binding(5) var<storage, read_write> dx: array<f32>; // (rows, cols)
 
-@compute @workgroup_size(WG, 1, 1)
-fn main(@builtin(global_invocation_id) at: vec3<u32>) {
-  let c = at.x;
-  if (c >= p.cols) { return; }
+@compute @workgroup_size(TX, TY, 1)
+fn main(
+  @builtin(global_invocation_id) at: vec3<u32>,
+  @builtin(local_invocation_id) local: vec3<u32>,
+  @builtin(local_invocation_index) t: u32,
+) {
+  let c = min(at.x, p.cols - 1u);
+  let end = select(0u, p.rows, at.x < p.cols);
   let centre = mean[c];
   let scale = 1.0 / sqrt(variance[c] + p.eps);
-  var sums = vec2<f32>();
+  var means = vec2<f32>();
   if (!FIXED) {
-    for (var r = 0u; r < p.rows; r++) {
+    for (var r = local.y; r < end; r += TY) {
       let i = r * p.cols + c;
-      sums += dy[i] * vec2<f32>(1.0, (x[i] - centre) * scale);
+      means += dy[i] * vec2<f32>(1.0, (x[i] - centre) * scale);
     }
-    sums /= f32(p.rows);
+    means = columnSum(t, means) / f32(p.rows);
   }
-  for (var r = 0u; r < p.rows; r++) {
+  for (var r = local.y; r < end; r += TY) {
     let i = r * p.cols + c;
-    dx[i] = (dy[i] - sums.x - (x[i] - centre) * scale * sums.y) * scale;
+    dx[i] = (dy[i] - means.x - (x[i] - centre) * scale * means.y) * scale;
   }
 }

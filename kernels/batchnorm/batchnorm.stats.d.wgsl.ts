@@ -15,7 +15,8 @@ declare const wgsl: Wgsl<
     momentum: 'f32';
   },
   {
-    WG: number;
+    TX: number;
+    TY: number;
   }
 >;
 export default wgsl;

@@ -5,18 +5,22 @@ import backward from './batchnorm.backward.wgsl';
 import normalize from './batchnorm.normalize.wgsl';
 import * as ref from './batchnorm.ref.ts';
 import stats from './batchnorm.stats.wgsl';
+import lib from './columns.wgsl';
 
 interface Sizes {
   rows: number;
   cols: number;
 }
-const columns = ({ cols, WG }: { cols: number; WG: number }) => [ceilDiv(cols, WG), 1, 1] as const;
 const tune = (_: unknown, adapter: AdapterTraits) => streamThreads(adapter);
+const columns = ({ cols, TX }: { cols: number; TX: number }) => [ceilDiv(cols, TX), 1, 1] as const;
+/** On software adapters a thread for a column, which needs no barrier. */
+const alone = (_: unknown, adapter: AdapterTraits) => ({ TX: streamThreads(adapter).WG, TY: 1 });
 const cases = [
   { rows: 2, cols: 1 },
   { rows: 7, cols: 5 },
   { rows: 33, cols: 67 },
   { rows: 512, cols: 192 },
+  { rows: 2051, cols: 17 },
 ];
 /** A mean far from 0: where one pass would lose the variance. */
 const far = ({ rows, cols }: Sizes, rng: { normal(): number }) =>
@@ -26,7 +30,10 @@ const spreads = (n: number, rng: { uniform(): number }) => Array.from({ length: 
 /** mean and biased variance (cols) of x (rows, cols), rows >= 2; running_mean and running_var (cols) follow by `momentum`. */
 export const batchnormStats = defineKernel({
   name: 'batchnorm.stats',
-  variants: { simt: variant(stats, { grid: columns, tune }) },
+  variants: {
+    simt: variant(stats, { lib: [lib], grid: columns }),
+    cpu: variant(stats, { lib: [lib], grid: columns, tune: alone }),
+  },
   inout: ['running_mean', 'running_var'],
   shapes: ({ rows, cols }) => {
     if (rows < 2) throw new Error(`batchnorm.stats: rows must be at least 2, got ${rows}`);
@@ -52,7 +59,10 @@ export const batchnormNormalize = defineKernel({
 /** dx (rows, cols) of batchnorm.normalize; FIXED: mean and variance do not depend on x. */
 export const batchnormBackward = defineKernel({
   name: 'batchnorm.backward',
-  variants: { simt: variant(backward, { grid: columns, tune }) },
+  variants: {
+    simt: variant(backward, { lib: [lib], grid: columns }),
+    cpu: variant(backward, { lib: [lib], grid: columns, tune: alone }),
+  },
   options: { FIXED: false },
   shapes: ({ rows, cols }) => ({ x: [rows, cols], mean: [cols], variance: [cols], dy: [rows, cols], dx: [rows, cols] }),
   flops: ({ rows, cols }) => 10 * rows * cols,

@@ -44,48 +44,60 @@ export interface FeatureOptions {
 /** Results that may wait on the device. */
 const IN_FLIGHT = 2;
 
-export async function extractFeatures(
-  engine: Engine,
-  model: MaskedAutoencoder,
-  dataset: Dataset,
-  { mean, std, batchSize = 256, view, progress }: FeatureOptions,
-): Promise<Features> {
-  const { config } = model;
-  const [height, width] = config.img_size;
-  const dim = config.embed_dim;
-  const count = dataset.length;
-  const output = { chans: config.in_chans, height, width };
-  const place: Place = view ? weakPlaces(view.seed, view.number) : centrePlaces(output);
-  const preparer = new Preparer(engine, config, { mean, std });
-  const programs = new Map<number, Program<Record<never, never>, FeatureKind>>();
-  const programFor = (batch: number) => {
-    const made = programs.get(batch) ?? engine.compile({}, (_, t) => featuresOf(model, t.use(preparer.images(batch))));
-    programs.set(batch, made);
-    return made;
-  };
-  const features = { cls: new Float32Array(count * dim), gap: new Float32Array(count * dim) };
-  const labels = new Int32Array(count);
-  const waiting: Promise<void>[] = [];
-  let done = 0;
-  const order = Uint32Array.from({ length: count }, (_, i) => i);
-  const loading = { order, batchSize, place, output, capacities: newCapacities(), concurrency: 10 };
-  for await (const batch of loadBatches(dataset, loading)) {
-    const size = batch.ids.length;
-    await preparer.run(batch);
-    const results = await programFor(size).run({});
-    const at = batch.ids[0];
-    labels.set(batch.labels, at);
-    const arrived = results.read().then((values) => {
-      for (const kind of KINDS) features[kind].set(values[kind] as Float32Array, at * dim);
-      done += size;
-      progress?.(done, count);
-    });
-    arrived.catch(() => {});
-    waiting.push(arrived);
-    if (waiting.length > IN_FLIGHT) await waiting.shift();
+/** Features of a model as its weights are at the moment; its buffers and plans serve every call. */
+export class FeatureExtractor {
+  readonly #engine: Engine;
+  readonly #model: MaskedAutoencoder;
+  readonly #preparer: Preparer;
+  readonly #batchSize: number;
+  readonly #capacities = newCapacities();
+  readonly #programs = new Map<number, Program<Record<never, never>, FeatureKind>>();
+
+  constructor(engine: Engine, model: MaskedAutoencoder, { mean, std, batchSize = 256 }: FeatureOptions) {
+    this.#engine = engine;
+    this.#model = model;
+    this.#preparer = new Preparer(engine, model.config, { mean, std });
+    this.#batchSize = batchSize;
   }
-  await Promise.all(waiting);
-  return { ...features, labels, dim, count };
+
+  async run(dataset: Dataset, { view, progress }: Pick<FeatureOptions, 'view' | 'progress'> = {}): Promise<Features> {
+    const { img_size, in_chans: chans, embed_dim: dim } = this.#model.config;
+    const output = { chans, height: img_size[0], width: img_size[1] };
+    const place: Place = view ? weakPlaces(view.seed, view.number) : centrePlaces(output);
+    const count = dataset.length;
+    const features = { cls: new Float32Array(count * dim), gap: new Float32Array(count * dim) };
+    const labels = new Int32Array(count);
+    const waiting: Promise<void>[] = [];
+    let done = 0;
+    const order = Uint32Array.from({ length: count }, (_, i) => i);
+    const batchSize = this.#batchSize;
+    const loading = { order, batchSize, place, output, capacities: this.#capacities, concurrency: 10 };
+    for await (const batch of loadBatches(dataset, loading)) {
+      const size = batch.ids.length;
+      await this.#preparer.run(batch);
+      const results = await this.#program(size).run({});
+      const at = batch.ids[0];
+      labels.set(batch.labels, at);
+      const arrived = results.read().then((values) => {
+        for (const kind of KINDS) features[kind].set(values[kind] as Float32Array, at * dim);
+        done += size;
+        progress?.(done, count);
+      });
+      arrived.catch(() => {});
+      waiting.push(arrived);
+      if (waiting.length > IN_FLIGHT) await waiting.shift();
+    }
+    await Promise.all(waiting);
+    return { ...features, labels, dim, count };
+  }
+
+  #program(batch: number): Program<Record<never, never>, FeatureKind> {
+    const images = this.#preparer.images(batch);
+    const made =
+      this.#programs.get(batch) ?? this.#engine.compile({}, (_, t) => featuresOf(this.#model, t.use(images)));
+    this.#programs.set(batch, made);
+    return made;
+  }
 }
 
 /** cls and gap (N, D) of img (N, C, H, W), after the encoder's final norm. */
@@ -113,7 +125,7 @@ export async function keptFeatures(
 ): Promise<Features> {
   const { cache, note = () => {} } = options;
   const what = `features of ${dataset.length} images (${dataset.name}${options.view ? `, view ${options.view.number}` : ''})`;
-  if (!cache) return extractFeatures(engine, model, dataset, options);
+  if (!cache) return new FeatureExtractor(engine, model, options).run(dataset, options);
   const path = join(cacheDir(), 'features', `${await keyOf(engine, model, dataset, options)}.safetensors`);
   const found = await readFeatures(path, dataset.length);
   if (found) {
@@ -121,7 +133,7 @@ export async function keptFeatures(
     return found;
   }
   const began = performance.now();
-  const computed = await extractFeatures(engine, model, dataset, options);
+  const computed = await new FeatureExtractor(engine, model, options).run(dataset, options);
   const seconds = (performance.now() - began) / 1000;
   note(`${what}: computed, ${(dataset.length / seconds).toFixed(0)} images/s`);
   await mkdir(join(cacheDir(), 'features'), { recursive: true });

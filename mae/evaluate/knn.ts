@@ -54,13 +54,8 @@ export async function knn(
     const { y } = await (await program.run({ x: { data: part, shape: [size, dim] } })).read();
     for (let i = 0; i < size; i++) {
       const near = nearest(y.subarray(i * n, (i + 1) * n) as Float32Array, most);
-      for (const [k, tally] of tallies) {
-        const votes = new Float64Array(classes);
-        for (const { at, similarity } of near.slice(0, k)) {
-          if (train.labels[at] >= 0) votes[train.labels[at]] += Math.exp((similarity - 1) / temperature);
-        }
-        tally.add(votes, [queries.labels[first + i]]);
-      }
+      for (const [k, tally] of tallies)
+        tally.add(votes(near.slice(0, k), train.labels, temperature, classes), [queries.labels[first + i]]);
     }
     progress?.(first + size, count);
   }
@@ -70,8 +65,8 @@ export async function knn(
 }
 
 /** The `most` largest, largest first; of equal ones the first. */
-export function nearest(similarities: Float32Array, most: number): { at: number; similarity: number }[] {
-  const found: { at: number; similarity: number }[] = [];
+export function nearest(similarities: Float32Array, most: number): Neighbour[] {
+  const found: Neighbour[] = [];
   let least = Number.NEGATIVE_INFINITY;
   for (let at = 0; at < similarities.length; at++) {
     const similarity = similarities[at];
@@ -83,4 +78,40 @@ export function nearest(similarities: Float32Array, most: number): { at: number;
     if (found.length === most) least = found[most - 1].similarity;
   }
   return found;
+}
+
+interface Neighbour {
+  readonly at: number;
+  readonly similarity: number;
+}
+
+/** (classes): what the neighbours say. */
+function votes(near: readonly Neighbour[], labels: Int32Array, temperature: number, classes: number): Float64Array {
+  const sums = new Float64Array(classes);
+  for (const { at, similarity } of near)
+    if (labels[at] >= 0) sums[labels[at]] += Math.exp((similarity - 1) / temperature);
+  return sums;
+}
+
+/** The same in plain loops, for some thousand images: it asks nothing of a device that is busy training. */
+export function knnOnHost(
+  train: Labelled,
+  queries: Labelled,
+  dim: number,
+  { k, temperature, classes }: { k: number; temperature: number; classes: number },
+): number {
+  const [bank, x] = [normalized(train.x, dim), normalized(queries.x, dim)];
+  const n = train.labels.length;
+  const similarities = new Float32Array(n);
+  const tally = new Tally(classes);
+  for (let q = 0; q < queries.labels.length; q++) {
+    for (let i = 0; i < n; i++) {
+      let sum = 0;
+      for (let d = 0; d < dim; d++) sum += bank[i * dim + d] * x[q * dim + d];
+      similarities[i] = sum;
+    }
+    const near = nearest(similarities, Math.min(k, n));
+    tally.add(votes(near, train.labels, temperature, classes), [queries.labels[q]]);
+  }
+  return tally.metrics.top1;
 }

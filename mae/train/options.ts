@@ -29,6 +29,9 @@ export const SCHEDULE_OPTIONS = {
   patience: required(whole(0), 10, STEPS, 'of plateau: evaluations without a better loss that it bears'),
 } as const;
 
+/** What the best checkpoint may be chosen by. */
+export const BEST_METRICS = ['heldout_loss', 'knn_top1', 'linear_top1', 'effective_rank'] as const;
+
 export const OPTIMIZERS = ['adamw', 'sgd', 'lars'] as const;
 export const OPTIMIZER_OPTIONS = {
   opt: required(oneOf(OPTIMIZERS), 'adamw', STEPS, 'the optimiser: adamw, sgd or lars'),
@@ -119,7 +122,14 @@ export const OPTIONS = {
   overwrite: required(onOff(), false, OUTPUT, 'start again in an output_dir that holds a run'),
   save_freq: required(whole(0), 20, OUTPUT, 'epochs between numbered checkpoints that are kept (0: none)'),
   save_steps: required(whole(0), 0, OUTPUT, 'updates between checkpoints within an epoch (0: at epoch ends only)'),
-  keep_best: required(onOff(), false, OUTPUT, 'keep checkpoint-best.safetensors, too: that of the least held-out loss'),
+  evidence_freq: required(
+    whole(0),
+    0,
+    OUTPUT,
+    'epochs between looks at the features: kNN, a linear classifier, effective rank, on the held-out images (0: none)',
+  ),
+  evidence_images: required(whole(1), 5000, OUTPUT, 'training images that these learn from'),
+  best: optional(oneOf(BEST_METRICS), OUTPUT, 'keep checkpoint-best.safetensors, too: the best by this metric'),
   eval_freq: required(whole(1), 1, OUTPUT, 'epochs between evaluations on the held-out images'),
 } as const satisfies Record<string, OptionSpec<unknown>>;
 
@@ -174,6 +184,10 @@ function checkTogether(options: PretrainOptions, note: (line: string) => void): 
       `--min_lr ${min_lr} must not pass the learning rate ${peakRate(options)} (${lr ? '--lr' : '--blr x batch / 256'}): lower it`,
     );
   }
+  const { best, evidence_freq, heldout } = options;
+  if (evidence_freq && !heldout) misuse('--evidence_freq looks at held-out images: give --heldout N');
+  if (best && best !== 'heldout_loss' && !evidence_freq) misuse(`--best ${best} needs --evidence_freq`);
+  if (best && !heldout) misuse(`--best ${best} is judged on held-out images: give --heldout N`);
   const config = modelConfig(options);
   const patches = patchesOf(config);
   const keep = asUsage(() => lenKeep(patches, options.mask_ratio));

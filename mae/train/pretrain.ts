@@ -5,6 +5,7 @@ import type { Variable } from '../../engine/tensor.ts';
 import type { Batch as Inputs } from '../../engine/trainer.ts';
 import type { Batch } from '../data/loader.ts';
 import { type Place, randomPlaces } from '../data/sampler.ts';
+import { Evidence } from '../evaluate/evidence.ts';
 import { gridOf, lenKeep, type MaeConfig, patchesOf } from '../model/config.ts';
 import { type MaskKind, maskNoise, nextRatio, RATIO_RULE } from '../model/masks.ts';
 import { MaskedAutoencoder } from '../model/model.ts';
@@ -61,7 +62,9 @@ function parts(engine: Engine, options: PretrainOptions, { train, heldout }: Tra
   });
   const keep = lenKeep(patches, mask_ratio);
   const judge = heldout && new Heldout(engine, model, preparer, heldout, { batchSize: batch_size, keep, seed });
-  return { config, data, train, model, preparer, trainer, judge, ratio, noise };
+  const { evidence_freq, evidence_images: images } = options;
+  const evidence = heldout && evidence_freq > 0 ? new Evidence(engine, model, { train, val: heldout, images }) : null;
+  return { config, data, train, model, preparer, trainer, judge, ratio, noise, evidence };
 }
 
 class Run extends TrainingRun<StepInputs> {
@@ -70,6 +73,7 @@ class Run extends TrainingRun<StepInputs> {
   readonly #model: MaskedAutoencoder;
   readonly #preparer: Preparer;
   readonly #judge: Heldout | null;
+  readonly #evidence: Evidence | null;
   readonly #data: DataInfo;
   readonly #ratio: { now: number };
   readonly #noise: (batch: number) => Variable;
@@ -92,6 +96,7 @@ class Run extends TrainingRun<StepInputs> {
     this.#model = model;
     this.#preparer = preparer;
     this.#judge = judge;
+    this.#evidence = made.evidence;
     this.#data = data;
     this.#ratio = made.ratio;
     this.#noise = made.noise;
@@ -146,13 +151,20 @@ class Run extends TrainingRun<StepInputs> {
     if (!this.#judge) return {};
     const heldout_loss = await this.#judge.loss();
     this.report.note(`held-out masked loss after epoch ${this.epoch}: ${heldout_loss.toFixed(4)}`);
-    return { heldout_loss };
+    const { epochs, evidence_freq } = this.#options;
+    const due = this.#evidence && (this.epoch === epochs || this.epoch % evidence_freq === 0);
+    const found = due ? await this.#evidence?.judge() : {};
+    const said = Object.entries(found ?? {}).map(([name, x]) => `${name} ${x.toFixed(2)}`);
+    if (said.length) this.report.note(`features after epoch ${this.epoch}: ${said.join(', ')}`);
+    return { heldout_loss, ...found };
   }
 
   protected watched = ({ heldout_loss = Number.NaN }: Judgement): number => heldout_loss;
 
-  protected merit = ({ heldout_loss }: Judgement): number | null =>
-    this.#options.keep_best && heldout_loss !== undefined ? -heldout_loss : null;
+  protected merit = (judged: Judgement): number | null => {
+    const value = judged[this.#options.best ?? ''];
+    return value === undefined ? null : this.#options.best === 'heldout_loss' ? -value : value;
+  };
 
   protected async write(path: string, optimizer: OptimizerState, training: TrainingState): Promise<void> {
     const weights = await this.#model.parameters.read();

@@ -26,7 +26,9 @@ const BESIDES = new Set([
   'num_workers',
   'max_steps',
   'checkpoint_blocks',
-  'keep_best',
+  'best',
+  'evidence_freq',
+  'evidence_images',
 ]);
 /** What a run may go on with differently, as with the reference's --resume; it then is another run than it began as. */
 const CHANGEABLE = new Set(['epochs', 'lr', 'blr', 'min_lr', 'warmup_epochs', 'weight_decay', 'clip_grad']);

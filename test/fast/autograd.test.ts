@@ -5,6 +5,9 @@ import { type Random, random } from '../../kernels/random/random.ts';
 import { elementwiseAxpy } from '../../kernels/elementwise/elementwise.ts';
 import { TesseraeError } from '../../engine/errors.ts';
 import { attention } from '../../engine/ops/attention.ts';
+import { batchNorm } from '../../engine/ops/batch-norm.ts';
+import { classTargets, crossEntropy } from '../../engine/ops/cross-entropy.ts';
+import { dropPath } from '../../engine/ops/drop-path.ts';
 import { add, dropout, gelu } from '../../engine/ops/elementwise.ts';
 import { embed } from '../../engine/ops/embed.ts';
 import { layernorm } from '../../engine/ops/layernorm.ts';
@@ -13,6 +16,7 @@ import { maskedMse } from '../../engine/ops/masked-mse.ts';
 import { randomMasking } from '../../engine/ops/masking.ts';
 import { mlp } from '../../engine/ops/mlp.ts';
 import { patchify } from '../../engine/ops/patchify.ts';
+import { pool } from '../../engine/ops/pool.ts';
 import { restore } from '../../engine/ops/restore.ts';
 import { take } from '../../engine/ops/take.ts';
 import { makePlan } from '../../engine/plan.ts';
@@ -203,6 +207,35 @@ const WRONG: Record<string, [(t: Trace) => unknown, RegExp]> = {
     (t) => dropout({ x: f(t, 2, 4), ids: u(t, 2), clock: u(t, 2) }, { rate: 1, seed: 1, stream: 1 }),
     /^dropout: rate .*got 1/,
   ],
+  'dropPath rate': [
+    (t) => dropPath({ x: f(t, 2, 4), r: f(t, 2, 4), ids: u(t, 2), clock: u(t, 2) }, { rate: 1, seed: 1, stream: 1 }),
+    /^dropPath: rate .*got 1/,
+  ],
+  'dropPath residual': [
+    (t) => dropPath({ x: f(t, 2, 4), r: f(t, 2, 3), ids: u(t, 2), clock: u(t, 2) }, { rate: 0.5, seed: 1, stream: 1 }),
+    /^dropPath: .*\(2, 4\) and \(2, 3\)/,
+  ],
+  'pool patches': [(t) => pool({ x: f(t, 2, 1, 4) }, {}), /^pool: .*\(2, 1, 4\)/],
+  'batchNorm row': [
+    (t) => batchNorm({ x: f(t, 1, 3), running_mean: f(t, 3), running_var: f(t, 3) }, BATCH_NORM),
+    /^batchNorm: one row/,
+  ],
+  'batchNorm columns': [
+    (t) => batchNorm({ x: f(t, 4, 3), running_mean: f(t, 3), running_var: f(t, 4) }, BATCH_NORM),
+    /^batchNorm: .*\(4, 3\), \(3\), \(4\)/,
+  ],
+  'crossEntropy targets': [
+    (t) => crossEntropy({ logits: f(t, 4, 3), targets: f(t, 3, 4) }, {}),
+    /^crossEntropy: .*\(4, 3\) and \(3, 4\)/,
+  ],
+  'classTargets smoothing': [
+    (t) => classTargets({ labels: t.input('x', [2], 'i32') }, { classes: 3, smoothing: 1 }),
+    /^classTargets: smoothing .*got 1/,
+  ],
+  'classTargets partner': [
+    (t) => classTargets({ labels: t.input('x', [2], 'i32'), lambda: f(t, 1) }, { classes: 3 }),
+    /^classTargets: partner and lambda .*together/,
+  ],
   'add shapes': [
     (t) => add({ a: f(t, 2, 3), b: f(t, 3, 2) }, {}),
     /^add: shapes must match, got \(2, 3\) and \(3, 2\)/,
@@ -215,6 +248,7 @@ const WRONG: Record<string, [(t: Trace) => unknown, RegExp]> = {
   'loss size': [(t) => t.backward(f(t, 2)), /^backward: loss must have one element, got \(2\)/],
   'store size': [(t) => t.store(variable('v', 3), f(t, 2)), /^store: v is \(3\), got \(2\)/],
 };
+const BATCH_NORM = { eps: 1e-6, momentum: 0.1, training: true };
 const f = (t: Trace, ...shape: number[]): Tensor => t.input('x', shape, 'f32');
 const u = (t: Trace, ...shape: number[]): Tensor => t.input('x', shape, 'u32');
 

@@ -5,10 +5,14 @@ import * as assert from 'uvu/assert';
 import { random } from '../../kernels/random/random.ts';
 import { fromHalves, throughHalves, toHalves } from '../../engine/half.ts';
 import { attention } from '../../engine/ops/attention.ts';
+import { batchNorm } from '../../engine/ops/batch-norm.ts';
+import { crossEntropy } from '../../engine/ops/cross-entropy.ts';
+import { dropPath } from '../../engine/ops/drop-path.ts';
 import { add, dropout, gelu } from '../../engine/ops/elementwise.ts';
 import { layernorm } from '../../engine/ops/layernorm.ts';
 import { linear } from '../../engine/ops/linear.ts';
 import { mlp } from '../../engine/ops/mlp.ts';
+import { pool } from '../../engine/ops/pool.ts';
 import { type ReferenceMemory, runReference } from '../../engine/reference.ts';
 import { Slab, type Tensor, Variable } from '../../engine/tensor.ts';
 import { type Precision, Trace } from '../../engine/trace.ts';
@@ -152,6 +156,23 @@ test('ops of their own take what a linear layer stored as f16', () => {
     'f16',
   );
   assert.is(inBoth(8, 12, dropped), 'f16');
+  const left = (t: Trace, x: Tensor): Tensor =>
+    dropPath({ x, r: x, ids: t.input('ids', [4], 'u32'), clock: t.input('clock', [2], 'u32') }, made).y;
+  assert.is(inBoth(8, 12, left), 'f16');
+  assert.is(
+    inBoth(8, 12, (_, x) => pool({ x: x.reshape(1, 4, 8) }, {}).y),
+    'f16',
+  );
+  const normed = (t: Trace, x: Tensor): Tensor => {
+    const of = (value: number) => t.constant(new Float32Array(8).fill(value), [8]);
+    return batchNorm({ x, running_mean: of(0), running_var: of(1) }, { eps: 1e-6, momentum: 0, training: false }).y;
+  };
+  assert.is(inBoth(8, 12, normed), 'f16');
+  const targets = Float32Array.from({ length: 32 }, (_, i) => Number(i % 9 === 0));
+  assert.is(
+    inBoth(8, 12, (t, logits) => crossEntropy({ logits, targets: t.constant(targets, [4, 8]) }, {}).loss),
+    'f16',
+  );
   // Both gradients of the same halves, summed.
   assert.is(
     inBoth(8, 12, (_, a) => add({ a, b: gelu({ x: a }, {}).y }, {}).y),
