@@ -76,14 +76,14 @@ export interface Mixing {
   readonly how: Float32Array;
 }
 
-/** Of a whole batch: mixup or cutmix, in turns by a coin where both are on (timm's Mixup, batch mode, probability 1). */
+/** Of a whole batch: mixup or cutmix, in turns by a coin where both are on (timm's Mixup, batch mode, probability 1). `sample` is its first. */
 export function drawMixing(
   { mixup, cutmix }: Augmentation,
   [height, width]: readonly [number, number],
-  { seed, epoch, step }: { seed: number; epoch: number; step: number },
+  { seed, epoch, sample }: { seed: number; epoch: number; sample: number },
 ): Mixing {
   let block = 0;
-  const next = (): Uint32Array => draw(seed, STREAM.mix, epoch, step, block++);
+  const next = (): Uint32Array => draw(seed, STREAM.mix, epoch, sample, block++);
   const cut = cutmix > 0 && (mixup === 0 || unit(next()[0]) < 0.5);
   const alpha = cut ? cutmix : mixup;
   const drawn = beta(alpha, next);

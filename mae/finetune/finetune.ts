@@ -165,7 +165,8 @@ class Run extends TrainingRun<StepInputs> {
     const clock = Uint32Array.of(epoch, step);
     const { reprob, mixup, cutmix } = this.#augmentation;
     const boxes = reprob > 0 ? erasedBoxes(this.#augmentation, ids, this.#size, seed, epoch) : null;
-    const mixing = mixup + cutmix > 0 ? drawMixing(this.#augmentation, this.#size, { seed, epoch, step }) : null;
+    const mixing =
+      mixup + cutmix > 0 ? drawMixing(this.#augmentation, this.#size, { seed, epoch, sample: ids[0] }) : null;
     await preparer.alter({ ids, clock, seed }, boxes, mixing?.how ?? null);
     const shape = [ids.length];
     return {
@@ -175,6 +176,15 @@ class Run extends TrainingRun<StepInputs> {
       partner: { data: labels.slice().reverse(), shape },
       lambda: { data: Float32Array.of(mixing?.lambda ?? 1), shape: [1] },
     };
+  }
+
+  /** As in the reference's log: of what is trained. */
+  protected override endEpoch(): Judgement {
+    return { n_parameters: this.#trained() };
+  }
+
+  #trained(): number {
+    return this.#parts.classifier.parameters.trainable.reduce((sum, { shape }) => sum + numel(shape), 0);
   }
 
   protected isEvaluated = (epoch: number): boolean => (epoch + 1) % this.#options.eval_freq === 0;
@@ -209,7 +219,7 @@ class Run extends TrainingRun<StepInputs> {
   #introduce(): void {
     const { config, classifier, train, val } = this.#parts;
     const { finetune: encoder, output_dir, batch_size, accum_iter } = this.#options;
-    const trained = classifier.parameters.trainable.reduce((sum, { shape }) => sum + numel(shape), 0);
+    const trained = this.#trained();
     const all = [...classifier.parameters.variables.values()].reduce((sum, { shape }) => sum + numel(shape), 0);
     const { adapter, traits } = this.engine.device;
     this.report.note(

@@ -1,5 +1,5 @@
-// What fine-tuning is told and what it draws: the reference's flags and defaults, bundles, augmentation by timm's definitions,
-// validation splits, what counts as right, and files of classifiers. No GPU.
+// What fine-tuning is told and what it begins with: the reference's flags and defaults, bundles of augmentation, validation splits,
+// what counts as right, and files of classifiers. No GPU.
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,7 +9,7 @@ import { writeFileAtomic } from '../../engine/node/files.ts';
 import { rawTensor } from '../../engine/rawtensor.ts';
 import { writeSafetensors } from '../../engine/safetensors.ts';
 import { random } from '../../kernels/random/random.ts';
-import { AUGMENTATIONS, type Augmentation, drawMixing, erasedBoxes } from '../../mae/data/augmentation.ts';
+import { AUGMENTATIONS } from '../../mae/data/augmentation.ts';
 import { type Dataset, evenly } from '../../mae/data/dataset.ts';
 import { Tally } from '../../mae/evaluate/metrics.ts';
 import { labelledData } from '../../mae/evaluate/open.ts';
@@ -18,13 +18,14 @@ import { augmentationOf, finetuneRate, parseFinetuneOptions } from '../../mae/fi
 import { type ClassifierConfig, classifierSpecs, classifierWeights } from '../../mae/model/classifier.ts';
 import { configure, parameterSpecs } from '../../mae/model/config.ts';
 import { initialWeights } from '../../mae/model/init.ts';
+import { sinCosPositions } from '../../mae/model/posembed.ts';
 import { loadCheckpoint } from '../../mae/train/checkpoint.ts';
 import { UsageError } from '../../mae/usage.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'tesserae-finetune-'));
 const at = (name: string): string => join(folder, name);
 test.after(() => rmSync(folder, { recursive: true, force: true }));
-const seed = Date.now() % 2 ** 31;
+const seed = Number(process.env.SEED ?? Date.now() % 2 ** 31);
 const rng = random(seed);
 
 const GIVEN = { data_path: 'x', finetune: 'c' };
@@ -91,53 +92,6 @@ for (const [flags, said] of [
 ] as const) {
   test(`refused: ${JSON.stringify(flags)}`, () => assert.match(refusal(flags), said));
 }
-
-const mixing = (mixup: number, cutmix: number): Augmentation => ({ ...AUGMENTATIONS.none, mixup, cutmix });
-const mean = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0) / values.length;
-const draws = <T>(count: number, of: (i: number) => T): T[] => Array.from({ length: count }, (_, i) => of(i));
-
-test(`lambda of mixup is beta distributed, the same for the same step (seed ${seed})`, () => {
-  for (const alpha of [0.2, 0.8, 3]) {
-    const lambdas = draws(4000, (step) => drawMixing(mixing(alpha, 0), [8, 8], { seed, epoch: 1, step }).lambda);
-    const about = mean(lambdas);
-    const variance = mean(lambdas.map((x) => (x - about) ** 2));
-    // Beta(a, a): mean 1/2, variance 1 / (4 (2 a + 1)); five standard errors at 4,000 draws.
-    const expected = 1 / (4 * (2 * alpha + 1));
-    assert.ok(Math.abs(about - 0.5) < 5 * Math.sqrt(expected / 4000), `mean ${about} of ${alpha}`);
-    assert.ok(Math.abs(variance / expected - 1) < 0.12, `variance ${variance}, ${expected} of ${alpha}`);
-    assert.is(drawMixing(mixing(alpha, 0), [8, 8], { seed, epoch: 1, step: 7 }).lambda, lambdas[7]);
-  }
-});
-
-test(`cutmix: boxes inside the image, lambda is the part that is left; both: in turns (seed ${seed})`, () => {
-  const size = [12, 20] as const;
-  for (const { lambda, how } of draws(500, (step) => drawMixing(mixing(0, 1), size, { seed, epoch: 0, step }))) {
-    const [, top, left, bottom, right] = how;
-    assert.ok(top >= 0 && left >= 0 && bottom <= 12 && right <= 20 && bottom >= top && right >= left);
-    assert.ok(Math.abs(lambda - (1 - ((bottom - top) * (right - left)) / 240)) < 1e-12);
-    assert.is(how[0], Math.fround(lambda));
-  }
-  const boxes = draws(1000, (step) => drawMixing(mixing(0.8, 1), size, { seed, epoch: 0, step }).how[3]);
-  const cut = boxes.filter((bottom) => bottom > 0).length;
-  assert.ok(cut > 350 && cut < 550, `${cut} of 1,000`);
-});
-
-test(`erasing: as many images, areas and sides as timm says (seed ${seed})`, () => {
-  const [height, width] = [32, 48];
-  const ids = Uint32Array.from({ length: 4000 }, (_, i) => i);
-  const boxes = erasedBoxes({ ...AUGMENTATIONS.none, reprob: 0.25 }, ids, [height, width], seed, 2);
-  const areas: number[] = [];
-  for (let i = 0; i < ids.length; i++) {
-    const [top, left, h, w] = boxes.subarray(4 * i, 4 * i + 4);
-    if (!h) continue;
-    assert.ok(h < height && w < width && top + h <= height && left + w <= width);
-    areas.push((h * w) / (height * width));
-  }
-  assert.ok(Math.abs(areas.length - 1000) < 5 * Math.sqrt(4000 * 0.25 * 0.75), `${areas.length} of 4,000`);
-  assert.ok(Math.min(...areas) < 0.03 && Math.max(...areas) > 0.29 && Math.max(...areas) < 0.37);
-  const alone = erasedBoxes({ ...AUGMENTATIONS.none, reprob: 0.25 }, ids.slice(5, 6), [height, width], seed, 2);
-  assert.equal([...alone], [...boxes.subarray(20, 24)], 'whatever batch it is in');
-});
 
 test(`top-1, top-5, loss and confusion are those of sorting and of softmax, however they come in (seed ${seed})`, () => {
   const [n, K] = [40, 8];
@@ -275,6 +229,16 @@ test('weights to begin with: the encoder is taken over, norm and head are fresh'
     assert.ok((taken.get('head.weight') as Float32Array).every((x) => Math.abs(x) < 2e-4));
     assert.ok((taken.get('head.bias') as Float32Array).every((x) => x === 0));
   }
+  const larger = { ...config, img_size: [48, 40] as const };
+  const moved = classifierWeights(larger, { config: mae, weights }, { seed: 2 }).get('pos_embed');
+  assert.equal(moved, sinCosPositions(8, [12, 10]), 'positions of another grid are those of pretraining there');
+  const learned = { ...mae, pos_embed: 'learned' as const };
+  const own = new Map([...weights, ['pos_embed', Float32Array.from({ length: 65 * 8 }, (_, i) => i % 8)]]);
+  const grown = classifierWeights({ ...larger, pos_embed: 'learned' }, { config: learned, weights: own }, { seed: 2 });
+  assert.ok(
+    grown.get('pos_embed')?.every((x, i) => Math.abs(x - (i % 8)) < 1e-5),
+    'learned ones are interpolated',
+  );
   const message = (() => {
     try {
       classifierWeights({ ...config, embed_dim: 12 }, { config: mae, weights }, { seed: 2 });

@@ -92,7 +92,7 @@ test('gamma variates have the mean and variance of their shape; mixes are symmet
   }
   const lambdas = Array.from(
     { length: 3000 },
-    (_, step) => drawMixing({ ...AUGMENTATIONS.strong, cutmix: 0 }, [32, 32], { seed, epoch: 0, step }).lambda,
+    (_, sample) => drawMixing({ ...AUGMENTATIONS.strong, cutmix: 0 }, [32, 32], { seed, epoch: 0, sample }).lambda,
   );
   const mean = lambdas.reduce((s, x) => s + x) / lambdas.length;
   // Beta(0.8, 0.8): variance 1 / (4 (1.6 + 1)).
@@ -102,8 +102,8 @@ test('gamma variates have the mean and variance of their shape; mixes are symmet
 
 test("cutmix: the box lies within the image, and the target's part is that of its area", () => {
   let cuts = 0;
-  for (let step = 0; step < 300; step++) {
-    const { lambda, how } = drawMixing(AUGMENTATIONS.strong, [24, 40], { seed, epoch: 1, step });
+  for (let sample = 0; sample < 300; sample++) {
+    const { lambda, how } = drawMixing(AUGMENTATIONS.strong, [24, 40], { seed, epoch: 1, sample });
     const [own, top, left, bottom, right] = how;
     assert.ok(lambda >= 0 && lambda <= 1);
     if (bottom === 0) assert.ok(Math.abs(own - lambda) < 1e-6);
