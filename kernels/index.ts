@@ -16,6 +16,7 @@ import * as lossscale from './lossscale/lossscale.ts';
 import * as mix from './mix/mix.ts';
 import * as patch from './patch/patch.ts';
 import * as pool from './pool/pool.ts';
+import * as randaugment from './randaugment/randaugment.ts';
 import * as random from './random/uniform.ts';
 import * as reduce from './reduce/reduce.ts';
 import * as sgd from './sgd/sgd.ts';
@@ -37,6 +38,7 @@ const rooms: Record<string, Record<string, unknown>> = {
   mix,
   patch,
   pool,
+  randaugment,
   random,
   reduce,
   sgd,
