@@ -25,6 +25,8 @@ export const STREAM = {
   mix: 10,
   /** Rectangles and coins of masks that are drawn on the host. */
   maskShape: 11,
+  /** RandAugment: which operations, and how strong. */
+  randaugment: 12,
   /** Dropout; every layer adds its own number. */
   dropout: 1000,
   /** Stochastic depth; every block adds twice its own number. */

@@ -1,0 +1,93 @@
+// RandAugment's operations beside Pillow's on pieces of photographs (test/oracle/randaugment.py): equal where its arithmetic is whole numbers,
+// within one where it is not; and how operations are drawn.
+import { readFileSync } from 'node:fs';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { Engine } from '../engine/engine.ts';
+import { openDawn } from '../engine/node/dawn.ts';
+import {
+  applyRandAugment,
+  drawRandAugment,
+  fillOf,
+  parseRandAugment,
+  planOf,
+  RAND_OPERATIONS,
+  type RandDraw,
+} from '../mae/data/randaugment.ts';
+import { IMAGENET_MEAN } from '../mae/data/dataset.ts';
+
+interface Fixture {
+  images: { width: number; height: number; rgb: string }[];
+  cases: ({ image: number; out: string } & { op: RandDraw['operation']; level: number; sign: 1 | -1 })[];
+}
+const fixture = JSON.parse(
+  readFileSync(new URL('./oracle/fixtures/randaugment.json', import.meta.url), 'utf8'),
+) as Fixture;
+const bytes = (text: string): Uint8Array => new Uint8Array(Buffer.from(text, 'base64'));
+/** Pillow computes these in floating point. */
+const INEXACT = ['AutoContrast', 'Rotate', 'ShearX', 'ShearY', 'TranslateX', 'TranslateY'];
+
+const device = await openDawn({ raiseLimits: false });
+test.after(() => device.dispose());
+
+test('the fill is what the reference gives to timm', () => {
+  assert.equal([...fillOf(IMAGENET_MEAN)], [124, 116, 104]);
+});
+
+for (const operation of RAND_OPERATIONS) {
+  test(`${operation} is Pillow's${INEXACT.includes(operation) ? ', within one' : ''}`, async () => {
+    using engine = new Engine(device);
+    const types = { bytes: 'u32', plan: 'f32', fill: 'u32' } as const;
+    for (const { image, level, sign, out, op } of fixture.cases.filter((c) => c.op === operation)) {
+      const { width, height, rgb } = fixture.images[image];
+      const padded = new Uint8Array(4 * Math.ceil((3 * width * height) / 4));
+      padded.set(bytes(rgb));
+      const program = engine.compile(types, (x, t) => ({
+        y: applyRandAugment(t, x.bytes, x.plan, x.fill, { height, width, chans: 3 }),
+      }));
+      const plan = planOf([[{ operation: op, level, sign }]], [height, width]);
+      const words = new Uint32Array(padded.buffer);
+      const { y } = await (
+        await program.run({
+          bytes: { data: words, shape: [1, words.length] },
+          plan: { data: plan, shape: [1, 1, 8] },
+          fill: { data: fillOf(IMAGENET_MEAN), shape: [3] },
+        })
+      ).read();
+      const got = new Uint8Array(y.buffer, y.byteOffset, 3 * width * height);
+      const apart = bytes(out).map((v, i) => Math.abs(v - got[i]));
+      const most = apart.reduce((a, b) => Math.max(a, b));
+      const count = apart.filter((d) => d > 0).length;
+      const where = `${count} of ${apart.length} differ, by ${most}; level ${level}, sign ${sign}`;
+      assert.ok(INEXACT.includes(operation) ? most <= 1 && count < apart.length / 20 : most === 0, where);
+    }
+  });
+}
+
+test('two of fifteen, each half of the time, about the magnitude, the same for the same image', () => {
+  const policy = parseRandAugment('rand-m9-mstd0.5-inc1');
+  assert.equal(policy, { magnitude: 9, mstd: 0.5, count: 2 });
+  const key = (sample: number) => ({ seed: 5, epoch: 1, sample });
+  assert.equal(drawRandAugment(key(3), policy), drawRandAugment(key(3), policy));
+  const all = Array.from({ length: 4000 }, (_, sample) => drawRandAugment(key(sample), policy)).flat();
+  const done = all.filter((one) => one !== null);
+  assert.is(all.length, 8000);
+  assert.ok(Math.abs(done.length / 8000 - 0.5) < 0.03);
+  const counts = RAND_OPERATIONS.map((name) => done.filter(({ operation }) => operation === name).length);
+  for (const count of counts) assert.ok(Math.abs(count / done.length - 1 / 15) < 0.02, String(counts));
+  const levels = done.map(({ level }) => level);
+  const mean = levels.reduce((a, b) => a + b) / levels.length;
+  assert.ok(Math.abs(mean - 9) < 0.05 && Math.max(...levels) <= 10, String(mean));
+  assert.ok(Math.abs(done.filter(({ sign }) => sign > 0).length / done.length - 0.5) < 0.04);
+});
+
+test('policies that are not there are told', () => {
+  for (const [text, says] of [
+    ['original', /must be of the form rand-m9-mstd0.5-inc1/],
+    ['rand-m11-inc1', /at most 10, got 11/],
+    ['rand-m9', /add -inc1/],
+    ['rand-m9-w0-inc1', /w0 of rand-m9-w0-inc1 is not known/],
+  ] as const)
+    assert.throws(() => parseRandAugment(text), says);
+});
+test.run();
