@@ -9,6 +9,7 @@ import {
   applyRandAugment,
   drawRandAugment,
   fillOf,
+  jitterSlots,
   parseRandAugment,
   planOf,
   RAND_OPERATIONS,
@@ -79,6 +80,21 @@ test('two of fifteen, each half of the time, about the magnitude, the same for t
   const mean = levels.reduce((a, b) => a + b) / levels.length;
   assert.ok(Math.abs(mean - 9) < 0.05 && Math.max(...levels) <= 10, String(mean));
   assert.ok(Math.abs(done.filter(({ sign }) => sign > 0).length / done.length - 0.5) < 0.04);
+});
+
+test('colour jitter: three operations in every order, factors about 1, the same for the same image', () => {
+  const slots = (sample: number) => jitterSlots({ seed: 9, epoch: 0, sample }, 0.4);
+  assert.equal(slots(7), slots(7));
+  const orders = new Set<string>();
+  const factors: number[] = [];
+  for (let sample = 0; sample < 600; sample++) {
+    const all = slots(sample);
+    const [a, b, c] = [0, 1, 2].map((i) => all.slice(8 * i, 8 * i + 8));
+    orders.add([a, b, c].map(([operation]) => operation).join());
+    factors.push(a[1], b[1], c[1]);
+  }
+  assert.is(orders.size, 6);
+  assert.ok(Math.min(...factors) >= 0.6 && Math.max(...factors) <= 1.4 && Math.max(...factors) > 1.35);
 });
 
 test('policies that are not there are told', () => {

@@ -94,3 +94,43 @@ export function vertical(
     }
   }
 }
+
+/** (batch, words): what `vertical` looks up, as bytes in (height, width, chans). */
+export function bytes(
+  { mid, images, bytes: out }: { mid: Uint32Array; images: Uint32Array; bytes: Uint32Array },
+  {
+    batch,
+    chans,
+    height,
+    width,
+    words,
+  }: { batch: number; chans: number; height: number; width: number; words: number },
+): void {
+  const identity = Float64Array.from({ length: 256 * chans }, (_, i) => i % 256);
+  const img = new Float64Array(batch * chans * height * width);
+  vertical({ mid, images, table: identity, img }, { batch, chans, height, width });
+  const all = bytesOf(out).fill(0);
+  for (const [i, value] of img.entries()) {
+    const [b, c, at] = [
+      Math.floor(i / (chans * height * width)),
+      Math.floor(i / (height * width)) % chans,
+      i % (height * width),
+    ];
+    all[4 * words * b + at * chans + c] = value;
+  }
+}
+
+export function normalize(
+  { bytes: given, table, img }: { bytes: Uint32Array; table: Float64Array; img: Float64Array },
+  { chans, height, width, words }: { chans: number; height: number; width: number; words: number },
+): void {
+  const all = bytesOf(given);
+  for (let i = 0; i < img.length; i++) {
+    const [b, c, at] = [
+      Math.floor(i / (chans * height * width)),
+      Math.floor(i / (height * width)) % chans,
+      i % (height * width),
+    ];
+    img[i] = table[c * 256 + all[4 * words * b + at * chans + c]];
+  }
+}

@@ -2,7 +2,9 @@
 import { ceilDiv, defineKernel, fold, variant } from '../kernel.ts';
 import { streamThreads } from '../lib/lanes.ts';
 import type { Random } from '../random/random.ts';
+import bytes from './augment.bytes.wgsl';
 import horizontal from './augment.horizontal.wgsl';
+import normalize from './augment.normalize.wgsl';
 import * as ref from './augment.ref.ts';
 import vertical from './augment.vertical.wgsl';
 import { type Crop, IMAGE_WORDS, layoutCrops, normalizeTable } from './layout.ts';
@@ -101,4 +103,54 @@ export const augmentVertical = defineKernel({
     { batch: 2, chans: 5, height: 12, width: 12, tap_words: 9000, mid_words: 2048 },
   ],
   tolerance: 1e-6,
+});
+
+const byteCases = [
+  { batch: 1, chans: 1, height: 1, width: 1, tap_words: 1000, mid_words: 64, words: 1 },
+  { batch: 3, chans: 3, height: 5, width: 7, tap_words: 10000, mid_words: 1024, words: 27 },
+  { batch: 2, chans: 4, height: 30, width: 33, tap_words: 20000, mid_words: 8192, words: 990 },
+];
+
+/** The lines of `mid` resized to `height` and flipped where asked, as bytes (batch, words), words = ceil(height * width * chans / 4). */
+export const augmentBytes = defineKernel({
+  name: 'augment.bytes',
+  variants: {
+    simt: variant(bytes, {
+      grid: ({ batch, words: n, WG }) => fold(ceilDiv(batch * n, WG)),
+      tune: ({ chans }, adapter) => ({ C: chans, ...streamThreads(adapter) }),
+    }),
+  },
+  shapes: ({ batch, tap_words, mid_words, words: n }) => ({
+    mid: [mid_words],
+    images: [batch, IMAGE_WORDS],
+    taps: [tap_words],
+    bytes: [batch, n],
+  }),
+  flops: ({ batch, chans, height, width }) => 2 * 5 * batch * chans * height * width,
+  reference: ref.bytes,
+  inputs: (s, random) => {
+    const { images, taps } = drawn(s, random);
+    return { images, taps, mid: words(s.mid_words, random) };
+  },
+  cases: byteCases,
+});
+
+/** img (batch, chans, height, width) of bytes (batch, words), by `table` (normalizeTable). */
+export const augmentNormalize = defineKernel({
+  name: 'augment.normalize',
+  variants: {
+    simt: variant(normalize, {
+      grid: ({ batch, chans, height, width, WG }) => fold(ceilDiv(batch * chans * height * width, WG)),
+      tune: (_, adapter) => streamThreads(adapter),
+    }),
+  },
+  shapes: ({ batch, chans, height, width, words: n }) => ({
+    bytes: [batch, n],
+    table: [chans, 256],
+    img: [batch, chans, height, width],
+  }),
+  flops: () => 0,
+  reference: ref.normalize,
+  inputs: (s, random) => ({ bytes: words(s.batch * s.words, random) }),
+  cases: byteCases.map(({ batch, chans, height, width, words: n }) => ({ batch, chans, height, width, words: n })),
 });

@@ -11,19 +11,39 @@ export interface Augmentation {
   readonly mixup: number;
   readonly cutmix: number;
   readonly smoothing: number;
+  /** RandAugment's policy, as rand-m9-mstd0.5-inc1; '': none. */
+  readonly aa: string;
+  /** Without aa: strength of changes of brightness, contrast and colour, in random order; 0: none. */
+  readonly color_jitter: number;
 }
 
 export const AUGMENTATIONS = {
-  none: { crop_scale: null, reprob: 0, mixup: 0, cutmix: 0, smoothing: 0 },
-  light: { crop_scale: 0.2, reprob: 0, mixup: 0, cutmix: 0, smoothing: 0.1 },
-  medium: { crop_scale: 0.08, reprob: 0.25, mixup: 0, cutmix: 0, smoothing: 0.1 },
-  strong: { crop_scale: 0.08, reprob: 0.25, mixup: 0.8, cutmix: 1, smoothing: 0.1 },
+  none: { crop_scale: null, reprob: 0, mixup: 0, cutmix: 0, smoothing: 0, aa: '', color_jitter: 0 },
+  light: { crop_scale: 0.2, reprob: 0, mixup: 0, cutmix: 0, smoothing: 0.1, aa: '', color_jitter: 0 },
+  medium: {
+    crop_scale: 0.08,
+    reprob: 0.25,
+    mixup: 0,
+    cutmix: 0,
+    smoothing: 0.1,
+    aa: 'rand-m9-mstd0.5-inc1',
+    color_jitter: 0,
+  },
+  strong: {
+    crop_scale: 0.08,
+    reprob: 0.25,
+    mixup: 0.8,
+    cutmix: 1,
+    smoothing: 0.1,
+    aa: 'rand-m9-mstd0.5-inc1',
+    color_jitter: 0,
+  },
 } as const satisfies Record<string, Augmentation>;
 
 /** In words, for the help. */
 export const AUGMENTATIONS_TEXT = `none: the whole centre
 light: crops of 20 to 100 % of the area, mirrored at random, label smoothing 0.1
-medium: crops of 8 to 100 %, mirrored, boxes of noise in a quarter of the images, label smoothing 0.1
+medium: crops of 8 to 100 %, mirrored, RandAugment rand-m9-mstd0.5-inc1, boxes of noise in a quarter of the images, label smoothing 0.1
 strong: medium with mixup 0.8 and cutmix 1.0 in turns`;
 
 const RATIO: CropRange['ratio'] = [3 / 4, 4 / 3];

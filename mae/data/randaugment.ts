@@ -130,6 +130,26 @@ function rotation(degrees: number, height: number, width: number): number[] {
   return [c, s, x - c * x - s * y, -s, c, y + s * x - c * y];
 }
 
+/** torchvision's ColorJitter without hue: brightness, contrast and colour, each by a factor of 1 - strength to 1 + strength, in random order. */
+export function jitterSlots(
+  { seed, epoch, sample }: { seed: number; epoch: number; sample: number },
+  strength: number,
+): number[] {
+  const words = draw(seed, STREAM.jitter, epoch, sample);
+  const factor = (word: number): number => Math.max(0, 1 - strength + 2 * strength * unit(word));
+  const slots = [OPERATION.brightness, OPERATION.contrast, OPERATION.color].map((operation, i) => [
+    operation,
+    factor(words[i]),
+    ...IDENTITY,
+  ]);
+  const first = words[3] % 3;
+  const [a, b] = [0, 1, 2].filter((i) => i !== first);
+  const order = words[3] % 2 ? [first, a, b] : [first, b, a];
+  return order.flatMap((i) => slots[i]);
+}
+/** Operations of jitterSlots. */
+export const JITTER_SLOTS = 3;
+
 /** (batch, count, 8) of a batch. */
 export function planOf(
   draws: readonly (readonly (RandDraw | null)[])[],

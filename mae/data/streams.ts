@@ -27,6 +27,8 @@ export const STREAM = {
   maskShape: 11,
   /** RandAugment: which operations, and how strong. */
   randaugment: 12,
+  /** Colour jitter: factors and their order. */
+  jitter: 13,
   /** Dropout; every layer adds its own number. */
   dropout: 1000,
   /** Stochastic depth; every block adds twice its own number. */

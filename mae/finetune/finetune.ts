@@ -4,11 +4,20 @@ import { fail } from '../../engine/errors.ts';
 import { classTargets, crossEntropy } from '../../engine/ops/cross-entropy.ts';
 import { Ema } from '../../engine/optim/ema.ts';
 import { LossScale } from '../../engine/optim/lossscale.ts';
-import { numel } from '../../engine/tensor.ts';
+import { type HostTensor, numel } from '../../engine/tensor.ts';
 import { type Batch as Inputs, Trainer } from '../../engine/trainer.ts';
 import { type Augmentation, augmentedPlaces, drawMixing, erasedBoxes } from '../data/augmentation.ts';
 import { evenly } from '../data/dataset.ts';
 import type { Batch } from '../data/loader.ts';
+import {
+  drawRandAugment,
+  JITTER_SLOTS,
+  jitterSlots,
+  parseRandAugment,
+  planOf,
+  type RandPolicy,
+  SLOT_WORDS,
+} from '../data/randaugment.ts';
 import type { Place } from '../data/sampler.ts';
 import { labelledData, type Labels } from '../evaluate/open.ts';
 import { Classifier, type ClassifierConfig, classifierWeights, lastBlocks } from '../model/classifier.ts';
@@ -83,6 +92,9 @@ async function parts(engine: Engine, options: FinetuneOptions, report: Reporter,
   const ema = averaged && new Ema(classifier.parameters, averaged.parameters, options.ema as number);
   const augmentation = augmentationOf(options);
   const mixing = augmentation.mixup + augmentation.cutmix > 0;
+  const policy = augmentation.aa ? parseRandAugment(augmentation.aa) : null;
+  if ((policy || augmentation.color_jitter) && config.in_chans !== 3)
+    fail(`finetune: --aa is for images of 3 channels, these have ${config.in_chans}: give --aa ''`);
   const preparer = new Preparer(engine, config, { mean, std });
   const optimizer = makeOptimizer(classifier.parameters, options, {
     betas: [0.9, 0.999],
@@ -109,7 +121,20 @@ async function parts(engine: Engine, options: FinetuneOptions, report: Reporter,
   const judging = { mean, std, batchSize: Math.max(64, batch_size) };
   const judge = new Judge(engine, classifier, judging);
   const averagedJudge = averaged && new Judge(engine, averaged, judging);
-  return { train, val, config, data, classifier, averaged, augmentation, preparer, trainer, judge, averagedJudge };
+  return {
+    train,
+    val,
+    config,
+    data,
+    classifier,
+    averaged,
+    augmentation,
+    policy,
+    preparer,
+    trainer,
+    judge,
+    averagedJudge,
+  };
 }
 
 class Run extends TrainingRun<StepInputs> {
@@ -117,6 +142,7 @@ class Run extends TrainingRun<StepInputs> {
   readonly #parts: Awaited<ReturnType<typeof parts>>;
   readonly #size: readonly [number, number];
   readonly #augmentation: Augmentation;
+  readonly #policy: RandPolicy | null;
   readonly #data: DataInfo & { readonly classes: readonly string[] };
   #judged: Judgement = {};
 
@@ -137,6 +163,7 @@ class Run extends TrainingRun<StepInputs> {
     this.#parts = made;
     this.#size = [height, width];
     this.#augmentation = made.augmentation;
+    this.#policy = made.policy;
     this.#data = made.data;
     this.#introduce();
   }
@@ -161,7 +188,7 @@ class Run extends TrainingRun<StepInputs> {
     const { ids, labels } = batch;
     const { seed } = this.#options;
     const { preparer } = this.#parts;
-    await preparer.run(batch);
+    await preparer.run(batch, this.#operations(ids, epoch));
     const clock = Uint32Array.of(epoch, step);
     const { reprob, mixup, cutmix } = this.#augmentation;
     const boxes = reprob > 0 ? erasedBoxes(this.#augmentation, ids, this.#size, seed, epoch) : null;
@@ -185,6 +212,20 @@ class Run extends TrainingRun<StepInputs> {
 
   #trained(): number {
     return this.#parts.classifier.parameters.trainable.reduce((sum, { shape }) => sum + numel(shape), 0);
+  }
+
+  /** What is done to the bytes of a batch (batch, operations, 8): RandAugment, or colour jitter; null without either. */
+  #operations(ids: Uint32Array, epoch: number): HostTensor | null {
+    const policy = this.#policy;
+    const { seed } = this.#options;
+    if (policy) {
+      const draws = Array.from(ids, (sample) => drawRandAugment({ seed, epoch, sample }, policy));
+      return { data: planOf(draws, this.#size), shape: [ids.length, policy.count, SLOT_WORDS] };
+    }
+    const { color_jitter } = this.#augmentation;
+    if (color_jitter === 0) return null;
+    const slots = Array.from(ids, (sample) => jitterSlots({ seed, epoch, sample }, color_jitter));
+    return { data: Float32Array.from(slots.flat()), shape: [ids.length, JITTER_SLOTS, SLOT_WORDS] };
   }
 
   protected isEvaluated = (epoch: number): boolean => (epoch + 1) % this.#options.eval_freq === 0;

@@ -1,5 +1,6 @@
 // Options of fine-tuning: facebookresearch/mae's main_finetune.py by its names, and a few of ours.
 import { AUGMENTATIONS, type Augmentation } from '../data/augmentation.ts';
+import { parseRandAugment } from '../data/randaugment.ts';
 import { PRESETS } from '../model/config.ts';
 import { imageSize, maybeText, oneOf, onOff, real, text, whole } from '../train/flags.ts';
 import { OPTIMIZER_OPTIONS, OPTIONS, SCHEDULE_OPTIONS } from '../train/options.ts';
@@ -59,6 +60,12 @@ export const FINETUNE_OPTIONS = {
   mixup: optional(real(), AUGMENT, "alpha of mixup's beta distribution; 0: none"),
   cutmix: optional(real(), AUGMENT, "alpha of cutmix's; 0: none"),
   smoothing: optional(real({ below: 1 }), AUGMENT, 'label smoothing'),
+  color_jitter: optional(
+    real(),
+    AUGMENT,
+    'strength of changes of brightness, contrast and colour, where there is no --aa',
+  ),
+  aa: optional(maybeText('POLICY'), AUGMENT, "RandAugment, as rand-m9-mstd0.5-inc1; '' for none"),
 
   batch_size,
   accum_iter,
@@ -124,6 +131,9 @@ export function parseFinetuneOptions(
   if (warmup_epochs > epochs)
     note(`--warmup_epochs ${warmup_epochs} passes --epochs ${epochs}: the learning rate will only rise`);
   const bundle: Augmentation = AUGMENTATIONS[augment as keyof typeof AUGMENTATIONS];
+  const { aa = bundle.aa } = options;
+  if (aa) parseRandAugment(aa);
+  if (aa && options.color_jitter) note("--color_jitter is not used beside --aa (as in the reference): give --aa ''");
   if ((mixup ?? bundle.mixup) + (cutmix ?? bundle.cutmix) > 0 && batch_size % 2)
     misuse(`--batch_size must be even with mixup or cutmix, got ${batch_size}`);
   const peak = finetuneRate({ ...options, data_path });
@@ -154,6 +164,8 @@ export function augmentationOf({
   mixup,
   cutmix,
   smoothing,
+  aa,
+  color_jitter,
 }: FinetuneOptions): Augmentation {
   const bundle: Augmentation = AUGMENTATIONS[augment as keyof typeof AUGMENTATIONS];
   return {
@@ -162,6 +174,8 @@ export function augmentationOf({
     mixup: mixup ?? bundle.mixup,
     cutmix: cutmix ?? bundle.cutmix,
     smoothing: smoothing ?? bundle.smoothing,
+    aa: aa ?? bundle.aa,
+    color_jitter: color_jitter ?? bundle.color_jitter,
   };
 }
 

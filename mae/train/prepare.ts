@@ -1,22 +1,31 @@
 // Packed uint8 crops to normalised images on the device: PIL's exact resize as a two-dispatch program.
 import type { Engine, Program } from '../../engine/engine.ts';
 import { fail } from '../../engine/errors.ts';
-import type { Tensor, Variable } from '../../engine/tensor.ts';
-import { augmentHorizontal, augmentVertical, normalizeTable } from '../../kernels/augment/augment.ts';
+import type { HostTensor, Tensor, Variable } from '../../engine/tensor.ts';
+import {
+  augmentBytes,
+  augmentHorizontal,
+  augmentNormalize,
+  augmentVertical,
+  normalizeTable,
+} from '../../kernels/augment/augment.ts';
+import { imageWords } from '../../kernels/randaugment/randaugment.ts';
 import { IMAGE_WORDS } from '../../kernels/augment/layout.ts';
 import type { Packed } from '../data/pack.ts';
+import { applyRandAugment, fillOf } from '../data/randaugment.ts';
 import { mixBlend, mixErase } from '../../kernels/mix/mix.ts';
 import type { EncoderConfig } from '../model/config.ts';
 import { STREAM } from '../data/streams.ts';
 
-type Inputs = { pixels: 'u32'; images: 'u32'; taps: 'i32' };
+type Inputs = { pixels: 'u32'; images: 'u32'; taps: 'i32'; plan: 'f32' };
 
 export class Preparer {
   readonly #engine: Engine;
   readonly #config: EncoderConfig;
+  readonly #fill: Variable;
   readonly #table: Variable;
   readonly #images = new Map<number, Variable>();
-  readonly #programs = new Map<number, Program<Inputs, never>>();
+  readonly #programs = new Map<string, Program<Inputs, never>>();
   #erase: Program<{ boxes: 'u32'; ids: 'u32'; clock: 'u32' }, never> | null = null;
   #blend: Program<{ ids: 'u32'; how: 'f32' }, never> | null = null;
 
@@ -27,6 +36,7 @@ export class Preparer {
   ) {
     this.#engine = engine;
     this.#config = config;
+    this.#fill = engine.variable('fill', [mean.length], { dtype: 'u32', data: fillOf(mean) });
     this.#table = engine.variable('normalize', [mean.length, 256], { data: normalizeTable(mean, std) });
   }
 
@@ -41,11 +51,13 @@ export class Preparer {
     return variable;
   }
 
-  /** Crops, resizes, flips and normalises a batch into `images(batch)`. */
-  async run({ pixels, images, taps, mid_words }: Packed): Promise<void> {
-    let program = this.#programs.get(mid_words);
-    if (!program) this.#programs.set(mid_words, (program = this.#compile(mid_words)));
+  /** Crops, resizes, flips and normalises a batch into `images(batch)`; `plan` (batch, slots, 8) is of operations on its bytes before that. */
+  async run({ pixels, images, taps, mid_words }: Packed, plan: HostTensor | null = null): Promise<void> {
+    const key = `${mid_words} ${plan !== null}`;
+    const program = this.#programs.get(key) ?? this.#compile(mid_words, plan !== null);
+    this.#programs.set(key, program);
     await program.run({
+      plan: plan ?? { data: new Float32Array(1), shape: [1] },
       pixels: { data: pixels, shape: [pixels.length] },
       images: { data: images, shape: [images.length / IMAGE_WORDS, IMAGE_WORDS] },
       taps: { data: taps, shape: [taps.length] },
@@ -90,15 +102,26 @@ export class Preparer {
     return { batch, chans, height: img_size[0], width: img_size[1] };
   }
 
-  #compile(mid_words: number): Program<Inputs, never> {
+  #compile(mid_words: number, operated: boolean): Program<Inputs, never> {
     const { in_chans: chans, img_size } = this.#config;
     const [height, width] = img_size;
-    return this.#engine.compile({ pixels: 'u32', images: 'u32', taps: 'i32' }, ({ pixels, images, taps }, t) => {
+    const types = { pixels: 'u32', images: 'u32', taps: 'i32', plan: 'f32' } as const;
+    return this.#engine.compile(types, ({ pixels, images, taps, plan }, t) => {
       const [batch] = images.shape;
       const sizes = { batch, chans, width, tap_words: taps.shape[0], mid_words };
       const { mid } = t.run(augmentHorizontal, { pixels, images, taps }, { ...sizes, words: pixels.shape[0] });
-      const { img } = t.run(augmentVertical, { mid, images, taps, table: t.use(this.#table) }, { ...sizes, height });
-      t.store(this.images(batch), img);
+      const table = t.use(this.#table);
+      if (!operated)
+        t.store(this.images(batch), t.run(augmentVertical, { mid, images, taps, table }, { ...sizes, height }).img);
+      else {
+        const words = imageWords(height, width, chans);
+        const { bytes } = t.run(augmentBytes, { mid, images, taps }, { ...sizes, height, words });
+        const done = applyRandAugment(t, bytes, plan, t.use(this.#fill), { height, width, chans });
+        t.store(
+          this.images(batch),
+          t.run(augmentNormalize, { bytes: done, table }, { batch, chans, height, width, words }).img,
+        );
+      }
       return {} as Record<never, Tensor>;
     });
   }

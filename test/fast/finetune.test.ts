@@ -39,6 +39,8 @@ const refusal = (flags: Record<string, unknown>): string => {
   return assert.unreachable(`accepted ${JSON.stringify(flags)}`) as never;
 };
 
+const RAND = { aa: 'rand-m9-mstd0.5-inc1', color_jitter: 0 };
+
 test("main_finetune.py's defaults, and its published command as it is", () => {
   const options = parseFinetuneOptions(GIVEN);
   const { batch_size, epochs, accum_iter, drop_path, clip_grad, weight_decay, layer_decay } = options;
@@ -55,7 +57,14 @@ test("main_finetune.py's defaults, and its published command as it is", () => {
   assert.is(notes.length, 4, notes.join('\n'));
   assert.is(pasted.model, undefined);
   assert.is(finetuneRate(pasted), (5e-4 * 128) / 256);
-  assert.equal(augmentationOf(pasted), { crop_scale: 0.08, reprob: 0.25, mixup: 0.8, cutmix: 1, smoothing: 0.1 });
+  assert.equal(augmentationOf(pasted), {
+    crop_scale: 0.08,
+    reprob: 0.25,
+    mixup: 0.8,
+    cutmix: 1,
+    smoothing: 0.1,
+    ...RAND,
+  });
   assert.is(parseFinetuneOptions({ data_path: 'x', model: 'vit_huge_patch14' }).model, 'mae_vit_huge_patch14');
 });
 
@@ -63,7 +72,7 @@ test('a bundle, and flags that beat it', () => {
   const of = (flags: Record<string, unknown>) => augmentationOf(parseFinetuneOptions({ ...GIVEN, ...flags }));
   for (const [name, bundle] of Object.entries(AUGMENTATIONS)) assert.equal(of({ augment: name }), bundle);
   const changed = { augment: 'strong', mixup: '0', smoothing: '0', crop_scale: '0.5' };
-  assert.equal(of(changed), { crop_scale: 0.5, reprob: 0.25, mixup: 0, cutmix: 1, smoothing: 0 });
+  assert.equal(of(changed), { crop_scale: 0.5, reprob: 0.25, mixup: 0, cutmix: 1, smoothing: 0, ...RAND });
 });
 
 test('a file in sections', () => {
