@@ -12,7 +12,7 @@ const { bold, dim } = picocolors;
 
 export function define(command: Command): void {
   command
-    .argument('<recipe>', 'a recipe with a section study, as mae/recipes/cifar10-quick.yaml')
+    .argument('<recipes...>', 'recipes with a section study, as mae/recipes/cifar10-quick.yaml; several are compared')
     .option('--seeds <LIST>', 'a study for each, commas between (default: 0)')
     .option('--output_dir <PATH>', "where everything goes (default: runs/ and the recipe's name)")
     .addHelpText(
@@ -21,48 +21,68 @@ export function define(command: Command): void {
 test images are touched once, at the end, by what was chosen on the validation images. The same command goes on where it was interrupted.\n${examples(
         ['tesserae study mae/recipes/cifar10-quick.yaml', 'about half an hour on two cores'],
         ['tesserae study mae/recipes/cifar10-quick.yaml --seeds 0,1,2', 'with means and spreads over seeds'],
+        ['tesserae study mae/recipes/cifar10-quick.yaml mae/recipes/cifar10-simmim.yaml', 'MAE beside SimMIM'],
       )}`,
     )
     .action(run);
 }
 
-async function run(recipe: string, flags: Flags, command: Command): Promise<void> {
+async function run(recipes: string[], flags: Flags, command: Command): Promise<void> {
   const seeds = (value(flags, 'seeds', text('LIST')) ?? '0')
     .split(',')
     .map((seeds) => value({ seeds }, 'seeds', whole(0, 2 ** 32 - 1)) as number);
-  const name = basename(recipe).replace(/\.ya?ml$/i, '');
-  const folder = value(flags, 'output_dir', text('PATH')) ?? join('runs', name);
+  const output = value(flags, 'output_dir', text('PATH'));
+  const named = recipes.map((recipe) => {
+    const name = basename(recipe).replace(/\.ya?ml$/i, '');
+    return {
+      recipe,
+      name,
+      folder: output === undefined ? join('runs', name) : recipes.length > 1 ? join(output, name) : output,
+    };
+  });
   const { study, studySettings, summary } = await import('../study.ts');
-  studySettings(recipe); // told before a device is opened
+  for (const { recipe } of named) studySettings(recipe); // told before a device is opened
   const reporter = makeReporter();
   const engine = await openEngine(globalsOf(command), { note: reporter.note });
-  await interruptible(reporter, join(folder, `seed-${seeds[0]}`, 'pretrain'), async () => {
-    const results: StudyResult[] = [];
-    for (const seed of seeds) {
-      if (seeds.length > 1) reporter.note(bold(`seed ${seed}`));
-      results.push(await study(engine, { recipe, seed, folder: join(folder, `seed-${seed}`) }, reporter));
+  await interruptible(reporter, join(named[0].folder, `seed-${seeds[0]}`, 'pretrain'), async () => {
+    const columnsOf: { name: string; results: StudyResult[] }[] = [];
+    for (const { recipe, name, folder } of named) {
+      const results: StudyResult[] = [];
+      for (const seed of seeds) {
+        if (seeds.length > 1 || named.length > 1) reporter.note(bold(`${name}, seed ${seed}`));
+        results.push(await study(engine, { recipe, seed, folder: join(folder, `seed-${seed}`) }, reporter));
+      }
+      columnsOf.push({ name: named.length > 1 ? name : 'MAE', results });
     }
     reporter.finish();
-    for (const line of table(results, summary)) process.stdout.write(`${line}\n`);
-    const seconds = results.flatMap(({ seconds: parts }) => Object.values(parts)).reduce((a, b) => a + b, 0);
+    for (const line of table(columnsOf, summary)) process.stdout.write(`${line}\n`);
+    for (const { name, results } of columnsOf) {
+      const losses = results.map(({ heldout_loss = Number.NaN }) => heldout_loss.toFixed(4)).join(', ');
+      const seconds = results.flatMap(({ seconds: parts }) => Object.values(parts)).reduce((a, b) => a + b, 0);
+      process.stdout.write(
+        `${name}: held-out masked loss ${losses}; ${(seconds / 60 / seeds.length).toFixed(0)} min a seed\n`,
+      );
+    }
     process.stdout.write(
-      `${(seconds / 60 / seeds.length).toFixed(0)} min a seed; ${folder} has logs, checkpoints and numbers (study.json)\n`,
+      `${named.map(({ folder }) => folder).join(', ')}: logs, checkpoints and numbers (study.json)\n`,
     );
   });
 }
 
-/** Means over seeds, with their spread where there are several; the last column says how far ahead the trained encoder is. */
-function table(results: readonly StudyResult[], summary: (values: readonly number[]) => Summary): string[] {
-  const cell = ({ mean, spread }: Summary): string =>
-    `${mean.toFixed(2)}${results.length > 1 ? ` ± ${spread.toFixed(2)}` : ''}`;
+/** Means over seeds, with their spread where there are several; the last column says how far ahead a single recipe's encoder is. */
+function table(
+  recipes: readonly { name: string; results: readonly StudyResult[] }[],
+  summary: (values: readonly number[]) => Summary,
+): string[] {
+  const several = recipes[0].results.length > 1;
+  const cell = ({ mean, spread }: Summary): string => `${mean.toFixed(2)}${several ? ` ± ${spread.toFixed(2)}` : ''}`;
   const rows: string[][] = [];
   const add = (what: string, of: (result: StudyResult, encoder: 'random' | 'mae') => number | undefined): void => {
-    const [random, mae] = (['random', 'mae'] as const).map((encoder) =>
-      results.map((r) => of(r, encoder) ?? Number.NaN),
-    );
-    if (random.some(Number.isNaN) || mae.some(Number.isNaN)) return;
-    const ahead = summary(mae.map((x, i) => x - random[i]));
-    rows.push([what, cell(summary(random)), bold(cell(summary(mae))), cell(ahead)]);
+    const random = recipes[0].results.map((r) => of(r, 'random') ?? Number.NaN);
+    const trained = recipes.map(({ results }) => results.map((r) => of(r, 'mae') ?? Number.NaN));
+    if ([random, ...trained].flat().some(Number.isNaN)) return;
+    const ahead = recipes.length > 1 ? [] : [cell(summary(trained[0].map((x, i) => x - random[i])))];
+    rows.push([what, cell(summary(random)), ...trained.map((values) => bold(cell(summary(values)))), ...ahead]);
   };
   for (const metric of ['linear', 'knn'] as const) {
     for (const features of ['cls', 'gap'] as const) {
@@ -73,9 +93,8 @@ function table(results: readonly StudyResult[], summary: (values: readonly numbe
     }
   }
   add('fine-tuning, same number of steps', ({ finetune }, encoder) => finetune?.[encoder]);
-  const over = results.length > 1 ? ', mean ± (largest - smallest)' : '';
-  const head = [`test top-1 in %${over}`, 'random encoder', 'MAE', 'ahead'].map((name) => dim(name));
-  const lines = columns([head, ...rows], [1, 2, 3]);
-  const losses = results.map(({ heldout_loss }) => heldout_loss ?? Number.NaN);
-  return [...lines, `held-out masked loss ${losses.map((loss) => loss.toFixed(4)).join(', ')}`];
+  const over = several ? ', mean ± (largest - smallest)' : '';
+  const names = recipes.map(({ name }) => name);
+  const head = [`test top-1 in %${over}`, 'random encoder', ...names, ...(recipes.length > 1 ? [] : ['ahead'])];
+  return columns([head.map((name) => dim(name)), ...rows], [1, 2, 3, 4]);
 }
