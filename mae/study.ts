@@ -93,6 +93,7 @@ export async function study(
   engine: Engine,
   { recipe, folder, seed }: StudyOptions,
   report: Reporter,
+  stop?: AbortSignal,
 ): Promise<StudyResult> {
   const settings = studySettings(recipe);
   const output_dir = join(folder, 'pretrain');
@@ -102,17 +103,21 @@ export async function study(
   const result = await kept(file, recipe, seed);
   const part = async (name: string, work: () => Promise<void>): Promise<void> => {
     const began = performance.now();
+    if (stop?.aborted) return;
     await work();
-    result.seconds[name] = Math.round((performance.now() - began) / 1000);
+    // Of a part that was interrupted, and that the next call goes on with, the time counts, too.
+    result.seconds[name] = (result.seconds[name] ?? 0) + Math.round((performance.now() - began) / 1000);
     await writeFileAtomic(file, Buffer.from(`${JSON.stringify(result, null, 1)}\n`));
   };
   const checkpoint = join(output_dir, 'checkpoint.safetensors');
   if (result.heldout_loss === undefined) {
     await part('pretrain', async () => {
-      await pretrain(engine, options, report);
+      await pretrain(engine, options, report, stop);
+      if (stop?.aborted) return;
       result.heldout_loss = await lastHeldout(join(output_dir, 'log.txt'));
     });
   }
+  if (stop?.aborted) return result;
   const data = await labelledData(options.data_path, report.fetching);
   if (!result.rows)
     await part(
@@ -134,10 +139,12 @@ export async function study(
           resume: 'auto',
           save_freq: 0,
         };
-        const made = await finetune(engine, parseFinetuneOptions(flags, undefined, report.note), report);
-        return accuracy(engine, made.checkpoint, data, report);
+        const made = await finetune(engine, parseFinetuneOptions(flags, undefined, report.note), report, stop);
+        return stop?.aborted ? Number.NaN : accuracy(engine, made.checkpoint, data, report);
       };
-      result.finetune = { random: await tuned('random'), mae: await tuned('mae') };
+      const random = await tuned('random');
+      const mae = stop?.aborted ? Number.NaN : await tuned('mae');
+      if (!stop?.aborted) result.finetune = { random, mae };
     });
   }
   return result;

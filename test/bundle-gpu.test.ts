@@ -56,7 +56,17 @@ test('every part runs from the bundle alone, and what is checked is right', asyn
     const { tensors, metadata } = makeCase(engine, Date.now() % 2 ** 31);
     await writeFileAtomic(join(golden, 'fresh.safetensors'), writeSafetensors(tensors, metadata));
   }
-  const { code, out, err } = await bench(['--quick', '--golden', 'golden', '--torch', 'off', '--out', 'all.json']);
+  const { code, out, err } = await bench([
+    '--quick',
+    '--minutes',
+    '20',
+    '--golden',
+    'golden',
+    '--torch',
+    'off',
+    '--out',
+    'all.json',
+  ]);
   const report = read('all.json');
   assert.equal(
     report.parts.filter(({ status }) => status !== 'ok').map(({ name, error }) => `${name}: ${error}`),

@@ -36,6 +36,6 @@ export function erase(
     if (row < top || row >= top + h || column < left || column >= left + w) continue;
     const words = philox4x32([i % each, ids[image], clock[0], 0], [seed, stream]);
     const radius = Math.sqrt(-2 * Math.log(((words[0] >>> 8) + 1) / 2 ** 24));
-    y[i] = radius * Math.cos(2 * Math.PI * ((words[1] >>> 8) / 2 ** 24));
+    y[i] = radius * Math.cos(2 * Math.PI * ((words[1] >>> 8) / 2 ** 24 - 0.5));
   }
 }

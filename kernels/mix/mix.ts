@@ -57,6 +57,7 @@ export const mixErase = defineKernel({
     ids: anyWords(rng, batch),
     clock: anyWords(rng, 2),
   }),
-  tolerance: 2e-5,
+  // WGSL lets cos be 2^-11 off, times a radius of up to 5.8, and log 2^-21 under a root: noise may be that far off.
+  tolerance: 4e-3,
   cases: cases.map((c) => ({ ...c, seed: 7, stream: 3 })),
 });

@@ -50,8 +50,9 @@ async function run(flags: Flags & { config?: string }, command: Command): Promis
     import('../finetune/finetune.ts'),
     openEngine(globals, { note: reporter.note, precision: options.precision }),
   ]);
-  await interruptible(reporter, options.output_dir, async () => {
-    const { checkpoint, imagesPerSecond, done, judged } = await finetune(engine, options, reporter);
+  await interruptible(reporter, async (stop) => {
+    const { checkpoint, imagesPerSecond, done, judged } = await finetune(engine, options, reporter, stop);
+    if (stop.aborted) return;
     reporter.finish();
     await drawCurve(options.output_dir);
     const pace = done ? `${imagesPerSecond.toFixed(1)} images/s` : 'this run had ended already';

@@ -1,26 +1,37 @@
-// Ctrl-C in a long job: the terminal is given back as it was, and one line says how to go on.
-import { existsSync } from 'node:fs';
+// Ctrl-C in a long job: it saves where it stands and ends, the terminal is given back as it was, and one line says how to go on.
 import { constants } from 'node:os';
-import { join } from 'node:path';
 import type { Reporter } from '../train/reporter.ts';
 
 const SIGNALS = ['SIGINT', 'SIGTERM'] as const;
+/** What is not saved within this time is not: the last checkpoint is whole in any case. */
+const PATIENCE_MS = 4500;
 
-/** Runs `work`, which trains into `output_dir`; always ends the reporter, interrupted or not. */
-export async function interruptible<T>(reporter: Reporter, output_dir: string, work: () => Promise<T>): Promise<T> {
-  const interrupted = (signal: (typeof SIGNALS)[number]): void => {
+/**
+ * Runs `work`, which looks at the signal that it is given and saves when that says so. A second interrupt ends at once. Always ends the reporter,
+ * interrupted or not.
+ */
+export async function interruptible(reporter: Reporter, work: (stop: AbortSignal) => Promise<void>): Promise<void> {
+  const stop = new AbortController();
+  const end = (signal: (typeof SIGNALS)[number], line: string): never => {
     reporter.finish();
-    const saved = existsSync(join(output_dir, 'checkpoint.safetensors'));
-    process.stderr.write(
-      saved
-        ? 'interrupted; the same command with --resume auto goes on from the last checkpoint\n'
-        : 'interrupted before the first checkpoint: the same command starts again\n',
-    );
+    process.stderr.write(`${line}\n`);
     process.exit(128 + constants.signals[signal]);
   };
-  for (const signal of SIGNALS) process.once(signal, interrupted);
+  let first: (typeof SIGNALS)[number] | null = null;
+  const interrupted = (signal: (typeof SIGNALS)[number]): void => {
+    if (first)
+      end(signal, 'interrupted again: ended at once; --resume auto goes on from the last checkpoint, if there is one');
+    first = signal;
+    reporter.note('interrupted: saving (once more ends at once)');
+    stop.abort();
+    const late =
+      'interrupted: this could not be saved in time; --resume auto goes on from the last checkpoint, if there is one';
+    setTimeout(() => end(signal, late), PATIENCE_MS).unref();
+  };
+  for (const signal of SIGNALS) process.on(signal, interrupted);
   try {
-    return await work();
+    await work(stop.signal);
+    if (first) end(first, 'interrupted and saved; the same command with --resume auto goes on');
   } finally {
     reporter.finish();
     for (const signal of SIGNALS) process.removeListener(signal, interrupted);

@@ -41,8 +41,9 @@ async function run(flags: PretrainFlags & { config?: string }, command: Command)
     import('../train/pretrain.ts'),
     openEngine(globals, { note: reporter.note, precision: options.precision }),
   ]);
-  await interruptible(reporter, options.output_dir, async () => {
-    const { checkpoint, imagesPerSecond, done } = await pretrain(engine, options, reporter);
+  await interruptible(reporter, async (stop) => {
+    const { checkpoint, imagesPerSecond, done } = await pretrain(engine, options, reporter, stop);
+    if (stop.aborted) return;
     reporter.finish();
     const curve = await drawCurve(options);
     const pace = done ? `${imagesPerSecond.toFixed(1)} images/s` : 'this run had ended already';

@@ -68,14 +68,15 @@ async function run(flags: Flags, command: Command): Promise<void> {
   const globals = globalsOf(command);
   const base: PretrainFlags = { ...RECIPE, overwrite: !flags.resume };
   const asked = parsePretrainOptions({ ...base, ...flags });
-  await interruptible(reporter, asked.output_dir, async () => {
+  await interruptible(reporter, async (stop) => {
     const complete = flags.epochs && flags.train_images;
     const recipe = await recipeToResume(asked.resume, asked.output_dir, globals.profile);
     const going = Object.keys(recipe).length > 0;
     const chosen = going ? recipe : complete ? {} : await fitted(globals, reporter.note);
     const engine = await openEngine(globals, { note: reporter.note, precision: recipe.precision });
     const options = parsePretrainOptions({ ...base, ...chosen, ...flags }, undefined, reporter.note);
-    const summary = await pretrain(engine, options, reporter);
+    const summary = await pretrain(engine, options, reporter, stop);
+    if (stop.aborted) return;
     await showReconstructions(engine, options, summary);
     await showCurve(options);
     reporter.finish();

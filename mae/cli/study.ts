@@ -44,13 +44,14 @@ async function run(recipes: string[], flags: Flags, command: Command): Promise<v
   for (const { recipe } of named) studySettings(recipe); // told before a device is opened
   const reporter = makeReporter();
   const engine = await openEngine(globalsOf(command), { note: reporter.note });
-  await interruptible(reporter, join(named[0].folder, `seed-${seeds[0]}`, 'pretrain'), async () => {
+  await interruptible(reporter, async (stop) => {
     const columnsOf: { name: string; results: StudyResult[] }[] = [];
     for (const { recipe, name, folder } of named) {
       const results: StudyResult[] = [];
       for (const seed of seeds) {
         if (seeds.length > 1 || named.length > 1) reporter.note(bold(`${name}, seed ${seed}`));
-        results.push(await study(engine, { recipe, seed, folder: join(folder, `seed-${seed}`) }, reporter));
+        results.push(await study(engine, { recipe, seed, folder: join(folder, `seed-${seed}`) }, reporter, stop));
+        if (stop.aborted) return;
       }
       columnsOf.push({ name: named.length > 1 ? name : 'MAE', results });
     }

@@ -44,8 +44,14 @@ export interface FinetuneSummary {
   readonly judged: Judgement;
 }
 
-export async function finetune(engine: Engine, options: FinetuneOptions, report: Reporter): Promise<FinetuneSummary> {
-  return (await Run.open(engine, options, report)).train();
+/** `stop`: asks the run to save and to end; `--resume auto` then goes on. */
+export async function finetune(
+  engine: Engine,
+  options: FinetuneOptions,
+  report: Reporter,
+  stop?: AbortSignal,
+): Promise<FinetuneSummary> {
+  return (await Run.open(engine, options, report, stop)).train();
 }
 
 /** Weights and sizes to begin with, and what the encoder's images were normalised with. A run that goes on has them already. */
@@ -152,13 +158,14 @@ class Run extends TrainingRun<StepInputs> {
     report: Reporter,
     made: Awaited<ReturnType<typeof parts>>,
     from: ClassifierCheckpoint | null,
+    stop?: AbortSignal,
   ) {
     const { train, config, trainer } = made;
     const [height, width] = config.img_size;
     const output = { chans: config.in_chans, height, width };
     const recipe = recipeOf(options, engine);
     const lr = finetuneRate(options);
-    super({ engine, options, report, command: 'finetune', train, output, trainer, lr, recipe, from });
+    super({ engine, options, report, command: 'finetune', train, output, trainer, lr, recipe, from, stop });
     this.#options = options;
     this.#parts = made;
     this.#size = [height, width];
@@ -168,9 +175,9 @@ class Run extends TrainingRun<StepInputs> {
     this.#introduce();
   }
 
-  static async open(engine: Engine, options: FinetuneOptions, report: Reporter): Promise<Run> {
+  static async open(engine: Engine, options: FinetuneOptions, report: Reporter, stop?: AbortSignal): Promise<Run> {
     const from = await findResume<ClassifierCheckpoint>(engine, options, report, FINETUNING);
-    const run = new Run(engine, options, report, await parts(engine, options, report, from), from);
+    const run = new Run(engine, options, report, await parts(engine, options, report, from), from, stop);
     await run.openFolder();
     return run;
   }

@@ -30,8 +30,14 @@ export interface PretrainSummary {
   readonly checkpoint: string;
 }
 
-export async function pretrain(engine: Engine, options: PretrainOptions, report: Reporter): Promise<PretrainSummary> {
-  const run = await Run.open(engine, options, report);
+/** `stop`: asks the run to save and to end; `--resume auto` then goes on. */
+export async function pretrain(
+  engine: Engine,
+  options: PretrainOptions,
+  report: Reporter,
+  stop?: AbortSignal,
+): Promise<PretrainSummary> {
+  const run = await Run.open(engine, options, report, stop);
   return run.train();
 }
 
@@ -84,13 +90,14 @@ class Run extends TrainingRun<StepInputs> {
     report: Reporter,
     made: ReturnType<typeof parts>,
     from: Checkpoint | null,
+    stop?: AbortSignal,
   ) {
     const { config, data, train, model, preparer, trainer, judge } = made;
     const [height, width] = config.img_size;
     const output = { chans: config.in_chans, height, width };
     const recipe = recipeOf(options, engine);
     const lr = peakRate(options);
-    super({ engine, options, report, command: 'pretrain', train, output, trainer, lr, recipe, from });
+    super({ engine, options, report, command: 'pretrain', train, output, trainer, lr, recipe, from, stop });
     this.#options = options;
     this.#config = config;
     this.#model = model;
@@ -104,10 +111,10 @@ class Run extends TrainingRun<StepInputs> {
   }
 
   /** Opens the data and the output folder, and goes on from a checkpoint where there is one to go on from. */
-  static async open(engine: Engine, options: PretrainOptions, report: Reporter): Promise<Run> {
+  static async open(engine: Engine, options: PretrainOptions, report: Reporter, stop?: AbortSignal): Promise<Run> {
     const from = await findResume(engine, options, report);
     const opened = await trainingData(options, report);
-    const run = new Run(engine, options, report, parts(engine, options, opened, from), from);
+    const run = new Run(engine, options, report, parts(engine, options, opened, from), from, stop);
     await run.openFolder();
     return run;
   }

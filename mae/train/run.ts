@@ -49,6 +49,8 @@ export interface RunSetup<I extends InputTypes> {
   readonly lr: number;
   /** What decides its numbers, kept in checkpoints. */
   readonly recipe: Readonly<Record<string, unknown>>;
+  /** Asks the run to save and to end after the step that it is at. */
+  readonly stop?: AbortSignal;
   readonly from: { readonly training: TrainingState | null; readonly optimizer: OptimizerState | null } | null;
 }
 
@@ -126,7 +128,7 @@ export abstract class TrainingRun<I extends InputTypes> {
     for (const log of LOGS) await cutLog(join(options.output_dir, log), from?.training?.logs[log] ?? 0);
   }
 
-  /** @returns images per second, and optimizer steps of this process */
+  /** Trains to the end, or until it is asked to stop. */
   protected async all(): Promise<{ imagesPerSecond: number; done: number; checkpoint: string }> {
     const { epochs, max_steps, output_dir } = this.#setup.options;
     const total = Math.min(epochs * this.stepsPerEpoch, max_steps ?? Number.POSITIVE_INFINITY);
@@ -134,7 +136,7 @@ export abstract class TrainingRun<I extends InputTypes> {
     this.report.start(total, from);
     this.#started = performance.now();
     if (from === 0) await this.#judge();
-    while (this.#epoch < epochs && this.position < total) {
+    while (this.#epoch < epochs && this.position < total && !this.#setup.stop?.aborted) {
       await this.#trainEpoch(total);
       if (this.#step < this.stepsPerEpoch) break;
       await this.#endEpoch();
@@ -164,7 +166,7 @@ export abstract class TrainingRun<I extends InputTypes> {
       if (parts.length < accum_iter) continue;
       await this.#update(parts);
       parts = [];
-      if (this.position >= total) break;
+      if (this.position >= total || this.#setup.stop?.aborted) break;
       if (save_steps && this.#step % save_steps === 0) await this.#save(LATEST);
     }
     await this.#drain(0);
@@ -253,15 +255,15 @@ export abstract class TrainingRun<I extends InputTypes> {
     const { options, trainer, train, recipe } = this.#setup;
     const optimizer = await optimizerState(this.engine, trainer.optimizer);
     await this.#overflows.saved(this.position, this.#epoch, optimizer.lossScale as LossScaleState | null);
-    const lengths: [string, number][] = [];
-    for (const log of LOGS) lengths.push([log, await durableLength(join(options.output_dir, log))]);
+    const logs: Record<string, number> = {};
+    for (const log of LOGS) logs[log] = await durableLength(join(options.output_dir, log));
     await this.write(join(options.output_dir, name), optimizer, {
       recipe,
       images: train.length,
       epoch: this.#epoch,
       step: this.#step,
       lossSum: this.#lossSum,
-      logs: Object.fromEntries(lengths),
+      logs,
       adapter: adapterOf(this.engine),
       picks: Object.fromEntries(this.engine.picks),
       plateau: this.#plateau,
@@ -272,7 +274,6 @@ export abstract class TrainingRun<I extends InputTypes> {
   protected get epoch(): number {
     return this.#epoch;
   }
-
   /** Optimizer steps since the beginning. */
   protected get position(): number {
     return this.#epoch * this.stepsPerEpoch + this.#step;
