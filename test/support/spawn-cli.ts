@@ -1,5 +1,5 @@
 // Runs the command line as a process of its own, in the environment that the test runs in.
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
@@ -12,8 +12,12 @@ export interface Ended {
   readonly ms: number;
 }
 
-/** `tesserae ARGS…`. Under a software adapter's loader execPath is not a program that runs Node: the launcher names one. */
-export function cli(args: readonly string[], env: Record<string, string> = {}): Promise<Ended> {
+/** `tesserae ARGS…`; `started` gets hold of the process. Under a software adapter's loader execPath is not a program that runs Node: the launcher names one. */
+export function cli(
+  args: readonly string[],
+  env: Record<string, string> = {},
+  started: (child: ChildProcess) => void = () => {},
+): Promise<Ended> {
   const node = process.env.TESSERAE_NODE || process.execPath;
   const began = performance.now();
   const child = spawn(node, ['--import', './tools/register.mjs', 'mae/cli/main.ts', ...args], {
@@ -21,6 +25,7 @@ export function cli(args: readonly string[], env: Record<string, string> = {}): 
     env: { ...process.env, NO_COLOR: '1', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
+  started(child);
   let [out, err] = ['', ''];
   child.stdout.setEncoding('utf8').on('data', (text) => (out += text));
   child.stderr.setEncoding('utf8').on('data', (text) => (err += text));

@@ -1,0 +1,71 @@
+// Ctrl-C in the middle of an epoch: the run saves where it stands, ends with the signal's code, and goes on from there bit for bit.
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { fakeCifar, hashOf } from './support/kill-resume.ts';
+import { cli } from './support/spawn-cli.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'tesserae-interrupt-'));
+test.after(() => rmSync(folder, { recursive: true }));
+const data = join(folder, 'data');
+fakeCifar(data, Number(process.env.SEED ?? Date.now() % 2 ** 31));
+// Nothing is saved but at the end: a checkpoint before that can only come of the signal.
+const flags =
+  '--model mae_vit_nano_patch4_32 --depth 1 --decoder_depth 1 --batch_size 2 --epochs 1 --warmup_epochs 0.1';
+const train = (name: string, ...more: string[]) => {
+  const output = join(folder, name);
+  return ['pretrain', '--data_path', data, '--output_dir', output, '--heldout', '4', ...flags.split(' '), ...more];
+};
+const checkpoint = (name: string): string => join(folder, name, 'checkpoint.safetensors');
+
+/** Steps of which the log tells. */
+function stepsIn(name: string): number {
+  const file = join(folder, name, 'metrics.jsonl');
+  return existsSync(file) ? readFileSync(file, 'utf8').split('"loss"').length - 1 : 0;
+}
+
+test('interrupted and saved: the same command goes on, and ends with the same bits', async () => {
+  const whole = await cli(train('whole'));
+  assert.is(whole.code, 0, whole.err);
+  for (const [signal, code] of [
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+  ] as const) {
+    const cut = await cli(train(signal), {}, (child) => {
+      const timer = setInterval(() => {
+        if (stepsIn(signal) < 5) return;
+        clearInterval(timer);
+        child.kill(signal);
+      }, 20);
+      child.on('close', () => clearInterval(timer));
+    });
+    assert.is(cut.code, code, cut.err);
+    assert.match(cut.err, /interrupted: saving \(once more ends at once\)/);
+    assert.match(cut.err, /interrupted and saved; the same command with --resume auto goes on/);
+    assert.is(cut.out, '');
+    assert.ok(stepsIn(signal) < stepsIn('whole'), 'it ended before its end');
+    assert.equal(readdirSync(join(folder, signal)).sort(), ['checkpoint.safetensors', 'metrics.jsonl']);
+    const rest = await cli(train(signal, '--resume', 'auto'));
+    assert.is(rest.code, 0, rest.err);
+    assert.is(hashOf(checkpoint(signal)), hashOf(checkpoint('whole')));
+    assert.is(stepsIn(signal), stepsIn('whole'));
+  }
+});
+
+test('a second interrupt ends at once', async () => {
+  const { code, err } = await cli(train('twice'), {}, (child) => {
+    const timer = setInterval(() => {
+      if (stepsIn('twice') < 2) return;
+      clearInterval(timer);
+      // Both arrive in one turn of the loop: nothing can have been saved between them.
+      child.kill('SIGINT');
+      child.kill('SIGTERM');
+    }, 20);
+    child.on('close', () => clearInterval(timer));
+  });
+  assert.ok(code === 143 || code === 130, err);
+  assert.match(err, /interrupted again: ended at once/);
+});
+test.run();
