@@ -19,7 +19,7 @@ export function define(command: Command): void {
       'after',
       `\nPretrains, then classifies by nearest neighbours, a linear probe and fine-tuning: by the trained encoder, and by one that was never trained. The
 test images are touched once, at the end, by what was chosen on the validation images. The same command goes on where it was interrupted.\n${examples(
-        ['tesserae study mae/recipes/cifar10-quick.yaml', 'about half an hour on two cores'],
+        ['tesserae study mae/recipes/cifar10-quick.yaml', 'on two cores, without a GPU'],
         ['tesserae study mae/recipes/cifar10-quick.yaml --seeds 0,1,2', 'with means and spreads over seeds'],
         ['tesserae study mae/recipes/cifar10-quick.yaml mae/recipes/cifar10-simmim.yaml', 'MAE beside SimMIM'],
       )}`,
