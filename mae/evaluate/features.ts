@@ -1,7 +1,7 @@
 // Features of a frozen encoder: cls token and mean over patches of every image, nothing masked. Computed once and kept on disk, so that
 // probes and their sweeps take seconds.
 import { createHash } from 'node:crypto';
-import { mkdir } from 'node:fs/promises';
+import { mkdir, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Engine, Program } from '../../engine/engine.ts';
 import { openSafetensorsFile, writeFileAtomic } from '../../engine/node/files.ts';
@@ -144,7 +144,25 @@ export async function keptFeatures(
     ['labels', rawTensor('I32', [count], labels)],
   ] as const;
   await writeFileAtomic(path, writeSafetensors(tensors, {}));
+  await forgetOldest(join(cacheDir(), 'features'), MOST_BYTES);
   return computed;
+}
+
+/** What kept features may take of the disk. */
+const MOST_BYTES = 4 * 2 ** 30;
+
+/** Removes the files that were written first until the others fit; the newest stays in any case. */
+export async function forgetOldest(folder: string, most: number): Promise<void> {
+  const names = (await readdir(folder)).filter((name) => name.endsWith('.safetensors'));
+  const files = await Promise.all(
+    names.map(async (name) => ({ path: join(folder, name), ...(await stat(join(folder, name))) })),
+  );
+  files.sort((a, b) => b.mtimeMs - a.mtimeMs);
+  let sum = 0;
+  for (const [i, { path, size }] of files.entries()) {
+    sum += size;
+    if (i > 0 && sum > most) await rm(path, { force: true });
+  }
 }
 
 async function readFeatures(path: string, length: number): Promise<Features | null> {

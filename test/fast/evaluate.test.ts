@@ -1,7 +1,11 @@
 // What judges features and classifiers, beside plain definitions on random numbers.
+import { mkdtemp, readdir, rm, utimes, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { random } from '../../kernels/random/random.ts';
+import { forgetOldest } from '../../mae/evaluate/features.ts';
 import { knnOnHost, nearest, normalized } from '../../mae/evaluate/knn.ts';
 import { Tally } from '../../mae/evaluate/metrics.ts';
 import { effectiveRank, rankOf } from '../../mae/evaluate/rank.ts';
@@ -107,6 +111,22 @@ test('ridge: classes that a plane divides are told apart, and labels without fea
   assert.ok(top1 > 90, `${top1}; SEED=${seed}`);
   const nothing = { x: new Float32Array(4 * dim), labels: Int32Array.of(1, 1, 1, 0) };
   assert.is(await ridgeTop1(nothing, nothing, dim, 2), 75);
+});
+
+test('kept features: the oldest go first, and the newest stays', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'tesserae-kept-'));
+  try {
+    for (const [i, name] of ['c', 'a', 'b'].entries()) {
+      await writeFile(join(folder, `${name}.safetensors`), new Uint8Array(100));
+      await utimes(join(folder, `${name}.safetensors`), 1000 + i, 1000 + i);
+    }
+    await forgetOldest(folder, 250);
+    assert.equal((await readdir(folder)).sort(), ['a.safetensors', 'b.safetensors']);
+    await forgetOldest(folder, 10);
+    assert.equal(await readdir(folder), ['b.safetensors']);
+  } finally {
+    await rm(folder, { recursive: true });
+  }
 });
 
 test('a summary over seeds has the mean and the width', () => {
