@@ -33,7 +33,10 @@ export async function chooseAdapter({ name, quiet = false, install = false, agai
   const line = progress('adapter', { quiet });
   const tried = [];
   let choice = await firstRight(candidates(wanted, env), env, line, tried);
-  if (!choice && install && maySetUp(wanted)) choice = await setUpSoftware(wanted, env, line, tried, { quiet, again });
+  // A browser's SwiftShader is right, but a quarter as wide and without matrices: where one may be downloaded, the better one is.
+  const poor = choice?.kind === 'swiftshader' && wanted === 'auto';
+  if ((!choice || poor) && install && maySetUp(wanted))
+    choice = (await setUpSoftware(wanted, env, line, tried, { quiet, again })) ?? choice;
   if (!choice) {
     line.clear();
     throw new Problem(explain(wanted, tried, install), known(wanted) ? 1 : 2);

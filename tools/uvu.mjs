@@ -32,6 +32,6 @@ export function verdict({ code, signal, timedOut, all }, limit) {
   if (!summary) return broken(code === 0 ? 'ran no tests (is test.run() missing?)' : `broke with exit code ${code}`);
   if (failed > 0) return { passed, failed, skipped, why: `${failed} of ${total} failed` };
   if (code !== 0) return broken(`passed, but ended with exit code ${code}`);
-  if (total === 0) return broken('ran no tests');
+  if (total === 0 && skipped === 0) return broken('ran no tests');
   return { passed, failed: 0, skipped, why: '' };
 }
