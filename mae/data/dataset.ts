@@ -19,19 +19,32 @@ export interface Dataset {
   /** Per channel, of values in [0, 1]. */
   readonly mean: readonly number[];
   readonly std: readonly number[];
-  /** Fails with a message that names the file. */
+  /** Fails with a message that names the file; a `DamagedImage` where it is the file's fault. */
   read(index: number): Promise<Sample>;
+  /** The class, without reading the image; absent where reading is the only way to know. */
+  label?(index: number): number;
 }
 
 export const IMAGENET_MEAN = [0.485, 0.456, 0.406] as const;
 export const IMAGENET_STD = [0.229, 0.224, 0.225] as const;
 
 /** `count` images of a set from `first` on. */
-export function part(set: Dataset, first: number, count: number): Dataset {
-  return { ...set, length: count, read: (index) => set.read(first + index) };
-}
+export const part = (set: Dataset, first: number, count: number): Dataset => mapped(set, count, (i) => first + i);
 
 /** `count` images of a set, evenly taken: of a folder, which lists one class after the other, as many of each. */
-export function evenly(set: Dataset, count: number): Dataset {
-  return { ...set, length: count, read: (index) => set.read(Math.floor((index * set.length) / count)) };
+export const evenly = (set: Dataset, count: number): Dataset =>
+  mapped(set, count, (i) => Math.floor((i * set.length) / count));
+
+/** The images of these indices, in their order. */
+export const pick = (set: Dataset, indices: Uint32Array): Dataset => mapped(set, indices.length, (i) => indices[i]);
+
+/** `length` images, of which the i-th is the set's `at(i)`-th. */
+function mapped(set: Dataset, length: number, at: (index: number) => number): Dataset {
+  const { label } = set;
+  return {
+    ...set,
+    length,
+    read: (index) => set.read(at(index)),
+    label: label && ((index) => label(at(index))),
+  };
 }

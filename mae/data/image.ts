@@ -1,38 +1,74 @@
-// One image file to RGB bytes, with the very values of PIL's `Image.open(path).convert('RGB')` on 8-bit JPEG, PNG and WebP:
-// alpha is dropped, the EXIF orientation and colour profiles are ignored (as torchvision ignores them), CMYK by PIL's formula.
-// 16-bit PNGs keep their high byte; PIL clips them.
+// One image file to RGB bytes. README.md beside this file says what is done with which kind of image, line by line.
 import { fail } from '../../engine/errors.ts';
+import { Budget } from './budget.ts';
 import type { Sample } from './dataset.ts';
+import { DamagedImage } from './damage.ts';
 import { loadSharp } from './sharp.ts';
 
-/** Decodes one file. Fails with a message that names it. */
-export async function readImage(path: string, label = -1): Promise<Sample> {
+/** Told by content, whatever the file is called. Drawings (SVG) are programs for a renderer: never. */
+const FORMATS: readonly string[] = ['jpeg', 'png', 'webp', 'gif', 'tiff'];
+/** 16,384 x 16,384: more than any camera takes, and 768 MiB decoded. */
+const MOST_PIXELS = 2 ** 28;
+/** What is decoded at the same time has so many bytes together; an image that is larger is decoded alone. */
+const MOST_BYTES = 2 ** 29;
+const budget = new Budget(MOST_BYTES);
+/** More than fits beside anything. */
+const ALONE = 2 * MOST_BYTES;
+
+/** Decodes one file. @throws DamagedImage, which names it */
+export const readImage = (path: string, label = -1): Promise<Sample> => decodeImage(path, path, label);
+
+/** Decodes a file, or the bytes of one that are called `path` in messages. @throws DamagedImage */
+export async function decodeImage(source: string | Uint8Array, path: string, label: number): Promise<Sample> {
   const sharp = await loadSharp();
   try {
-    // Damage fails, as in PIL; mere warnings do not.
-    const image = sharp(path, { failOn: 'error', ignoreIcc: true });
-    const cmyk = /\.jpe?g$/i.test(path) && (await image.metadata()).space === 'cmyk';
-    const pixels = cmyk
-      ? image.pipelineColourspace('cmyk').toColourspace('cmyk')
-      : image.toColourspace('srgb').removeAlpha();
-    const { data, info } = await pixels.raw({ depth: 'uchar' }).toBuffer({ resolveWithObject: true });
-    const { height, width } = info;
-    return {
-      data: cmyk ? cmykToRgb(data) : info.channels === 3 ? data : greyToRgb(data),
-      height,
-      width,
-      channels: 3,
-      label,
-    };
-  } catch (error) {
-    const why = (error as Error).message.split('\n')[0];
-    return fail(`image ${path} cannot be read (${why}): replace it or take it out of the folder`);
+    return await decoded(sharp, source, label, (bytes, work) => budget.within(bytes, work));
+  } catch {
+    // The library keeps one error for all threads, so that the reason may be another image's. Nothing runs beside a second try.
+    return budget.within(ALONE, () =>
+      decoded(sharp, source, label, (_, work) => work()).catch((error: Error) => {
+        throw new DamagedImage(path, error.message.split('\n')[0]);
+      }),
+    );
   }
 }
 
-function greyToRgb(grey: Uint8Array): Uint8Array {
-  const rgb = new Uint8Array(3 * grey.length);
-  for (let i = 0; i < rgb.length; i++) rgb[i] = grey[Math.floor(i / 3)];
+/** `within`: called with the bytes that a piece of work takes. */
+async function decoded(
+  sharp: Awaited<ReturnType<typeof loadSharp>>,
+  source: string | Uint8Array,
+  label: number,
+  within: <T>(bytes: number, work: () => Promise<T>) => Promise<T>,
+): Promise<Sample> {
+  // Damage fails, as in PIL; mere warnings do not.
+  const options = { failOn: 'error', ignoreIcc: true, limitInputPixels: MOST_PIXELS, autoOrient: true } as const;
+  const image = sharp(source, options);
+  const { format, space, width, height, channels } = await within(1, () => image.metadata());
+  if (!FORMATS.includes(format)) fail(`${format} files are not read`);
+  const cmyk = space === 'cmyk';
+  const pixels = cmyk ? image.pipelineColourspace('cmyk').toColourspace('cmyk') : image.toColourspace('srgb');
+  const { data, info } = await within(width * height * channels, () =>
+    pixels.raw({ depth: 'uchar' }).toBuffer({ resolveWithObject: true }),
+  );
+  const rgb = cmyk ? cmykToRgb(data) : toRgb(data, info.channels);
+  return { data: rgb, height: info.height, width: info.width, channels: 3, label };
+}
+
+/** Grey is repeated; what is transparent lies on white. */
+function toRgb(data: Uint8Array, channels: number): Uint8Array {
+  if (channels === 3) return data;
+  const alpha = channels % 2 === 0;
+  const grey = channels < 3;
+  const pixels = data.length / channels;
+  const rgb = new Uint8Array(3 * pixels);
+  for (let pixel = 0; pixel < pixels; pixel++) {
+    const from = pixel * channels;
+    const a = alpha ? data[from + channels - 1] : 255;
+    for (let c = 0; c < 3; c++) {
+      const value = data[from + (grey ? 0 : c)];
+      rgb[3 * pixel + c] = a === 255 ? value : Math.round(255 - (a * (255 - value)) / 255);
+    }
+  }
   return rgb;
 }
 

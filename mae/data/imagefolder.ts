@@ -2,6 +2,7 @@
 import { readdir, stat } from 'node:fs/promises';
 import { basename, extname, join } from 'node:path';
 import { fail } from '../../engine/errors.ts';
+import { withChannels } from './channels.ts';
 import { type Dataset, IMAGENET_MEAN, IMAGENET_STD } from './dataset.ts';
 import { readImage } from './image.ts';
 
@@ -18,7 +19,7 @@ export async function imageFolder(root: string, split = 'train'): Promise<Datase
   const base = await baseOf(root, split);
   const classes: string[] = [];
   const files: { path: string; label: number }[] = [];
-  const entries = await readdir(base, { withFileTypes: true });
+  const entries = await entriesOf(base);
   const folders: string[] = [];
   for (const e of entries) if (await isFolder(base, e)) folders.push(e.name);
   for (const name of sorted(folders)) {
@@ -28,7 +29,7 @@ export async function imageFolder(root: string, split = 'train'): Promise<Datase
     classes.push(name);
   }
   if (!files.length) {
-    const flat = sorted(entries.filter((e) => isImage(e.name)).map((e) => e.name));
+    const flat = sorted(entries.map((e) => e.name).filter((name) => isImage(name) && !folders.includes(name)));
     for (const name of flat) files.push({ path: join(base, name), label: -1 });
   }
   if (!files.length) {
@@ -44,6 +45,7 @@ export async function imageFolder(root: string, split = 'train'): Promise<Datase
     mean: IMAGENET_MEAN,
     std: IMAGENET_STD,
     read: (index) => readImage(files[index].path, files[index].label),
+    label: (index) => files[index].label,
   };
 }
 
@@ -53,7 +55,9 @@ export const hasSplit = async (root: string, split: string): Promise<boolean> =>
 
 async function baseOf(root: string, split: string): Promise<string> {
   const found = await stat(root).catch((error: NodeJS.ErrnoException) =>
-    fail(`imagefolder: cannot open ${root} (${error.code}): give an existing folder`),
+    fail(
+      `imagefolder: cannot open ${root} (${error.code}): ${error.code === 'EACCES' ? PERMISSIONS : 'give an existing folder'}`,
+    ),
   );
   if (!found.isDirectory()) fail(`imagefolder: ${root} is a file: give the folder that holds the images`);
   if (await hasSplit(root, split)) return join(root, split);
@@ -61,7 +65,14 @@ async function baseOf(root: string, split: string): Promise<string> {
   return root;
 }
 
-const isImage = (name: string): boolean => EXTENSIONS.has(extname(name).toLowerCase());
+const PERMISSIONS = 'see who may read it';
+
+const entriesOf = (folder: string) =>
+  readdir(folder, { withFileTypes: true }).catch((error: NodeJS.ErrnoException) =>
+    fail(`imagefolder: cannot read the folder ${folder} (${error.code}): ${PERMISSIONS}`),
+  );
+
+export const isImage = (name: string): boolean => EXTENSIONS.has(extname(name).toLowerCase());
 
 /** Follows links, as torchvision does. */
 async function isFolder(parent: string, entry: { name: string; isDirectory(): boolean; isSymbolicLink(): boolean }) {
@@ -71,7 +82,7 @@ async function isFolder(parent: string, entry: { name: string; isDirectory(): bo
 
 /** All images below a folder: folders in sorted order, files sorted within each. */
 async function imagesUnder(folder: string): Promise<string[]> {
-  const entries = await readdir(folder, { withFileTypes: true });
+  const entries = await entriesOf(folder);
   const files: string[] = [];
   const folders: string[] = [];
   for (const e of entries) {
@@ -82,4 +93,22 @@ async function imagesUnder(folder: string): Promise<string[]> {
   const below: string[] = [];
   for (const name of sorted(folders)) below.push(...(await imagesUnder(join(folder, name))));
   return [...own, ...below];
+}
+
+/** Files by their paths, for a model that takes so many channels. All are decoded at once: a wrong file is told before anything else is done. */
+export async function imageFiles(
+  files: readonly string[],
+  { channels, mean, std }: Pick<Dataset, 'channels' | 'mean' | 'std'>,
+): Promise<Dataset> {
+  const samples = await Promise.all(files.map((file) => readImage(file)));
+  const colour: Dataset = {
+    name: 'images',
+    length: files.length,
+    classes: null,
+    channels: 3,
+    mean: IMAGENET_MEAN,
+    std: IMAGENET_STD,
+    read: async (index) => samples[index],
+  };
+  return { ...withChannels(colour, channels), mean, std };
 }

@@ -1,5 +1,7 @@
 // Batches decoded and packed ahead of the device. Decoding runs in the image library's threads, packing here.
 import { fail } from '../../engine/errors.ts';
+import { spanned } from '../../engine/timings.ts';
+import { type DamagedImage, type Replacement, readOrReplace } from './damage.ts';
 import type { Dataset } from './dataset.ts';
 import { type Capacities, newCapacities, type Packed, packer, type PackTo } from './pack.ts';
 import type { Place } from './sampler.ts';
@@ -11,6 +13,8 @@ export interface Batch extends Packed {
   readonly ids: Uint32Array;
   /** Classes; -1 where unlabelled. */
   readonly labels: Int32Array;
+  /** For every image that another stands in for: the damaged ones that were met in looking for it. */
+  readonly damaged: readonly (readonly DamagedImage[])[];
 }
 
 export interface LoaderOptions {
@@ -25,6 +29,11 @@ export interface LoaderOptions {
   readonly ahead?: number;
   /** Images decoded at a time: what bounds decoded but not yet packed memory. */
   readonly concurrency?: number;
+  /**
+   * What stands in for an image that cannot be decoded; without it such an image fails its batch. The crop and all else that is drawn stay those
+   * of the damaged image's number; pixels and label are the other's.
+   */
+  readonly replacement?: Replacement;
   /** Shared by all loaders of a run. */
   readonly capacities?: Capacities;
 }
@@ -34,7 +43,7 @@ export const batchCount = (samples: number, batchSize: number): number => Math.c
 
 /** Yields the epoch's batches in order. What fails in decoding is thrown at the batch that it belongs to. */
 export async function* loadBatches(dataset: Dataset, options: LoaderOptions): AsyncGenerator<Batch, void, undefined> {
-  const { order, batchSize, startBatch = 0, ahead = 2, concurrency = 4 } = options;
+  const { order, batchSize, startBatch = 0, ahead = 2, concurrency = 4, replacement } = options;
   if (!(Number.isInteger(batchSize) && batchSize > 0))
     fail(`loader: batch_size must be a whole number >= 1, got ${batchSize}`);
   const capacities = options.capacities ?? newCapacities();
@@ -44,9 +53,10 @@ export async function* loadBatches(dataset: Dataset, options: LoaderOptions): As
     const ids = order.slice(index * batchSize, (index + 1) * batchSize);
     const labels = new Int32Array(ids.length);
     const pack = packer(ids.length, options.output, capacities);
+    const damaged: DamagedImage[][] = Array.from(ids, () => []);
     const one = async (slot: number): Promise<void> => {
       if (stopped) return;
-      const sample = await dataset.read(ids[slot]);
+      const sample = await readOrReplace(dataset, ids[slot], replacement, (found) => damaged[slot].push(found));
       labels[slot] = sample.label;
       pack.add(slot, sample, options.place(ids[slot], sample));
     };
@@ -55,7 +65,7 @@ export async function* loadBatches(dataset: Dataset, options: LoaderOptions): As
     const failed = results.find((r) => r.status === 'rejected');
     if (failed) throw failed.reason;
     if (stopped) throw new Error('loader: stopped');
-    return { index, ids, labels, ...pack.finish() };
+    return { index, ids, labels, damaged: damaged.filter((found) => found.length > 0), ...pack.finish() };
   };
 
   const end = batchCount(order.length, batchSize);
@@ -63,7 +73,8 @@ export async function* loadBatches(dataset: Dataset, options: LoaderOptions): As
   let next = startBatch;
   const fill = (): void => {
     while (next < end && pending.length < ahead) {
-      const batch = assemble(next++);
+      const index = next++;
+      const batch = spanned('decode', `batch ${index}`, () => assemble(index));
       // Awaited below, perhaps much later: until then a failure is not an unhandled one.
       batch.catch(() => {});
       pending.push(batch);

@@ -40,6 +40,11 @@ export const newCapacities = (): Capacities => ({ words: 0, taps: 0, mid: 0, cac
 
 /** 128 MiB. */
 const DEFAULT_BINDING = 2 ** 27;
+/**
+ * What the boxes of a batch may take on the host, whatever a buffer may hold: 256 MiB, or four times what comes out. Photographs of many
+ * megapixels are resized as they arrive.
+ */
+const roomFor = (out: number, limit: number): number => Math.min(limit, Math.max(2 ** 28, 4 * out));
 
 /** Collects `count` boxes in any order of arrival. */
 export function packer(count: number, to: PackTo, capacities: Capacities) {
@@ -52,6 +57,7 @@ export function packer(count: number, to: PackTo, capacities: Capacities) {
         `one buffer holds ${limit}: lower batch_size (and raise accum_iter)`,
     );
   }
+  const room = roomFor(count * small, limit);
   const boxes: { data: Uint8Array; height: number; width: number; flip: boolean; window?: Window }[] = new Array(count);
   let waiting = count;
   let bytes = 0;
@@ -68,7 +74,7 @@ export function packer(count: number, to: PackTo, capacities: Capacities) {
       const whole = cut(data, width * channels, box, channels);
       let kept: (typeof boxes)[number] = { data: whole, height: box.height, width: box.width, flip, window };
       // What does not fit together is resized here already: the same bits, slower.
-      const tooLarge = bytes + kept.data.length > limit - waiting * small;
+      const tooLarge = bytes + kept.data.length > room - waiting * small;
       if (tooLarge || mid + midBytes(box.height, to) > limit - waiting * smallMid) {
         kept = { data: resizedHere({ ...kept, channels }, to), height: to.height, width: to.width, flip };
       }
@@ -90,7 +96,7 @@ export function packer(count: number, to: PackTo, capacities: Capacities) {
         capacities.words,
         Math.ceil(offset / 4),
         Math.ceil(uncropped.bytes / 4),
-        Math.floor(limit / 4),
+        Math.floor(room / 4),
       );
       capacities.taps = grown(capacities.taps, layout.taps.length, uncropped.taps);
       capacities.mid = grown(capacities.mid, layout.mid, uncropped.mid / 4, Math.floor(limit / 4));

@@ -29,6 +29,10 @@ export const STREAM = {
   randaugment: 12,
   /** Colour jitter: factors and their order. */
   jitter: 13,
+  /** Which image takes the place of a damaged one. */
+  replacement: 14,
+  /** Which images of a set without a validation split are kept back. */
+  split: 15,
   /** Dropout; every layer adds its own number. */
   dropout: 1000,
   /** Stochastic depth; every block adds twice its own number. */

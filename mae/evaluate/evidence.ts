@@ -15,26 +15,30 @@ export interface EvidenceOptions {
   readonly val: Dataset;
   /** Of the training images, how many the classifiers learn from. */
   readonly images: number;
+  /** Told of damaged images, which are left out. */
+  readonly note?: (line: string) => void;
 }
 
 export class Evidence {
   readonly #extractor: FeatureExtractor;
   readonly #train: Dataset;
   readonly #val: Dataset;
+  readonly #note: EvidenceOptions['note'];
 
-  constructor(engine: Engine, model: MaskedAutoencoder, { train, val, images }: EvidenceOptions) {
+  constructor(engine: Engine, model: MaskedAutoencoder, { train, val, images, note }: EvidenceOptions) {
     this.#extractor = new FeatureExtractor(engine, model, { mean: train.mean, std: train.std });
     this.#train = part(train, 0, Math.min(images, train.length));
     this.#val = val;
+    this.#note = note;
   }
 
   /** In per cent of the validation images, by the mean over patches; without classes the rank alone. */
   async judge(): Promise<Record<string, number>> {
-    const val = await this.#extractor.run(this.#val);
+    const val = await this.#extractor.run(this.#val, { note: this.#note });
     const effective_rank = await effectiveRank(val.gap, val.dim);
     const classes = this.#train.classes?.length ?? 0;
     if (classes < 2) return { effective_rank };
-    const train = await this.#extractor.run(this.#train);
+    const train = await this.#extractor.run(this.#train, { note: this.#note });
     const [bank, queries] = [train, val].map(({ gap, labels }) => ({ x: gap, labels }));
     return {
       knn_top1: knnOnHost(bank, queries, val.dim, { ...KNN, classes }),

@@ -11,6 +11,7 @@ import { rawTensor, toFloat32, viewAs } from '../../engine/rawtensor.ts';
 import { readHeader, readTensor, writeSafetensors } from '../../engine/safetensors.ts';
 import type { Tensor } from '../../engine/tensor.ts';
 import { cacheDir } from '../data/cache.ts';
+import { overReadable } from '../data/damage.ts';
 import type { Dataset } from '../data/dataset.ts';
 import { loadBatches } from '../data/loader.ts';
 import { newCapacities } from '../data/pack.ts';
@@ -22,7 +23,7 @@ export const KINDS = ['cls', 'gap'] as const;
 export type FeatureKind = (typeof KINDS)[number];
 
 export interface Features {
-  /** (count, dim) each, in the order of the data set */
+  /** (count, dim) each, in the order of the data set, without its damaged images */
   readonly cls: Float32Array;
   readonly gap: Float32Array;
   /** (count); -1 where unlabelled */
@@ -39,6 +40,8 @@ export interface FeatureOptions {
   /** A weak random view (crop and flip) of every image, by its number and `seed`; the whole centre without. */
   readonly view?: { readonly seed: number; readonly number: number };
   readonly progress?: (done: number, count: number) => void;
+  /** Told of damaged images, which are left out. */
+  readonly note?: (line: string) => void;
 }
 
 /** Results that may wait on the device. */
@@ -60,23 +63,30 @@ export class FeatureExtractor {
     this.#batchSize = batchSize;
   }
 
-  async run(dataset: Dataset, { view, progress }: Pick<FeatureOptions, 'view' | 'progress'> = {}): Promise<Features> {
+  run(dataset: Dataset, options: Pick<FeatureOptions, 'view' | 'progress' | 'note'> = {}): Promise<Features> {
+    return overReadable(dataset, options.note, (order) => this.#over(dataset, order, options));
+  }
+
+  async #over(
+    dataset: Dataset,
+    order: Uint32Array,
+    { view, progress }: Pick<FeatureOptions, 'view' | 'progress'>,
+  ): Promise<Features> {
     const { img_size, in_chans: chans, embed_dim: dim } = this.#model.config;
     const output = { chans, height: img_size[0], width: img_size[1] };
     const place: Place = view ? weakPlaces(view.seed, view.number) : centrePlaces(output);
-    const count = dataset.length;
+    const count = order.length;
     const features = { cls: new Float32Array(count * dim), gap: new Float32Array(count * dim) };
     const labels = new Int32Array(count);
     const waiting: Promise<void>[] = [];
     let done = 0;
-    const order = Uint32Array.from({ length: count }, (_, i) => i);
     const batchSize = this.#batchSize;
     const loading = { order, batchSize, place, output, capacities: this.#capacities, concurrency: 10 };
     for await (const batch of loadBatches(dataset, loading)) {
       const size = batch.ids.length;
       await this.#preparer.run(batch);
       const results = await this.#program(size).run({});
-      const at = batch.ids[0];
+      const at = batch.index * batchSize;
       labels.set(batch.labels, at);
       const arrived = results.read().then((values) => {
         for (const kind of KINDS) features[kind].set(values[kind] as Float32Array, at * dim);
@@ -101,7 +111,7 @@ export class FeatureExtractor {
 }
 
 /** cls and gap (N, D) of img (N, C, H, W), after the encoder's final norm. */
-function featuresOf(model: MaskedAutoencoder, img: Tensor): Record<FeatureKind, Tensor> {
+export function featuresOf(model: MaskedAutoencoder, img: Tensor): Record<FeatureKind, Tensor> {
   const x = model.encodeAll(img);
   const [batch, , dim] = x.shape;
   return { cls: take({ x }, { rows: [0] }).y.reshape(batch, dim), gap: pool({ x }, {}).y };
@@ -112,8 +122,6 @@ export interface KeptOptions extends FeatureOptions {
   readonly source: string;
   /** Whether to look for kept features, and to keep these. */
   readonly cache: boolean;
-  /** Told whether features were found or are computed. */
-  readonly note?: (line: string) => void;
 }
 
 /** Features from the cache, or computed and put there. A damaged file is computed again. */
@@ -129,7 +137,8 @@ export async function keptFeatures(
   const path = join(cacheDir(), 'features', `${await keyOf(engine, model, dataset, options)}.safetensors`);
   const found = await readFeatures(path, dataset.length);
   if (found) {
-    note(`${what}: found in the cache`);
+    const without = dataset.length - found.count;
+    note(`${what}: found in the cache${without ? `, without ${without} damaged images` : ''}`);
     return found;
   }
   const began = performance.now();
@@ -175,7 +184,7 @@ async function readFeatures(path: string, length: number): Promise<Features | nu
     };
     const [cls, gap, labels] = [await read('cls'), await read('gap'), await read('labels')];
     const [count, dim] = cls.shape;
-    if (count !== length) return null;
+    if (count > length) return null;
     return { cls: toFloat32(cls), gap: toFloat32(gap), labels: viewAs(labels, 'I32'), dim, count };
   } catch {
     return null;
@@ -192,7 +201,7 @@ async function keyOf(
   const hash = createHash('sha256');
   const { name, length } = dataset;
   const { config } = model;
-  hash.update(JSON.stringify([2, config, precision, source, name, length, mean, std, view ?? null]));
+  hash.update(JSON.stringify([3, config, precision, source, name, length, mean, std, view ?? null]));
   for (const [weight, data] of await model.parameters.read()) {
     if (/^(decoder_|mask_token)/.test(weight)) continue;
     hash.update(weight).update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));

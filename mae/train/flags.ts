@@ -21,13 +21,16 @@ export const whole = (low: number, high = Number.MAX_SAFE_INTEGER): Kind<number>
   value: 'N',
 });
 
-/** A number from `low` (`open`: above it), below `below`. */
+/** The largest number that a kernel can be given: f32's. */
+const F32_MAX = 3.4028234663852886e38;
+
+/** A number from `low` (`open`: above it), below `below`; f32 must hold it. */
 export function real({ low = 0, open = false, below = Number.POSITIVE_INFINITY } = {}): Kind<number> {
   const bounded = open ? z.number().gt(low) : z.number().gte(low);
   const bottom = open ? `above ${low}` : `of at least ${low}`;
   return {
-    schema: z.preprocess(fromText, below < Number.POSITIVE_INFINITY ? bounded.lt(below) : bounded),
-    rule: `a number ${bottom}${below < Number.POSITIVE_INFINITY ? ` and below ${below}` : ''}`,
+    schema: z.preprocess(fromText, below < Number.POSITIVE_INFINITY ? bounded.lt(below) : bounded.lte(F32_MAX)),
+    rule: `a number ${bottom}${below < Number.POSITIVE_INFINITY ? ` and below ${below}` : ', within f32'}`,
     value: 'X',
   };
 }

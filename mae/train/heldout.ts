@@ -1,6 +1,7 @@
 // Masked loss on images that training never sees, under masks that never change: the number that says whether it learns.
 import type { Engine, Program } from '../../engine/engine.ts';
 import { uniformNoise } from '../../engine/ops/masking.ts';
+import { overReadable } from '../data/damage.ts';
 import type { Dataset } from '../data/dataset.ts';
 import { loadBatches } from '../data/loader.ts';
 import { newCapacities, type PackTo } from '../data/pack.ts';
@@ -14,6 +15,8 @@ export interface HeldoutOptions {
   readonly batchSize: number;
   readonly keep: number;
   readonly seed: number;
+  /** Told of damaged images, which are left out. */
+  readonly note?: (line: string) => void;
 }
 
 /** The same masks for every call and every run of a seed: noise keyed by the sample's number alone. */
@@ -40,10 +43,12 @@ export class Heldout {
   }
 
   /** Mean over all held-out images; the last, shorter batch counts by its size. */
-  async loss(): Promise<number> {
+  loss(): Promise<number> {
+    return overReadable(this.#dataset, this.#options.note, (order) => this.#over(order));
+  }
+
+  async #over(order: Uint32Array): Promise<number> {
     const { batchSize } = this.#options;
-    const n = this.#dataset.length;
-    const order = Uint32Array.from({ length: n }, (_, i) => i);
     const clock = { data: new Uint32Array(2), shape: [2] };
     const losses: Promise<number>[] = [];
     const output = this.#output;
@@ -60,6 +65,6 @@ export class Heldout {
       const results = await this.#program.run({ ids: { data: batch.ids, shape: [size] }, clock });
       losses.push(results.read().then(({ loss }) => loss[0] * size));
     }
-    return (await Promise.all(losses)).reduce((sum, loss) => sum + loss, 0) / n;
+    return (await Promise.all(losses)).reduce((sum, loss) => sum + loss, 0) / order.length;
   }
 }

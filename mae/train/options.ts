@@ -1,5 +1,6 @@
 // Options of pretraining: facebookresearch/mae's names, defaults and meanings, and a few of ours. The one source of the
 // flags, of the keys of a config file, of their errors and of the help.
+import { DATA_PATH_HELP, isNamedSet } from '../data/help.ts';
 import { PRECISIONS } from '../../engine/trace.ts';
 import {
   configure,
@@ -22,6 +23,16 @@ const DATA = 'Data';
 const STEPS = 'Schedule and optimiser';
 const OUTPUT = 'Output';
 
+/** Of sets without a validation split. */
+export const SPLIT_OPTIONS = {
+  val_fraction: optional(
+    real({ open: true, below: 1 }),
+    DATA,
+    'part of the images that is kept back for validation, of each class as much, where the set has no such split itself',
+  ),
+  val_seed: required(whole(0, 2 ** 32 - 1), 0, DATA, 'which images --val_fraction keeps back, whatever --seed is'),
+} as const;
+
 export const SCHEDULE_OPTIONS = {
   sched: required(oneOf(SCHEDULES), 'cosine', STEPS, 'what follows the warm-up: cosine, step, plateau or constant'),
   step_epochs: required(real({ open: true }), 30, STEPS, 'of step: epochs between steps'),
@@ -40,13 +51,14 @@ export const OPTIMIZER_OPTIONS = {
 } as const;
 
 export const OPTIONS = {
-  data_path: optional(text('PATH'), DATA, 'a folder of images (train/CLASS/*.jpg, or one flat folder), or cifar10'),
+  data_path: optional(text('PATH'), DATA, DATA_PATH_HELP),
   input_size: optional(imageSize(), DATA, 'size of the images that the model sees (default: that of the preset)'),
   heldout: optional(
     whole(0),
     DATA,
-    'images kept back for evaluation with fixed masks (default: 2000 of cifar10, else 0)',
+    'images kept back for evaluation with fixed masks, of --val_fraction where that is given (default: 2000 of cifar10, else 0)',
   ),
+  ...SPLIT_OPTIONS,
   train_images: optional(whole(1), DATA, 'train on the first N images only (default: all)'),
   num_workers: required(whole(1), 10, DATA, 'images decoded at the same time'),
 
@@ -119,8 +131,15 @@ export const OPTIONS = {
     OUTPUT,
     'go on from a checkpoint; auto: from the newest in output_dir, if any',
   ),
+  init: required(
+    maybeText('CHECKPOINT'),
+    '',
+    MODEL,
+    'begin with the weights of this one, of its sizes unless --model says others; optimiser and schedule are fresh',
+  ),
   overwrite: required(onOff(), false, OUTPUT, 'start again in an output_dir that holds a run'),
   save_freq: required(whole(0), 20, OUTPUT, 'epochs between numbered checkpoints that are kept (0: none)'),
+  keep: required(whole(0), 0, OUTPUT, 'newest numbered checkpoints that stay, older ones are deleted (0: all stay)'),
   save_steps: required(whole(0), 0, OUTPUT, 'updates between checkpoints within an epoch (0: at epoch ends only)'),
   evidence_freq: required(
     whole(0),
@@ -167,8 +186,9 @@ export function parsePretrainOptions(
   beneath: PretrainFlags = {},
 ): PretrainOptions {
   const { data_path, heldout, ...rest } = readOptions(OPTIONS, { flags, configFile, note, beneath, unused: UNUSED });
-  if (data_path === undefined) misuse('--data_path is missing: name a folder of images, or cifar10');
-  const options = { ...rest, data_path, heldout: heldout ?? (data_path === 'cifar10' ? 2000 : 0) };
+  if (data_path === undefined)
+    misuse('--data_path is missing: name a folder of images, or cifar10; tesserae data --help says what else');
+  const options = { ...rest, data_path, heldout: heldout ?? (isNamedSet(data_path) ? 2000 : 0) };
   checkTogether(options, note);
   return options;
 }
@@ -184,7 +204,8 @@ function checkTogether(options: PretrainOptions, note: (line: string) => void): 
       `--min_lr ${min_lr} must not pass the learning rate ${peakRate(options)} (${lr ? '--lr' : '--blr x batch / 256'}): lower it`,
     );
   }
-  const { best, evidence_freq, heldout } = options;
+  const { best, evidence_freq, val_fraction } = options;
+  const heldout = options.heldout > 0 || val_fraction !== undefined;
   if (evidence_freq && !heldout) misuse('--evidence_freq looks at held-out images: give --heldout N');
   if (best && best !== 'heldout_loss' && !evidence_freq) misuse(`--best ${best} needs --evidence_freq`);
   if (best && !heldout) misuse(`--best ${best} is judged on held-out images: give --heldout N`);

@@ -1,8 +1,8 @@
 // Tables of options: the one source of a command's flags, of the keys of its config file, of their errors and of the help.
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { parse } from 'yaml';
 import type { z } from 'zod';
-import { misuse, suggestion } from '../usage.ts';
+import { misuse, suggestion, UsageError } from '../usage.ts';
 import type { Kind } from './flags.ts';
 
 export interface OptionSpec<T, D extends T | undefined = T | undefined> {
@@ -48,18 +48,27 @@ export interface Sources {
   readonly note: (line: string) => void;
 }
 
+/** Config files are a few lines; without a bound one of nested brackets could keep the parser for minutes. */
+const MAX_CONFIG_BYTES = 100_000;
+
 /** @throws UsageError that names flag or key, value and rule */
 export function readOptions<Table extends OptionTable>(table: Table, sources: Sources): ValuesOf<Table> {
-  const { flags, configFile, beneath = {} } = sources;
+  const said = givenOptions(table, sources);
+  const resumed = checkKeys(table, sources.beneath ?? {}, (key) => `the checkpoint's ${key}`, sources);
+  const values = Object.entries(table).map(([name, { standard }]) => [name, said[name] ?? resumed[name] ?? standard]);
+  return Object.fromEntries(values) as ValuesOf<Table>;
+}
+
+/**
+ * What flags and config file say, without the defaults.
+ * @throws UsageError that names flag or key, value and rule
+ */
+export function givenOptions<Table extends OptionTable>(table: Table, sources: Sources): Partial<ValuesOf<Table>> {
+  const { flags, configFile } = sources;
   const file = configFile === undefined ? {} : flattened(readConfig(configFile), configFile, table);
   const fromFile = checkKeys(table, file, (key) => `--config ${configFile}: ${key}`, sources, configFile);
   const fromFlags = checkKeys(table, flags, (key) => `--${key}`, sources);
-  const resumed = checkKeys(table, beneath, (key) => `the checkpoint's ${key}`, sources);
-  const values = Object.entries(table).map(([name, { standard }]) => [
-    name,
-    fromFlags[name] ?? fromFile[name] ?? resumed[name] ?? standard,
-  ]);
-  return Object.fromEntries(values) as ValuesOf<Table>;
+  return { ...fromFile, ...fromFlags } as Partial<ValuesOf<Table>>;
 }
 
 /** Names and values of one source. */
@@ -96,7 +105,7 @@ function checkKeys(
 
 /** The keys of a file's sections beside those outside of any; a preset's name may stand at `model`, which is a section, too. */
 function flattened(file: Flags, path: string, table: OptionTable): Flags {
-  const flat: Record<string, unknown> = {};
+  const flat: Record<string, unknown> = Object.create(null); // __proto__ is a key like any other
   const put = (key: string, value: unknown): void => {
     if (key in flat) misuse(`--config ${path}: the key ${key} is given twice, in two sections: keep one`);
     flat[key] = value;
@@ -118,13 +127,18 @@ function flattened(file: Flags, path: string, table: OptionTable): Flags {
 export function readConfig(path: string): Flags {
   let source: string;
   try {
+    const found = statSync(path);
+    if (!found.isFile()) misuse(`--config ${path}: is a folder or a device: name a file`);
+    if (found.size > MAX_CONFIG_BYTES)
+      misuse(`--config ${path}: has ${found.size} bytes, a config file at most ${MAX_CONFIG_BYTES}: is it one?`);
     source = readFileSync(path, 'utf8');
   } catch (error) {
+    if (error instanceof UsageError) throw error;
     misuse(`--config ${path}: cannot be read (${(error as NodeJS.ErrnoException).code})`);
   }
   let value: unknown;
   try {
-    value = parse(source);
+    value = parse(source, { logLevel: 'error' });
   } catch (error) {
     misuse(`--config ${path}: ${(error as Error).message.split('\n')[0].replace(/:$/, '')}`);
   }
@@ -134,5 +148,19 @@ export function readConfig(path: string): Flags {
   return value as Flags;
 }
 
-const show = (value: unknown): string =>
-  typeof value === 'string' ? value || "''" : (JSON.stringify(value) ?? String(value));
+/** A value for a message: one line, and not a long one. */
+function show(value: unknown): string {
+  // JSON has no NaN and no cycles.
+  const text = typeof value === 'string' || typeof value === 'number' ? String(value) : asJson(value);
+  if (text === '') return "''";
+  const line = text.replace(/\s+/g, ' ');
+  return line.length > 100 ? `${line.slice(0, 100)}...` : line;
+}
+
+function asJson(value: unknown): string {
+  try {
+    return JSON.stringify(value) ?? String(value);
+  } catch {
+    return 'a structure that contains itself';
+  }
+}

