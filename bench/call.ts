@@ -6,7 +6,7 @@ import { numel, type Shape, type Tensor, type Variable } from '../engine/tensor.
 import type { Trace } from '../engine/trace.ts';
 import { type AnyKernel, type Settings, storedAs } from '../kernels/kernel.ts';
 import { random } from '../kernels/random/random.ts';
-import { median } from './median.ts';
+import { summed } from './median.ts';
 
 /** One of the calls. Its inputs are the outputs of earlier ones where `takes` or the same name says so, else made up. */
 export interface KernelCall {
@@ -14,12 +14,16 @@ export interface KernelCall {
   readonly problem: Settings;
   /** Binding to the output of an earlier call. */
   readonly takes?: Readonly<Record<string, string>>;
+  /** Inputs that are not to be made up. */
+  readonly inputs?: Readonly<Record<string, ArrayLike<number>>>;
 }
 
 export interface CallTime {
   /** Median of one pass through the calls, and the fastest. */
   readonly ms: number;
   readonly best: number;
+  /** Slowest over fastest sample, less 1: how far to trust it. */
+  readonly spread: number;
   readonly flops: number;
   /** Of every binding once. */
   readonly bytes: number;
@@ -66,7 +70,7 @@ export async function timeCalls(
   const measured: number[] = [];
   for (let i = 0; i < samples; i++) measured.push((await time(repeated)) / times);
   const flops = calls.reduce((sum, { kernel, problem }) => sum + kernel.flops(full(kernel, problem) as never), 0);
-  return { ms: median(measured), best: Math.min(...measured), flops, bytes };
+  return { ...summed(measured), best: Math.min(...measured), flops, bytes };
 }
 
 const full = (kernel: AnyKernel, problem: Settings): Settings => ({ ...kernel.options, ...problem });
@@ -95,10 +99,10 @@ function bytesOfCall({ kernel, problem }: KernelCall): number {
 function makeInputs(engine: Engine, calls: readonly KernelCall[], seed: number): Promise<Map<string, Variable>> {
   const wanted: Wanted[] = [];
   const written = new Set<string>();
-  for (const [i, { kernel, problem, takes = {} }] of calls.entries()) {
+  for (const [i, { kernel, problem, takes = {}, inputs }] of calls.entries()) {
     const sizes = full(kernel, problem);
     const shapes = kernel.shapes(sizes as never) as Record<string, Shape | null>;
-    const given = special(kernel, sizes);
+    const given: Readonly<Record<string, ArrayLike<number>>> = inputs ?? special(kernel, sizes);
     for (const [name, { access }] of Object.entries(kernel.bindings)) {
       const shape = shapes[name];
       const passed = access === 'read' || kernel.inout.includes(name);

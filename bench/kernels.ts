@@ -1,18 +1,10 @@
 // Where the time of a training step goes: every distinct call of its plan timed by itself.
 import type { Device } from '../engine/device.ts';
-import { Engine } from '../engine/engine.ts';
 import type { Plan } from '../engine/plan.ts';
 import type { Call } from '../engine/trace.ts';
 import type { AnyKernel, Settings } from '../kernels/kernel.ts';
-import type { KernelBench, KernelRow } from '../mae/cli/bench.ts';
-import { trialStep } from '../mae/train/step.ts';
+import type { CallRow } from '../mae/cli/benchkernels.ts';
 import { type Sampling, timeCalls } from './call.ts';
-
-export const benchKernels: KernelBench['benchKernels'] = async (device, sizes, progress) => {
-  using engine = new Engine(device, { precision: sizes.precision });
-  const { plan } = trialStep(engine, sizes.config, sizes.batchSize, sizes.maskRatio, sizes.checkpointBlocks);
-  return timePlan(device, plan, { samples: sizes.steps }, progress);
-};
 
 /** Every distinct call of a plan, timed by itself. `progress` may end it early by giving false. */
 export async function timePlan(
@@ -20,14 +12,15 @@ export async function timePlan(
   plan: Plan,
   sampling: Sampling,
   progress: (done: number, what: string) => unknown,
-): Promise<KernelRow[]> {
-  const rows: KernelRow[] = [];
+): Promise<CallRow[]> {
+  const rows: CallRow[] = [];
   const calls = distinctCalls(plan);
   for (const [i, { call, count }] of calls.entries()) {
     if (progress(i / calls.length, call.kernel.name) === false) return rows;
     const { kernel, problem } = call;
-    const { ms, flops, bytes } = await timeCalls(device, [{ kernel, problem }], sampling);
-    rows.push({ kernel: kernel.name, problem: problemText(kernel, problem), count, ms, flops, bytes });
+    const { best: _, ...time } = await timeCalls(device, [{ kernel, problem }], sampling);
+    const text = problemText(kernel, problem);
+    rows.push({ name: `${kernel.name} ${text}`, kernel: kernel.name, problem: text, count, ...time });
   }
   progress(1, '');
   return rows;

@@ -168,7 +168,8 @@ function isSoftware(info: GPUAdapterInfo): boolean {
 /** Opens a device on `gpu` (navigator.gpu, or Dawn's through the Node entry). */
 export async function openDevice(gpu: GPU, options: DeviceOptions = {}): Promise<Device> {
   const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' });
-  if (!adapter) fail('device: no WebGPU adapter found; run `tesserae doctor` to see what is missing');
+  if (!adapter)
+    fail('device: no WebGPU adapter found: a driver for the GPU is needed, or a software one such as lavapipe');
   const wanted = WANTED.filter((f) => adapter.features.has(f) && !options.without?.includes(f));
   const requiredFeatures = wanted as GPUFeatureName[];
   const requiredLimits: Record<string, number> = {};

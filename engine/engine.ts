@@ -18,6 +18,7 @@ import {
   type Tensor,
   Variable,
 } from './tensor.ts';
+import { spanned } from './timings.ts';
 import { type Precision, Trace } from './trace.ts';
 
 export type InputTypes = Record<string, DType>;
@@ -141,7 +142,7 @@ export class Engine {
 
   /** Waits until the device has done all that was submitted. */
   async finish(): Promise<void> {
-    await this.device.wait(this.device.gpu.queue.onSubmittedWorkDone());
+    await spanned('wait', 'wait for the device', () => this.device.wait(this.device.gpu.queue.onSubmittedWorkDone()));
     this.device.check();
   }
 

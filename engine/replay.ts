@@ -5,6 +5,7 @@ import { fail, shapeText } from './errors.ts';
 import { type Memory, USAGE } from './memory.ts';
 import type { Pipelines } from './pipelines.ts';
 import { type Plan, STAGING_SLOTS } from './plan.ts';
+import { recording, type Recorder, runTimed, spanned, spannedNow } from './timings.ts';
 import {
   arrayOf,
   bytesOf,
@@ -73,7 +74,9 @@ export class Replay<K extends string> {
     pipelines: Pipelines,
     dummies: Dummies,
   ): Promise<Replay<K>> {
-    const compiled = await Promise.all(plan.steps.map((step) => pipelines.get(step)));
+    const compiled = await spanned('compile', 'compile', () =>
+      Promise.all(plan.steps.map((step) => pipelines.get(step))),
+    );
     const rooms = memory.borrow(plan.rooms.map((r) => r.bytes));
     const transient = new Map<Storage, GPUBuffer>();
     plan.rooms.forEach((room, i) => {
@@ -145,17 +148,31 @@ export class Replay<K extends string> {
 
   /** Uploads the inputs and submits the step. Waits only when every staging slot is still in use. */
   async run(inputs: Record<string, HostTensor>): Promise<Results<K>> {
+    const recorder = recording();
+    return recorder ? recorder.inTurn(() => this.#run(inputs, recorder)) : this.#run(inputs, null);
+  }
+
+  async #run(inputs: Record<string, HostTensor>, recorder: Recorder | null): Promise<Results<K>> {
     const slot = this.#slots.length ? this.#slots[this.#next++ % this.#slots.length] : null;
     // Only then are the inputs written: a run that nobody awaited must not overwrite those of one that still waits here.
     while (slot?.pending) await slot.pending;
     this.#device.check();
     const { queue } = this.#device.gpu;
-    for (const [name, buffer] of this.#inputs) {
-      const { data } = inputs[name] ?? fail(`run: input ${name} is missing`);
-      queue.writeBuffer(buffer, 0, data as Float32Array<ArrayBuffer>);
+    spannedNow('encode', 'upload inputs', () => {
+      for (const [name, buffer] of this.#inputs) {
+        const { data } = inputs[name] ?? fail(`run: input ${name} is missing`);
+        queue.writeBuffer(buffer, 0, data as Float32Array<ArrayBuffer>);
+      }
+    });
+    const staging = slot?.buffer ?? null;
+    if (recorder) {
+      const dispatches = this.#dispatches.map((d) => (pass: GPUComputePassEncoder) => dispatch(pass, d));
+      const copy = (encoder: GPUCommandEncoder) => this.#copyOutputs(encoder, staging);
+      await runTimed(recorder, this.#device, this.plan.steps, dispatches, copy);
+    } else {
+      // One by one: Dawn makes a single submission of what it is given together.
+      for (const commands of this.#encode(staging)) queue.submit([commands]);
     }
-    // One by one: Dawn makes a single submission of what it is given together.
-    for (const commands of this.#encode(slot?.buffer ?? null)) queue.submit([commands]);
     if (!slot) return { read: async () => ({}) as never };
     const result = this.#readLater(slot.buffer);
     const free = (): void => {
@@ -181,23 +198,25 @@ export class Replay<K extends string> {
         flops = 0;
       }
       flops += d.flops;
-      pass.setPipeline(d.pipeline);
-      pass.setBindGroup(0, d.group);
-      pass.dispatchWorkgroups(d.grid[0], d.grid[1], d.grid[2]);
+      dispatch(pass, d);
     }
     pass.end();
+    this.#copyOutputs(encoder, staging);
+    commands.push(encoder.finish());
+    return commands;
+  }
+
+  #copyOutputs(encoder: GPUCommandEncoder, staging: GPUBuffer | null): void {
     let at = 0;
     for (const t of staging ? Object.values(this.plan.outputs) : []) {
       const { buffer, offset } = this.#place(t.storage);
       encoder.copyBufferToBuffer(buffer, offset, staging as GPUBuffer, at, t.bytes);
       at += t.bytes;
     }
-    commands.push(encoder.finish());
-    return commands;
   }
 
   async #readLater(buffer: GPUBuffer): Promise<Record<K, HostData>> {
-    await this.#device.map(buffer);
+    await spanned('wait', 'wait for results', () => this.#device.map(buffer));
     const copy = buffer.getMappedRange().slice(0);
     buffer.unmap();
     let at = 0;
@@ -209,6 +228,12 @@ export class Replay<K extends string> {
     }
     return result as Record<K, HostData>;
   }
+}
+
+function dispatch(pass: GPUComputePassEncoder, { pipeline, group, grid }: Dispatch): void {
+  pass.setPipeline(pipeline);
+  pass.setBindGroup(0, group);
+  pass.dispatchWorkgroups(grid[0], grid[1], grid[2]);
 }
 
 export const checkInput = (name: string, dtype: DType, given: HostTensor | undefined): HostTensor => {

@@ -7,7 +7,7 @@ import { configure, type MaeConfig, parameterSpecs } from '../../mae/model/confi
 import { MaskedAutoencoder } from '../../mae/model/model.ts';
 import { pretrainStep, type Trial } from '../../mae/train/step.ts';
 import { timePlan } from '../kernels.ts';
-import { timeStep } from '../step.ts';
+import { timeStep } from '../timestep.ts';
 import { nvidia } from './conditions.ts';
 import { modeText, type Row } from './report.ts';
 import { openFor, QUICK, type Work } from './worker.ts';

@@ -16,7 +16,9 @@ const TOGGLES = ['allow_unsafe_apis', 'vulkan_enable_f16_on_nvidia'];
 
 export async function openDawn(options: DawnOptions = {}): Promise<Device> {
   const adapter = options.adapter ?? process.env.TESSERAE_DAWN_ADAPTER;
-  const flags = [`enable-dawn-features=${[...TOGGLES, ...(options.toggles ?? [])].join(',')}`];
+  const toggles = [...TOGGLES, ...(options.toggles ?? [])].join(',');
+  // Rounded to 65,536 ns, against spying web pages, timestamps are of no use for kernels.
+  const flags = [`enable-dawn-features=${toggles}`, 'disable-dawn-features=timestamp_quantization'];
   if (adapter) flags.push(`adapter=${adapter}`);
   // Lavapipe's matrices work for subgroups of 8 lanes (256 bits) alone; other drivers do not read this. With fewer lanes it
   // offers none, which does no harm: a user who chose that keeps it.

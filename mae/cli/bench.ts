@@ -1,12 +1,15 @@
-// `tesserae bench`: how fast a training step is on this adapter, and where its time goes.
+// `tesserae bench`: what can be measured, and how fast a training step is on this adapter.
 import { type Command, Option } from 'commander';
-import picocolors from 'picocolors';
-import type { Device } from '../../engine/device.ts';
 import type { Engine } from '../../engine/engine.ts';
 import { whole } from '../train/flags.ts';
 import { misuse, suggestion } from '../usage.ts';
+import { defineCompare } from './benchcompare.ts';
+import { defineData } from './benchdata.ts';
 import { defineGpu } from './benchgpu.ts';
+import { defineInfer } from './benchinfer.ts';
+import { defineKernels } from './benchkernels.ts';
 import { definePeers } from './benchpeers.ts';
+import { adapterLine, addJson, type BenchReport, jsonOf, loadBench, print } from './benchreport.ts';
 import { bytesText, columns, examples, type Flags, globalsOf, openEngine, value } from './command.ts';
 import { addSizes, sizesOf, type TrialSizes, whatText } from './sizes.ts';
 
@@ -19,6 +22,8 @@ export interface StepSizes extends TrialSizes {
 export interface StepFigures {
   /** Median of a whole step. */
   readonly ms: number;
+  /** Slowest over fastest, less 1. */
+  readonly spread: number;
   readonly images_per_s: number;
   readonly gflop: number;
   readonly peak_bytes: number;
@@ -31,28 +36,10 @@ export interface StepFigures {
   readonly first_step_ms: number;
 }
 
-export interface KernelRow {
-  readonly kernel: string;
-  readonly problem: string;
-  /** Calls in a step. */
-  readonly count: number;
-  /** Median of one call. */
-  readonly ms: number;
-  readonly flops: number;
-  readonly bytes: number;
-}
-
 /** What bench/step.ts exports. bench sees mae and not the other way round, so its files are found at run time. */
 export interface StepBench {
-  benchStep(engine: Engine, sizes: StepSizes): Promise<StepFigures>;
+  benchStep(engine: Engine, sizes: StepSizes): Promise<{ figures: StepFigures; report: BenchReport }>;
 }
-
-/** What bench/kernels.ts exports. */
-export interface KernelBench {
-  benchKernels(device: Device, sizes: StepSizes, progress: (done: number, what: string) => void): Promise<KernelRow[]>;
-}
-
-const load = <T>(name: string): Promise<T> => import(new URL(`../../bench/${name}.ts`, import.meta.url).href);
 
 export function define(command: Command): void {
   command
@@ -66,20 +53,14 @@ export function define(command: Command): void {
           : `bench: there is no ${what}${suggestion(what, names) || `; there are ${names.join(', ')}`}`,
       );
     });
-  const step = command.command('step').description('time of a whole forward + backward + AdamW step');
-  const kernels = command.command('kernels').description('every kernel of such a step timed by itself');
-  for (const sub of [step, kernels]) {
-    sub.helpOption('-h, --help', 'print this');
-    addSizes(sub);
-    sub.addOption(
-      new Option(
-        '--steps <N>',
-        sub === step ? 'measured steps (default: 10)' : 'samples of every kernel (default: 5)',
-      ).helpGroup('Measuring:'),
-    );
-    sub.addOption(new Option('--json', 'one JSON object instead of text').helpGroup('Measuring:'));
-  }
+  const step = command
+    .command('step')
+    .description('time of a whole forward + backward + AdamW step')
+    .helpOption('-h, --help', 'print this');
+  addSizes(step);
+  step.addOption(new Option('--steps <N>', 'measured steps (default: 10)').helpGroup('Measuring:'));
   step.addOption(new Option('--warmup <N>', 'steps before those, at least 1 (default: 3)').helpGroup('Measuring:'));
+  addJson(step);
   step.addHelpText(
     'after',
     examples(
@@ -90,43 +71,27 @@ export function define(command: Command): void {
       ],
     ),
   );
-  kernels.addHelpText(
-    'after',
-    examples(['tesserae bench kernels --batch_size 128 --profile simt', 'which kernels to work on']),
-  );
+  defineKernels(command);
+  defineInfer(command);
+  defineData(command);
+  defineCompare(command);
   definePeers(command);
   defineGpu(command);
   step.action(runStep);
-  kernels.action(runKernels);
 }
 
-const measureOf = (flags: Flags, standardSteps: number): StepSizes => ({
-  ...sizesOf(flags),
-  steps: value(flags, 'steps', whole(1)) ?? standardSteps,
-  warmup: value(flags, 'warmup', whole(1)) ?? 3,
-});
-
-const print = (line: string): void => void process.stdout.write(`${line}\n`);
-
 async function runStep(flags: Flags, command: Command): Promise<void> {
-  const sizes = measureOf(flags, 10);
-  const { benchStep } = await load<StepBench>('step');
+  const sizes: StepSizes = {
+    ...sizesOf(flags),
+    steps: value(flags, 'steps', whole(1)) ?? 10,
+    warmup: value(flags, 'warmup', whole(1)) ?? 3,
+  };
+  const told = jsonOf(flags);
+  const { benchStep } = await loadBench<StepBench>('step');
   using engine = await openEngine(globalsOf(command), { precision: sizes.precision });
-  const figures = await benchStep(engine, sizes);
-  const { traits, adapter } = engine.device;
-  if (flags.json) {
-    print(
-      JSON.stringify({
-        ...figures,
-        batch_size: sizes.batchSize,
-        profile: traits.profile,
-        precision: engine.precision,
-        adapter: adapter.description,
-      }),
-    );
-    return;
-  }
-  print(`${adapter.description}, profile ${traits.profile}, precision ${engine.precision}`);
+  const { figures, report } = await benchStep(engine, sizes);
+  if (told(report)) return;
+  print(adapterLine(engine.device, engine.precision));
   print(whatText(sizes));
   const rate = figures.gflop / (figures.ms / 1000);
   const rows = [
@@ -146,62 +111,4 @@ async function runStep(flags: Flags, command: Command): Promise<void> {
     ['memory', `${bytesText(figures.peak_bytes)} on the device`],
   ];
   for (const line of columns(rows)) print(`  ${line}`);
-}
-
-async function runKernels(flags: Flags, command: Command): Promise<void> {
-  const sizes = measureOf(flags, 5);
-  const { benchKernels } = await load<KernelBench>('kernels');
-  using engine = await openEngine(globalsOf(command), { precision: sizes.precision });
-  const live = process.stderr.isTTY;
-  const rows = await benchKernels(engine.device, sizes, (done, what) => {
-    if (live) process.stderr.write(`\r\x1b[K${done < 1 ? `${Math.floor(100 * done)} %  ${what}` : ''}`);
-  });
-  const sorted = [...rows].sort((a, b) => b.ms * b.count - a.ms * a.count);
-  if (flags.json) return print(JSON.stringify(sorted));
-  const { traits, adapter } = engine.device;
-  print(`${adapter.description}, profile ${traits.profile}, precision ${engine.precision}`);
-  print(whatText(sizes));
-  for (const line of kernelTable(sorted)) print(line);
-}
-
-/** Matrix products, alone or within attention: where the time of a step should be. */
-const isHeavy = ({ kernel }: KernelRow): boolean => /^(gemm|attention)/.test(kernel);
-
-/** Calls below this part of the step are only summed up. */
-const LEAST_SHARE = 0.002;
-
-function kernelTable(rows: readonly KernelRow[]): string[] {
-  const total = rows.reduce((sum, r) => sum + r.ms * r.count, 0);
-  const shown = rows.filter((r) => r.ms * r.count >= LEAST_SHARE * total);
-  const rate = (n: number, ms: number): string => (n === 0 ? '' : (n / ms / 1e6).toFixed(1));
-  const head = ['share', 'ms', 'calls', 'ms each', 'GFLOP/s', 'GB/s', 'kernel', 'problem'].map((name) =>
-    picocolors.dim(name),
-  );
-  const body = shown.map((r) => [
-    `${((100 * r.ms * r.count) / total).toFixed(1)} %`,
-    (r.ms * r.count).toFixed(2),
-    String(r.count),
-    r.ms.toFixed(3),
-    rate(r.flops, r.ms),
-    rate(r.bytes, r.ms),
-    r.kernel,
-    r.problem,
-  ]);
-  const sum = (name: string, of: readonly KernelRow[]): string[] => {
-    const ms = of.reduce((n, r) => n + r.ms * r.count, 0);
-    const flops = of.reduce((n, r) => n + r.flops * r.count, 0);
-    const calls = of.reduce((n, r) => n + r.count, 0);
-    return [`${((100 * ms) / total).toFixed(1)} %`, ms.toFixed(2), String(calls), '', rate(flops, ms), '', name, ''];
-  };
-  const small = rows.filter((r) => !shown.includes(r));
-  const sums = [
-    ...(small.length ? [sum(`${small.length} others`, small)] : []),
-    sum('GEMM and attention', rows.filter(isHeavy)),
-    sum(
-      'the rest',
-      rows.filter((r) => !isHeavy(r)),
-    ),
-    sum('all', rows),
-  ];
-  return columns([head, ...body, ...sums], [0, 1, 2, 3, 4, 5]);
 }

@@ -1,9 +1,7 @@
 // `tesserae classify CHECKPOINT IMAGE…`: what a classifier takes images for.
 import type { Command } from 'commander';
 import picocolors from 'picocolors';
-import type { Dataset } from '../data/dataset.ts';
 import { real, whole } from '../train/flags.ts';
-import { misuse } from '../usage.ts';
 import { columns, examples, type Flags, globalsOf, openEngine, value } from './command.ts';
 
 export function define(command: Command): void {
@@ -20,28 +18,17 @@ export function define(command: Command): void {
 async function run(path: string, files: string[], flags: Flags, command: Command): Promise<void> {
   const top = value(flags, 'top', whole(1)) ?? 5;
   const cropPct = value(flags, 'crop_pct', real({ open: true })) ?? 1;
-  const [{ loadClassifier, weightsOf }, { readImage }, { Classifier }, { Judge }] = await Promise.all([
+  const [{ loadClassifier, weightsOf }, { imageFiles }, { Classifier }, { Judge }] = await Promise.all([
     import('../finetune/checkpoint.ts'),
-    import('../data/image.ts'),
+    import('../data/imagefolder.ts'),
     import('../model/classifier.ts'),
     import('../finetune/evaluate.ts'),
   ]);
   const loaded = await loadClassifier(path);
   const { config, data } = loaded;
   const weights = weightsOf(loaded, path, flags.ema === true);
-  if (config.in_chans !== 3) misuse(`classify: ${path} takes images of ${config.in_chans} channels, files give 3`);
-  // All are decoded before a device is opened: a wrong file is told at once.
-  const samples = await Promise.all(files.map((file) => readImage(file)));
   const { mean, std, classes } = data;
-  const images: Dataset = {
-    name: 'images',
-    length: files.length,
-    classes: null,
-    channels: 3,
-    mean,
-    std,
-    read: async (index) => samples[index],
-  };
+  const images = await imageFiles(files, { channels: config.in_chans, mean, std });
   using engine = await openEngine(globalsOf(command));
   const classifier = new Classifier(engine, config, weights);
   const judge = new Judge(engine, classifier, { mean, std, batchSize: Math.min(64, files.length), cropPct });

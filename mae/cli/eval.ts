@@ -1,17 +1,21 @@
 // `tesserae eval CHECKPOINT`: top-1, top-5, loss and confusion of a classifier.
+import { DATA_PATH_HELP } from '../data/help.ts';
 import type { Command } from 'commander';
 import picocolors from 'picocolors';
 import { SPLITS } from '../evaluate/open.ts';
 import { oneOf, real, text, whole } from '../train/flags.ts';
 import { misuse } from '../usage.ts';
 import { columns, examples, type Flags, globalsOf, openEngine, value } from './command.ts';
+import { SPLIT_FLAGS, splitIn } from './evaluation.ts';
 import { makeReporter } from './progress.ts';
 
 export function define(command: Command): void {
   command
     .argument('<checkpoint>', 'a classifier: checkpoint.safetensors of finetune, linprobe-*.safetensors of linprobe')
-    .option('--data_path <PATH>', 'a folder of one folder a class (with val/ and test/, if it has them), or cifar10')
+    .option('--data_path <PATH>', DATA_PATH_HELP)
     .option('--split <NAME>', `${SPLITS.join(' or ')} (default: val)`)
+    .option(...SPLIT_FLAGS[0])
+    .option(...SPLIT_FLAGS[1])
     .option('--ema', 'the averaged weights, where the run kept them')
     .option(
       '--crop_pct <X>',
@@ -44,24 +48,26 @@ async function run(path: string, flags: Flags, command: Command): Promise<void> 
   const confusion = value(flags, 'confusion', text('FILE'));
   if (confusion !== undefined && !/\.(svg|png)$/i.test(confusion))
     misuse(`--confusion must end in .svg or .png, got ${confusion}`);
-  const [{ loadClassifier, weightsOf }, { labelledData }, { Classifier }, { Judge }] = await Promise.all([
-    import('../finetune/checkpoint.ts'),
-    import('../evaluate/open.ts'),
-    import('../model/classifier.ts'),
-    import('../finetune/evaluate.ts'),
-  ]);
+  const [{ loadClassifier, weightsOf }, { labelledData }, { Classifier }, { Judge }, { withChannels }] =
+    await Promise.all([
+      import('../finetune/checkpoint.ts'),
+      import('../evaluate/open.ts'),
+      import('../model/classifier.ts'),
+      import('../finetune/evaluate.ts'),
+      import('../data/channels.ts'),
+    ]);
   const loaded = await loadClassifier(path);
   const { config, data } = loaded;
   const weights = weightsOf(loaded, path, flags.ema === true);
   const reporter = makeReporter();
-  const opened = await labelledData(data_path, reporter.fetching);
+  const { recipe } = loaded.training ?? {};
+  const opened = await labelledData(data_path, reporter.fetching, { asked: splitIn(flags), recipe });
   const { classes } = opened;
-  const images =
+  const chosen =
     split === 'test'
       ? (opened.test ?? misuse(`--split test: ${data_path} has no test images; give it a folder test/`))
       : opened.val;
-  if (images.channels !== config.in_chans)
-    misuse(`--data_path ${data_path} has ${images.channels} channels, the model takes ${config.in_chans}`);
+  const images = withChannels(chosen, config.in_chans);
   if (String(classes) !== String(data.classes)) {
     misuse(
       `eval: ${path} tells ${data.classes.length} classes apart (${data.classes.slice(0, 3).join(', ')}, …), ${data_path} has ${classes.length} (${classes.slice(0, 3).join(', ')}, …)`,
@@ -71,7 +77,7 @@ async function run(path: string, flags: Flags, command: Command): Promise<void> 
   try {
     const classifier = new Classifier(engine, config, weights);
     const progress = (done: number, count: number): void => reporter.fetching(done / count, `images of ${images.name}`);
-    const judge = new Judge(engine, classifier, { mean: data.mean, std: data.std, batchSize, cropPct, progress });
+    const judge = new Judge(engine, classifier, { ...data, batchSize, cropPct, progress, note: reporter.note });
     const began = performance.now();
     const metrics = await judge.metrics(images);
     const seconds = (performance.now() - began) / 1000;

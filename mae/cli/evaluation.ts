@@ -1,11 +1,13 @@
 // What linprobe and knn share: their flags, and the features that these ask for.
+import { DATA_PATH_HELP } from '../data/help.ts';
 import { type Command, Option } from 'commander';
 import type { Engine } from '../../engine/engine.ts';
+import type { Split } from '../data/validation.ts';
 import type { Features } from '../evaluate/features.ts';
 import { type Choice, CHOICES, choicesIn } from '../evaluate/kinds.ts';
 import type { ProbeHead } from '../evaluate/linprobe.ts';
 import { SPLITS } from '../evaluate/open.ts';
-import { oneOf, text, whole } from '../train/flags.ts';
+import { oneOf, real, text, whole } from '../train/flags.ts';
 import type { Reporter } from '../train/reporter.ts';
 import { misuse } from '../usage.ts';
 import { type Flags, value } from './command.ts';
@@ -14,6 +16,7 @@ export interface Evaluation {
   readonly data_path: string;
   readonly choices: readonly Choice[];
   readonly test: boolean;
+  readonly split: Partial<Split>;
   readonly seed: number;
   /** The encoder as it was before training. */
   readonly random: boolean;
@@ -24,13 +27,28 @@ export function addEvaluation(command: Command, features: string): void {
   const option = (flags: string, help: string): void =>
     void command.addOption(new Option(flags, help).helpGroup('What is evaluated:'));
   command.argument('<checkpoint>', 'a checkpoint.safetensors of pretrain');
-  option('--data_path <PATH>', 'a folder of one folder a class (with val/ and test/, if it has them), or cifar10');
+  option('--data_path <PATH>', DATA_PATH_HELP);
   option('--features <LIST>', `of ${CHOICES.join(', ')}: cls token, mean over patches (default: ${features})`);
   option('--split <NAME>', 'val, or test: of what is chosen on val, touch that once (default: val)');
+  for (const [flags, help] of SPLIT_FLAGS) option(flags, help);
   option('--seed <N>', 'of weights, order and views (default: 0)');
   option('--random_init', "the encoder's own random weights instead of the trained ones, for comparison");
   option('--no_cache', 'compute the features anew, and do not keep them');
 }
+
+/** Of linprobe, knn and eval. */
+export const SPLIT_FLAGS: readonly (readonly [flags: string, help: string])[] = [
+  [
+    '--val_fraction <X>',
+    "part of the training images that is kept back for validation, where there is no val/ (default: the checkpoint's, else 0.1)",
+  ],
+  ['--val_seed <N>', "which images these are (default: the checkpoint's, else 0)"],
+];
+
+export const splitIn = (flags: Flags): Partial<Split> => ({
+  val_fraction: value(flags, 'val_fraction', real({ open: true, below: 1 })),
+  val_seed: value(flags, 'val_seed', whole(0, 2 ** 32 - 1)),
+});
 
 export function evaluationOf(flags: Flags): Evaluation {
   const data_path =
@@ -40,6 +58,7 @@ export function evaluationOf(flags: Flags): Evaluation {
     data_path,
     choices: choicesIn(value(flags, 'features', text('LIST')) ?? 'cls,gap'),
     test: value(flags, 'split', oneOf(SPLITS)) === 'test',
+    split: splitIn(flags),
     seed: value(flags, 'seed', whole(0, 2 ** 32 - 1)) ?? 0,
     random: flags.random_init === true,
     cache: flags.no_cache !== true,
@@ -59,22 +78,23 @@ export interface OpenedEvaluation {
 export async function openEvaluation(
   engine: Engine,
   path: string,
-  { data_path, test, seed, random, cache }: Evaluation,
+  { data_path, test, split, seed, random, cache }: Evaluation,
   { note, fetching }: Reporter,
 ): Promise<OpenedEvaluation> {
-  const [{ openModel, labelledData }, { keptFeatures }] = await Promise.all([
+  const [{ openModel, labelledData }, { keptFeatures }, { withChannels }] = await Promise.all([
     import('../evaluate/open.ts'),
     import('../evaluate/features.ts'),
+    import('../data/channels.ts'),
   ]);
   const { model, checkpoint } = await openModel(engine, path, random ? seed : undefined);
   const { mean, std } = checkpoint.data;
-  const data = await labelledData(data_path, fetching);
-  if (data.train.channels !== model.config.in_chans)
-    misuse(`--data_path ${data_path} has ${data.train.channels} channels, the model takes ${model.config.in_chans}`);
-  const of = (dataset: typeof data.train, number?: number): Promise<Features> => {
+  const recipe = checkpoint.training?.recipe;
+  const data = await labelledData(data_path, fetching, { asked: split, recipe });
+  const of = (set: typeof data.train, number?: number): Promise<Features> => {
+    const dataset = withChannels(set, model.config.in_chans);
     const progress = (done: number, count: number): void => fetching(done / count, `features of ${dataset.name}`);
     const view = number === undefined ? undefined : { seed, number };
-    return keptFeatures(engine, model, dataset, { mean, std, view, source: data_path, cache, note, progress });
+    return keptFeatures(engine, model, dataset, { mean, std, view, source: data.source, cache, note, progress });
   };
   return {
     classes: data.classes,

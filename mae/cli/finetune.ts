@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { type Command, Option } from 'commander';
 import { AUGMENTATIONS_TEXT } from '../data/augmentation.ts';
 import { FINETUNE_OPTIONS, FINETUNE_UNUSED, parseFinetuneOptions } from '../finetune/options.ts';
-import type { Flags } from '../train/table.ts';
+import { type Flags, givenOptions } from '../train/table.ts';
 import { addOptions, examples, flagText, globalsOf, openEngine } from './command.ts';
 import { interruptible } from './interrupt.ts';
 import { makeReporter } from './progress.ts';
@@ -41,10 +41,11 @@ async function run(flags: Flags & { config?: string }, command: Command): Promis
     import('../train/resume.ts'),
     import('../finetune/checkpoint.ts'),
   ]);
-  const folder = String(rest.output_dir ?? FINETUNE_OPTIONS.output_dir.standard);
+  const sources = { flags: rest, configFile: config, unused: FINETUNE_UNUSED, note: () => {} };
+  const { output_dir: folder = FINETUNE_OPTIONS.output_dir.standard, resume } = givenOptions(FINETUNE_OPTIONS, sources);
   const globals = globalsOf(command);
   const load = (path: string) => loadClassifier(path);
-  const recipe = await recipeToResume(rest.resume as string | undefined, folder, globals.profile, load);
+  const recipe = await recipeToResume(resume, folder, globals.profile, load);
   const options = parseFinetuneOptions(rest, config, reporter.note, recipe);
   const [{ finetune }, engine] = await Promise.all([
     import('../finetune/finetune.ts'),

@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { type Command, Option } from 'commander';
 import { OPTIONS, parsePretrainOptions, type PretrainFlags, type PretrainOptions, UNUSED } from '../train/options.ts';
+import { givenOptions } from '../train/table.ts';
 import { addOptions, examples, flagText, globalsOf, openEngine } from './command.ts';
 import { interruptible } from './interrupt.ts';
 import { makeReporter } from './progress.ts';
@@ -23,6 +24,10 @@ export function define(command: Command): void {
         'tesserae pretrain --data_path imagenet --model mae_vit_base_patch16 --norm_pix_loss --epochs 800 --blr 1.5e-4',
         "the paper's recipe (it used an effective batch of 4096: --batch_size x --accum_iter)",
       ],
+      [
+        'tesserae pretrain --data_path photos --init runs/quickstart/checkpoint.safetensors --output_dir runs/photos',
+        'begin with the weights of another run',
+      ],
       ['tesserae pretrain --config run.yaml --resume auto', 'go on where the last run with this output_dir stopped'],
     )}`,
   );
@@ -32,11 +37,22 @@ export function define(command: Command): void {
 async function run(flags: PretrainFlags & { config?: string }, command: Command): Promise<void> {
   const { config, ...rest } = flags;
   const reporter = makeReporter();
-  const { recipeToResume } = await import('../train/resume.ts');
-  const folder = String(rest.output_dir ?? OPTIONS.output_dir.standard);
+  const [{ recipeToResume }, { sizesOf }] = await Promise.all([
+    import('../train/resume.ts'),
+    import('../train/begin.ts'),
+  ]);
+  const { init, model, output_dir, resume } = givenOptions(OPTIONS, {
+    flags: rest,
+    configFile: config,
+    unused: UNUSED,
+    note: () => {},
+  });
+  const folder = output_dir ?? OPTIONS.output_dir.standard;
   const globals = globalsOf(command);
-  const recipe = await recipeToResume(rest.resume as string | undefined, folder, globals.profile);
-  const options = parsePretrainOptions(rest, config, reporter.note, recipe);
+  const recipe = await recipeToResume(resume, folder, globals.profile);
+  const resumed = Object.keys(recipe).length > 0;
+  const sizes = init && !model && !resumed ? await sizesOf(init) : {};
+  const options = parsePretrainOptions(rest, config, reporter.note, { ...sizes, ...recipe });
   const [{ pretrain }, engine] = await Promise.all([
     import('../train/pretrain.ts'),
     openEngine(globals, { note: reporter.note, precision: options.precision }),

@@ -1,9 +1,10 @@
 // The commands of `tesserae`: finds the one that is asked for, loads its file alone, and words what goes wrong.
-import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { TesseraeError } from '../../engine/errors.ts';
 import { misuse, suggestion, UsageError } from '../usage.ts';
+import { VERSION } from '../version.ts';
 import { type CommandFile, examples } from './command.ts';
+import type { Watched } from './timings.ts';
 
 const USAGE = 2;
 const FAILURE = 1;
@@ -69,6 +70,11 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     summary: 'overlay the curves of runs and say where they part',
     load: () => import('./compare.ts'),
   },
+  data: {
+    group: TRAIN,
+    summary: 'list the sets that have a name, fetch one, or describe your own',
+    load: () => import('./data.ts'),
+  },
   doctor: {
     group: CHECK,
     summary: 'adapter, features, limits, and a self-check of the kernels',
@@ -106,14 +112,11 @@ export function underscored(argv: readonly string[]): string[] {
   });
 }
 
-const version = (): string =>
-  JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')).version as string;
-
 function makeProgram(): Command {
   const program = new Command('tesserae')
     .description('Masked autoencoders (MAE) on hand-written WebGPU kernels, on a GPU or none.')
     .usage('COMMAND [flags]')
-    .version(version(), '-V, --version', 'print the version')
+    .version(VERSION, '-V, --version', 'print the version')
     .helpOption('-h, --help', 'print this, or the help of a command')
     .helpCommand(false)
     .optionsGroup('Flags of every command:')
@@ -123,6 +126,8 @@ function makeProgram(): Command {
     )
     .option('--untuned', 'kernels with their own choice of settings, not with what tesserae tune measured')
     .option('--adapter <NAME>', 'part of the name of a WebGPU adapter, or software, lavapipe, swiftshader, system')
+    .option('--timings', 'at the end, the time of every kernel and of the host (on stderr)')
+    .option('--trace <FILE>', 'write a trace of host and GPU, as JSON for ui.perfetto.dev')
     .configureHelp({
       showGlobalOptions: true,
       styleTitle: (title) => (title === 'Global Options:' ? 'Flags of every command:' : title),
@@ -149,7 +154,7 @@ function rootOf(command: Command): Command {
   return command.parent ? rootOf(command.parent) : command;
 }
 
-const OWN = ['--profile', '--adapter', '--untuned', '--help', '--version'];
+const OWN = ['--profile', '--adapter', '--untuned', '--timings', '--trace', '--help', '--version'];
 
 /** The first word that is no flag and no flag's value. */
 function commandOf(argv: readonly string[]): string | undefined {
@@ -157,7 +162,7 @@ function commandOf(argv: readonly string[]): string | undefined {
     const [name] = argv[i].split('=', 1);
     if (!name.startsWith('-')) return name;
     if (name.startsWith('--') && !OWN.includes(name)) misuse(`unknown option ${name}${suggestion(name, OWN)}`);
-    if (argv[i] === '--profile' || argv[i] === '--adapter') i++;
+    if (['--profile', '--adapter', '--trace'].includes(argv[i])) i++;
   }
   return undefined;
 }
@@ -183,7 +188,16 @@ export async function run(given: readonly string[]): Promise<void> {
   else if (name === undefined && !argv.some((arg) => /^(-h|--help|-V|--version)$/.test(arg))) {
     misuse('a command is missing; tesserae --help lists them');
   }
-  await program.parseAsync([...argv], { from: 'user' });
+  let finish = async (): Promise<void> => {};
+  program.hook('preAction', async () => {
+    const { timings, trace }: Watched = program.opts();
+    if (timings || trace !== undefined) finish = (await import('./timings.ts')).watch({ timings, trace });
+  });
+  try {
+    await program.parseAsync([...argv], { from: 'user' });
+  } finally {
+    await finish();
+  }
 }
 
 /** What the user is told, and the exit code: 2 for wrong usage, 1 for a failure, 0 where help or the version was printed. */

@@ -35,9 +35,9 @@ async function run(path: string, files: string[], flags: Flags, command: Command
   if (!/\.png$/i.test(output)) misuse(`--output must end in .png, got ${output}`);
   const seed = value(flags, 'seed', whole(0)) ?? 0;
   const asked = value(flags, 'mask_ratio', real({ open: true, below: 1 }));
-  const [{ loadCheckpoint }, { readImage }] = await Promise.all([
+  const [{ loadCheckpoint }, { imageFiles }] = await Promise.all([
     import('../train/checkpoint.ts'),
-    import('../data/image.ts'),
+    import('../data/imagefolder.ts'),
   ]);
   const checkpoint = await loadCheckpoint(path);
   const { config, data } = checkpoint;
@@ -46,17 +46,8 @@ async function run(path: string, files: string[], flags: Flags, command: Command
   const keep = lenKeep(patches, maskRatio);
   if (keep === patches)
     misuse(`--mask_ratio ${maskRatio} removes none of ${patches} patches: raise it above ${1 / patches}`);
-  // All are decoded before the model is: a wrong file is told at once.
-  const samples = await Promise.all(files.map((file) => readImage(file)));
-  const images: Dataset = {
-    name: 'images',
-    length: files.length,
-    classes: null,
-    channels: 3,
-    mean: data.mean,
-    std: data.std,
-    read: async (index) => samples[index],
-  };
+  const { mean, std } = data;
+  const images = await imageFiles(files, { channels: config.in_chans, mean, std });
   using engine = await openEngine(globalsOf(command));
   await draw(engine, checkpoint, images, files, { maskRatio, seed, output });
   process.stdout.write(`${keep} of ${patches} patches were seen; the picture is ${output}\n`);

@@ -31,19 +31,21 @@ const SIZES = [
 ] as const;
 const RUN = ['batch_size', 'mask_ratio', 'precision', 'checkpoint_blocks'] as const;
 
-export function addSizes(command: Command): void {
+/** @param without flags that mean nothing to this command */
+export function addSizes(command: Command, without: readonly string[] = []): void {
   command.addOption(
     new Option('--model <NAME>', `preset of sizes; those below change it (default: ${DEFAULT_MODEL})`).helpGroup(
       'Sizes:',
     ),
   );
   for (const name of [...SIZES, ...RUN]) {
+    if (without.includes(name)) continue;
     const { kind, help, standard }: OptionSpec<unknown> = OPTIONS[name];
     const known = standard === undefined || !kind.value ? '' : ` (default: ${standard})`;
     command.addOption(
       new Option(
         kind.value ? `--${name} <${kind.value}>` : `--${name}`,
-        help.replace(/ \(default.*/, '') + known,
+        known ? help.replace(/ \(default.*/, '') + known : help,
       ).helpGroup('Sizes:'),
     );
   }
