@@ -118,12 +118,12 @@ export async function study(
     });
   }
   if (stop?.aborted) return result;
-  const data = await labelledData(options.data_path, report.fetching);
+  const { val_fraction, val_seed } = options;
+  const data = await labelledData(options.data_path, report.fetching, { asked: { val_fraction, val_seed } });
   if (!result.rows)
     await part(
       'probe',
-      async () =>
-        void (result.rows = await probes(engine, checkpoint, data, options.data_path, seed, settings, report)),
+      async () => void (result.rows = await probes(engine, checkpoint, data, seed, settings, report)),
     );
   const { finetune: tuning } = settings;
   if (tuning && !result.finetune) {
@@ -131,6 +131,8 @@ export async function study(
       const tuned = async (encoder: Encoder): Promise<number> => {
         const from = encoder === 'mae' ? { finetune: checkpoint } : { model: options.model };
         const flags = {
+          val_fraction,
+          val_seed,
           ...tuning,
           ...from,
           seed,
@@ -169,7 +171,6 @@ async function probes(
   engine: Engine,
   checkpoint: string,
   data: Labels,
-  source: string,
   seed: number,
   { knn: neighbours, linprobe }: Settings,
   report: Reporter,
@@ -181,9 +182,10 @@ async function probes(
     const featuresOf = (dataset: Labels['train']): Promise<Features> => {
       const progress = (done: number, count: number): void =>
         report.fetching(done / count, `features of ${dataset.name}, ${encoder} encoder`);
-      return keptFeatures(engine, model, dataset, { mean, std, source, cache: true, progress });
+      const { source } = data;
+      return keptFeatures(engine, model, dataset, { mean, std, source, cache: true, note: report.note, progress });
     };
-    const test = data.test ?? misuse(`study: ${source} has no test images; give it a folder test/`);
+    const test = data.test ?? misuse(`study: ${data.source} has no test images; give it a folder test/`);
     const sets = {
       views: [await featuresOf(data.train)],
       val: await featuresOf(data.val),
@@ -228,6 +230,7 @@ async function accuracy(engine: Engine, path: string, { test }: Labels, report: 
     std: data.std,
     batchSize: 128,
     progress,
+    note: report.note,
   });
   return test ? (await judge.metrics(test)).top1 : Number.NaN;
 }

@@ -2,20 +2,12 @@
 import { randomBytes } from 'node:crypto';
 import * as node from 'node:fs/promises';
 import { hostname } from 'node:os';
-import { basename, dirname, join } from 'node:path';
-import { getSystemErrorMap } from 'node:util';
+import { basename, dirname, join, resolve } from 'node:path';
 import { checksum } from '../checksum.ts';
-import { TesseraeError } from '../errors.ts';
 import type { ByteSource } from '../safetensors.ts';
+import { codeOf, FileError, fileError, spaceText } from './file-errors.ts';
 
-/** The file system refused; `code` is its errno name, `ENOSPC` and the like. */
-export class FileError extends TesseraeError {
-  readonly code: string;
-  constructor(message: string, code: string, cause?: unknown) {
-    super(message, { cause });
-    this.code = code;
-  }
-}
+export { FileError } from './file-errors.ts';
 
 /** The calls of `node:fs/promises` that a save makes, so that tests can pass a disk that fails. */
 export interface Disk {
@@ -50,7 +42,7 @@ export async function writeFileAtomic(
 ): Promise<void> {
   const chunks = typeof data === 'string' ? [Buffer.from(data)] : data instanceof Uint8Array ? [data] : data;
   const folder = dirname(path);
-  const temporary = join(folder, `.${basename(path)}.${HOST}-${process.pid}-${randomBytes(6).toString('hex')}.tmp`);
+  const temporary = temporaryOf(path);
   let outcome = 'nothing was changed';
   try {
     const file = await disk.open(temporary, 'wx');
@@ -67,6 +59,47 @@ export async function writeFileAtomic(
     await disk.unlink(temporary).catch(() => {}); // not there, or the disk is gone: removeStrayTemporaries will see
     const bytes = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
     throw fileError('save', path, error, await spaceText(error, bytes, folder), outcome);
+  }
+}
+
+const temporaryOf = (path: string): string =>
+  join(dirname(path), `.${basename(path)}.${HOST}-${process.pid}-${randomBytes(6).toString('hex')}.tmp`);
+
+/**
+ * Makes the folder and those above it, and shows that a file can be made in it: what is wrong is known before hours of work.
+ * @throws FileError `VERB: PATH: Read-only file system: ...`
+ */
+export async function makeFolder(
+  path: string,
+  verb: string,
+  disk: Disk & Pick<typeof node, 'mkdir'> = node,
+): Promise<void> {
+  try {
+    // One by one: below /proc Node's own `recursive` never returns.
+    const missing: string[] = [];
+    let at = resolve(path);
+    for (; !(await isFolder(at)); at = dirname(at)) missing.unshift(at);
+    for (const folder of missing) {
+      await disk.mkdir(folder).catch((error: unknown) => {
+        if (codeOf(error) !== 'EEXIST') throw error; // another process was quicker
+      });
+    }
+    const probe = temporaryOf(join(path, 'probe'));
+    await (await disk.open(probe, 'wx')).close();
+    await disk.unlink(probe);
+  } catch (error) {
+    throw fileError(verb, path, error);
+  }
+}
+
+/** @throws where something else has the name */
+async function isFolder(path: string): Promise<boolean> {
+  try {
+    if ((await node.stat(path)).isDirectory()) return true;
+    throw Object.assign(new Error(`${path} is a file`), { code: 'ENOTDIR' });
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return false;
+    throw error;
   }
 }
 
@@ -98,6 +131,13 @@ export async function removeStrayTemporaries(folder: string): Promise<string[]> 
 export interface FileSource extends ByteSource {
   close(): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** Deletes a file; one that is not there is none the less gone. */
+export async function removeFile(path: string): Promise<void> {
+  await node.unlink(path).catch((error: unknown) => {
+    if (codeOf(error) !== 'ENOENT') throw fileError('delete', path, error);
+  });
 }
 
 /** Opens a file for reading tensor by tensor; a save that replaces it meanwhile does not disturb the reader. */
@@ -240,39 +280,4 @@ function isAlive(pid: number): boolean {
   } catch (error) {
     return codeOf(error) === 'EPERM'; // somebody else's
   }
-}
-
-const codeOf = (error: unknown): string | undefined => (error as NodeJS.ErrnoException | null)?.code;
-
-const REMEDIES: ReadonlyMap<string, string> = new Map([
-  ['ENOSPC', 'free some space or choose another folder'],
-  ['EDQUOT', 'free some of your quota or choose another folder'],
-  ['EFBIG', 'raise the file size limit (ulimit -f) or choose another folder'],
-  ['EIO', 'check the disk, or choose another'],
-  ['EACCES', 'check the permissions, or choose another folder'],
-  ['EPERM', 'check the permissions, or choose another folder'],
-  ['EROFS', 'choose a folder that can be written to'],
-  ['EISDIR', 'a folder has that name: choose another'],
-  ['ENOENT', 'check the path'],
-  ['EMFILE', 'raise the limit of open files (ulimit -n)'],
-]);
-
-/** `VERB: PATH: Reason (space): remedy; outcome`. What is no system error (ERR_OUT_OF_RANGE is none) stays as it is. */
-function fileError(verb: string, path: string, error: unknown, space = '', outcome = ''): unknown {
-  const code = codeOf(error);
-  if (error instanceof FileError || code === undefined || !/^E[A-Z0-9]+$/.test(code)) return error;
-  const known = [...getSystemErrorMap().values()].find(([name]) => name === code);
-  const reason = known ? known[1].replace(/^(i\/o|.)/, (start) => start.toUpperCase()) : (error as Error).message;
-  const remedy = [REMEDIES.get(code), outcome].filter(Boolean).join('; ');
-  return new FileError(`${verb}: ${path}: ${reason}${space}${remedy && `: ${remedy}`}`, code, error);
-}
-
-async function spaceText(error: unknown, bytes: number, folder: string): Promise<string> {
-  if (codeOf(error) !== 'ENOSPC' && codeOf(error) !== 'EDQUOT') return '';
-  const megabytes = (count: number) => `${Math.ceil(count / 1e5) / 10} MB`;
-  const free = await node.statfs(folder).then(
-    ({ bavail, bsize }) => `, ${megabytes(bavail * bsize)} free`,
-    () => '',
-  );
-  return ` (needs ${megabytes(bytes)}${free})`;
 }

@@ -31,7 +31,7 @@ export async function saveClassifier(path: string, c: ClassifierCheckpoint): Pro
 /** Without `training` the optimizer's state is left on the disk. */
 export async function loadClassifier(path: string, { training = false } = {}): Promise<ClassifierCheckpoint> {
   await using file = await ModelFile.open(path, 'classify');
-  const config = checkedClassifier(file.json<ClassifierConfig>('config'));
+  const config = file.config<ClassifierConfig>(checkedClassifier);
   const specs = classifierSpecs(config);
   return {
     config,

@@ -1,5 +1,6 @@
 // A classifier on a set of images: what it takes every image for, and how often that is right.
 import type { Engine, Program } from '../../engine/engine.ts';
+import { overReadable } from '../data/damage.ts';
 import type { Dataset } from '../data/dataset.ts';
 import { loadBatches } from '../data/loader.ts';
 import { newCapacities } from '../data/pack.ts';
@@ -15,6 +16,8 @@ export interface JudgeOptions {
   /** Part of the resized short side that is kept; 1: the whole centre. */
   readonly cropPct?: number;
   readonly progress?: (done: number, count: number) => void;
+  /** Told of damaged images, which are left out. */
+  readonly note?: (line: string) => void;
 }
 
 export class Judge {
@@ -31,13 +34,16 @@ export class Judge {
     this.#preparer = new Preparer(engine, classifier.config, options);
   }
 
-  /** Calls `each` with the logits (images, classes) of every batch, in order. */
-  async run(dataset: Dataset, each: (logits: Float32Array, labels: Int32Array) => void): Promise<void> {
+  /** Calls `each` with the logits (images, classes) of every batch, in `order`. */
+  async run(
+    dataset: Dataset,
+    each: (logits: Float32Array, labels: Int32Array) => void,
+    order: Uint32Array = Uint32Array.from({ length: dataset.length }, (_, i) => i),
+  ): Promise<void> {
     const { batchSize, cropPct = 1, progress } = this.#options;
     const { img_size, in_chans: chans } = this.#classifier.config;
     const output = { chans, height: img_size[0], width: img_size[1] };
     const place = cropPct === 1 ? centrePlaces(output) : evalPlaces(output, cropPct);
-    const order = Uint32Array.from({ length: dataset.length }, (_, i) => i);
     const loading = { order, batchSize, place, output, capacities: newCapacities(), concurrency: 10 };
     const waiting: Promise<void>[] = [];
     let done = 0;
@@ -47,7 +53,7 @@ export class Judge {
       const arrived = results.read().then(({ logits }) => {
         each(logits as Float32Array, batch.labels);
         done += batch.ids.length;
-        progress?.(done, dataset.length);
+        progress?.(done, order.length);
       });
       arrived.catch(() => {});
       waiting.push(arrived);
@@ -56,10 +62,12 @@ export class Judge {
     await Promise.all(waiting);
   }
 
-  async metrics(dataset: Dataset): Promise<Metrics> {
-    const tally = new Tally(this.#classifier.config.nb_classes);
-    await this.run(dataset, (logits, labels) => tally.add(logits, labels));
-    return tally.metrics;
+  metrics(dataset: Dataset): Promise<Metrics> {
+    return overReadable(dataset, this.#options.note, async (order) => {
+      const tally = new Tally(this.#classifier.config.nb_classes);
+      await this.run(dataset, (logits, labels) => tally.add(logits, labels), order);
+      return tally.metrics;
+    });
   }
 
   #program(batch: number): Program<Record<never, never>, 'logits'> {

@@ -7,6 +7,7 @@ import { LossScale } from '../../engine/optim/lossscale.ts';
 import { type HostTensor, numel } from '../../engine/tensor.ts';
 import { type Batch as Inputs, Trainer } from '../../engine/trainer.ts';
 import { type Augmentation, augmentedPlaces, drawMixing, erasedBoxes } from '../data/augmentation.ts';
+import { withChannels } from '../data/channels.ts';
 import { evenly } from '../data/dataset.ts';
 import type { Batch } from '../data/loader.ts';
 import {
@@ -21,8 +22,10 @@ import {
 import type { Place } from '../data/sampler.ts';
 import { labelledData, type Labels } from '../evaluate/open.ts';
 import { Classifier, type ClassifierConfig, classifierWeights, lastBlocks } from '../model/classifier.ts';
+import { adaptedText, adaptedTo } from '../model/adapt.ts';
 import { configure, type EncoderConfig } from '../model/config.ts';
-import { type DataInfo, loadCheckpoint, type TrainingState } from '../train/checkpoint.ts';
+import { loadSource } from '../train/begin.ts';
+import type { DataInfo, TrainingState } from '../train/checkpoint.ts';
 import type { OptimizerState } from '../train/modelfile.ts';
 import { layerGroups, makeOptimizer } from '../train/optimizer.ts';
 import { Preparer } from '../train/prepare.ts';
@@ -55,16 +58,23 @@ export async function finetune(
 }
 
 /** Weights and sizes to begin with, and what the encoder's images were normalised with. A run that goes on has them already. */
-async function beginning(options: FinetuneOptions, train: Labels['train'], classes: number) {
+async function beginning(options: FinetuneOptions, train: Labels['train'], classes: number, { note }: Reporter) {
   const { seed } = options;
   if (!options.finetune) {
     const encoder: EncoderConfig = configure(options.model as string, { img_size: options.input_size });
     const config = classifierConfig(encoder, options, classes);
-    return { config, weights: classifierWeights(config, null, { seed }), averages: null, data: train };
+    return {
+      config,
+      weights: classifierWeights(config, null, { seed }),
+      averages: null,
+      data: withChannels(train, config.in_chans),
+    };
   }
-  const from = await loadCheckpoint(options.finetune);
+  const from = await loadSource(options.finetune);
   const config = classifierConfig(from.config, options, classes);
-  return { config, weights: classifierWeights(config, from, { seed }), averages: null, data: from.data };
+  const weights = classifierWeights(config, from, { seed });
+  note(`init: ${options.finetune}: ${adaptedText(adaptedTo(weights, from))}`);
+  return { config, weights, averages: null, data: from.data };
 }
 
 function classifierConfig(encoder: EncoderConfig, options: FinetuneOptions, classes: number): ClassifierConfig {
@@ -78,14 +88,14 @@ function classifierConfig(encoder: EncoderConfig, options: FinetuneOptions, clas
 /** What a run is made of, before it stands anywhere. */
 async function parts(engine: Engine, options: FinetuneOptions, report: Reporter, from: ClassifierCheckpoint | null) {
   const { seed, unfreeze_blocks, weight_decay, layer_decay, clip_grad, checkpoint_blocks, batch_size } = options;
-  const { train: all, val, classes } = await labelledData(options.data_path, (f, what) => report.fetching(f, what));
+  const labelled = await labelledData(options.data_path, (f, what) => report.fetching(f, what), { asked: options });
+  const { train: all, classes } = labelled;
   if ((options.train_images ?? 0) > all.length)
     fail(`finetune: --train_images ${options.train_images} is more than the ${all.length} that there are`);
-  const train = options.train_images === undefined ? all : evenly(all, options.train_images);
-  const begun = from ?? (await beginning(options, train, classes.length));
+  const some = options.train_images === undefined ? all : evenly(all, options.train_images);
+  const begun = from ?? (await beginning(options, some, classes.length, report));
   const { config, weights } = begun;
-  if (train.channels !== config.in_chans)
-    fail(`finetune: ${train.name} has ${train.channels} channels, the encoder takes ${config.in_chans}`);
+  const [train, val] = [some, labelled.val].map((set) => withChannels(set, config.in_chans));
   if ((unfreeze_blocks ?? 0) > config.depth)
     fail(`finetune: --unfreeze_blocks ${unfreeze_blocks} is more than the ${config.depth} blocks that there are`);
   if (from && String(from.data.classes) !== String(classes))
@@ -124,7 +134,7 @@ async function parts(engine: Engine, options: FinetuneOptions, report: Reporter,
     },
     after: (t) => ema?.update(t),
   });
-  const judging = { mean, std, batchSize: Math.max(64, batch_size) };
+  const judging = { mean, std, batchSize: Math.max(64, batch_size), note: report.note };
   const judge = new Judge(engine, classifier, judging);
   const averagedJudge = averaged && new Judge(engine, averaged, judging);
   return {

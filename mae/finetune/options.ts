@@ -1,9 +1,10 @@
 // Options of fine-tuning: facebookresearch/mae's main_finetune.py by its names, and a few of ours.
+import { DATA_PATH_HELP } from '../data/help.ts';
 import { AUGMENTATIONS, type Augmentation } from '../data/augmentation.ts';
 import { parseRandAugment } from '../data/randaugment.ts';
 import { PRESETS } from '../model/config.ts';
 import { imageSize, maybeText, oneOf, onOff, real, text, whole } from '../train/flags.ts';
-import { OPTIMIZER_OPTIONS, OPTIONS, SCHEDULE_OPTIONS } from '../train/options.ts';
+import { OPTIMIZER_OPTIONS, OPTIONS, SCHEDULE_OPTIONS, SPLIT_OPTIONS } from '../train/options.ts';
 import { scaledRate } from '../train/schedule.ts';
 import { type Flags, optional, readOptions, required, type ValuesOf } from '../train/table.ts';
 import { misuse } from '../usage.ts';
@@ -22,19 +23,17 @@ const ENCODERS: Readonly<Record<string, string>> = {
 };
 
 const { num_workers, batch_size, accum_iter, clip_grad, precision, checkpoint_blocks, seed, max_steps } = OPTIONS;
-const { output_dir, resume, overwrite, save_freq, save_steps } = OPTIONS;
+const { output_dir, resume, overwrite, save_freq, keep, save_steps } = OPTIONS;
 
 export const FINETUNE_OPTIONS = {
-  data_path: optional(
-    text('PATH'),
-    DATA,
-    'a folder of one folder a class (with val/ and test/, if it has them), or cifar10',
-  ),
+  data_path: optional(text('PATH'), DATA, DATA_PATH_HELP),
   input_size: optional(
     imageSize(),
     DATA,
     'size of the images (default: as in pretraining; positions are interpolated)',
   ),
+  ...SPLIT_OPTIONS,
+  val_fraction: { ...SPLIT_OPTIONS.val_fraction, help: `${SPLIT_OPTIONS.val_fraction.help} (default: 0.1)` },
   train_images: optional(whole(1), DATA, 'train on N images only, taken evenly from all (default: all)'),
   num_workers,
 
@@ -44,6 +43,7 @@ export const FINETUNE_OPTIONS = {
     MODEL,
     'the pretrained encoder; without it training begins from scratch',
   ),
+  init: required(maybeText('CHECKPOINT'), '', MODEL, "the same by pretrain's name"),
   model: optional(
     oneOf([...Object.keys(PRESETS), ...Object.keys(ENCODERS)]),
     MODEL,
@@ -98,6 +98,7 @@ export const FINETUNE_OPTIONS = {
   resume,
   overwrite,
   save_freq,
+  keep,
   save_steps,
   eval_freq: required(whole(1), 1, OUTPUT, 'epochs between evaluations on the validation images'),
 } as const;
@@ -125,8 +126,10 @@ export function parseFinetuneOptions(
 ): FinetuneOptions {
   if (flags.eval) misuse('--eval: tesserae eval CHECKPOINT --data_path PATH judges a classifier');
   const options = readOptions(FINETUNE_OPTIONS, { flags, configFile, note, beneath, unused: FINETUNE_UNUSED });
-  const { data_path, finetune, warmup_epochs, epochs, mixup, cutmix, augment, batch_size, min_lr } = options;
+  const { data_path, init, warmup_epochs, epochs, mixup, cutmix, augment, batch_size, min_lr } = options;
   if (data_path === undefined) misuse('--data_path is missing: name a folder of images by class, or cifar10');
+  const finetune = options.finetune || init;
+  if (init && init !== finetune) misuse('--init and --finetune mean the same: keep one');
   const model = modelBeside(finetune, options.model, note);
   if (warmup_epochs > epochs)
     note(`--warmup_epochs ${warmup_epochs} passes --epochs ${epochs}: the learning rate will only rise`);
@@ -138,7 +141,7 @@ export function parseFinetuneOptions(
     misuse(`--batch_size must be even with mixup or cutmix, got ${batch_size}`);
   const peak = finetuneRate({ ...options, data_path });
   if (min_lr > peak) misuse(`--min_lr ${min_lr} must not pass the learning rate ${peak}: lower it`);
-  return { ...options, data_path, model };
+  return { ...options, data_path, finetune, init: '', model };
 }
 
 /** The preset to begin from scratch with. */

@@ -1,6 +1,7 @@
 // Checkpoints: one safetensors file with weights under the reference's names, the optimizer's state, and what every later
 // command must know (sizes, target, normalisation, classes), so that nobody has to say it again.
 import type { KnobValues } from '../../kernels/kernel.ts';
+import type { DamageCount } from '../data/damage.ts';
 import { checked, type MaeConfig, parameterSpecs } from '../model/config.ts';
 import type { PlateauState } from './schedule.ts';
 import { ModelFile, type OptimizerState, writeModel } from './modelfile.ts';
@@ -26,6 +27,8 @@ export interface TrainingState {
   readonly lossSum: number;
   /** Bytes of each log that belong to this state. */
   readonly logs: Readonly<Record<string, number>>;
+  /** Numbered checkpoints of this run, oldest first; absent in files of before they could rotate. */
+  readonly numbered?: readonly string[];
   /** What it ran on: other adapters go on too, but not bit for bit. */
   readonly adapter: string;
   /** Where the plateau schedule stands; absent in files of before there was one. */
@@ -34,6 +37,8 @@ export interface TrainingState {
   readonly mask_ratio?: number;
   /** The best evaluation so far, by which checkpoint-best was chosen. */
   readonly best?: number | null;
+  /** Images read so far, and how many of them were damaged; absent in files of before they were counted. */
+  readonly damage?: DamageCount;
   /** Measured settings that its plans were made with, by shape class. */
   readonly picks: Readonly<Record<string, KnobValues>>;
 }
@@ -62,7 +67,7 @@ export async function saveCheckpoint(path: string, c: Checkpoint): Promise<void>
 /** Reads a checkpoint; without `training` the optimizer's state is left on the disk. */
 export async function loadCheckpoint(path: string, { training = false } = {}): Promise<Checkpoint> {
   await using file = await ModelFile.open(path, 'pretrain');
-  const config = checked(file.json<MaeConfig>('config'));
+  const config = file.config<MaeConfig>(checked);
   const specs = parameterSpecs(config);
   const weights = await file.weights(specs);
   const optimizer = training ? await file.optimizer(specs) : null;

@@ -1,9 +1,11 @@
 // Model files: safetensors with weights under the reference's names, the optimizer's state beside them, and metadata that says what it is.
-import { fail } from '../../engine/errors.ts';
+import { fail, TesseraeError } from '../../engine/errors.ts';
 import { type FileSource, openSafetensorsFile, writeFileAtomic } from '../../engine/node/files.ts';
 import type { ParameterSpec } from '../../engine/parameters.ts';
 import { type RawTensor, rawTensor, toFloat32, viewAs } from '../../engine/rawtensor.ts';
 import { readHeader, readTensor, writeSafetensors } from '../../engine/safetensors.ts';
+import type { EncoderConfig } from '../model/config.ts';
+import { VERSION } from '../version.ts';
 
 /** Raised when a file of this version could not be read by the one before. */
 export const FORMAT = 1;
@@ -70,7 +72,7 @@ export async function writeModel(
     tensors.push(['lossscale.scale', rawTensor('F32', [1], Float32Array.of(scale))]);
     tensors.push(['lossscale.steps', rawTensor('U32', [2], Uint32Array.of(good, skipped))]);
   }
-  const texts: Record<string, string> = { format: 'pt', tesserae: String(FORMAT), task };
+  const texts: Record<string, string> = { format: 'pt', tesserae: String(FORMAT), made_by: VERSION, task };
   for (const [key, value] of Object.entries(metadata)) {
     if (value !== null && value !== undefined) texts[key] = typeof value === 'string' ? value : JSON.stringify(value);
   }
@@ -96,7 +98,11 @@ export class ModelFile {
       const file = new ModelFile(path, source, await readHeader(source, { requireChecksums: true }));
       const version = Number(file.text('tesserae'));
       if (!(version <= FORMAT)) {
-        fail(`load: ${path} has format ${file.text('tesserae')}, this version reads up to ${FORMAT}; update Tesserae`);
+        const maker = file.#header.metadata.get('made_by');
+        const by = maker ? `made by Tesserae ${maker}, this is ${VERSION}: ` : '';
+        fail(
+          `load: ${path}: ${by}format ${file.text('tesserae')}, this version reads up to ${FORMAT}; update Tesserae`,
+        );
       }
       const own = (file.#header.metadata.get('task') ?? 'pretrain') as Task;
       if (own !== task)
@@ -125,6 +131,18 @@ export class ModelFile {
       return JSON.parse(text) as T;
     } catch {
       return fail(`load: ${this.#path}: its metadata's ${key} is damaged`);
+    }
+  }
+
+  /** The model's sizes, as `check` accepts them. */
+  config<C extends EncoderConfig>(check: (config: C) => C): C {
+    const config = this.json<C | null>('config');
+    try {
+      if (!Array.isArray(config?.img_size)) fail('it lacks the size of the images');
+      return check(config as C);
+    } catch (error) {
+      if (!(error instanceof TesseraeError)) throw error;
+      return fail(`load: ${this.#path}: its metadata's config is no model's: ${error.message}`);
     }
   }
 

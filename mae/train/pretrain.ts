@@ -1,6 +1,5 @@
 // Pretraining: masked images in, what is missing out (MAE, section 3).
 import type { Engine } from '../../engine/engine.ts';
-import { fail } from '../../engine/errors.ts';
 import type { Variable } from '../../engine/tensor.ts';
 import type { Batch as Inputs } from '../../engine/trainer.ts';
 import type { Batch } from '../data/loader.ts';
@@ -13,6 +12,7 @@ import { type Checkpoint, type DataInfo, saveCheckpoint, type TrainingState } fr
 import { type TrainingData, trainingData } from './data.ts';
 import { Heldout } from './heldout.ts';
 import { introduce } from './introduce.ts';
+import { beginningWeights } from './begin.ts';
 import type { OptimizerState } from './modelfile.ts';
 import { modelConfig, peakRate, type PretrainOptions } from './options.ts';
 import { Preparer } from './prepare.ts';
@@ -42,15 +42,20 @@ export async function pretrain(
 }
 
 /** What a run is made of, before it stands anywhere. */
-function parts(engine: Engine, options: PretrainOptions, { train, heldout }: TrainingData, from: Checkpoint | null) {
+async function parts(
+  engine: Engine,
+  options: PretrainOptions,
+  { train, heldout }: TrainingData,
+  from: Checkpoint | null,
+  report: Reporter,
+) {
   const { seed, batch_size, mask_ratio } = options;
-  const config = modelConfig(options);
+  const { note } = report;
+  const config = modelConfig({ ...options, in_chans: options.in_chans ?? train.channels });
   const { mean, std, name, classes } = train;
-  if (train.channels !== config.in_chans) {
-    fail(`pretrain: --in_chans is ${config.in_chans}, this data has ${train.channels} channels; leave it out`);
-  }
   const data: DataInfo = { name, mean: [...mean], std: [...std], classes: classes && [...classes] };
-  const model = new MaskedAutoencoder(engine, config, from?.weights ?? seed);
+  const weights = from?.weights ?? (await beginningWeights(config, options, report));
+  const model = new MaskedAutoencoder(engine, config, weights);
   const preparer = new Preparer(engine, config, { mean, std });
   const { mask, mask_threshold } = options;
   const patches = patchesOf(config);
@@ -67,9 +72,10 @@ function parts(engine: Engine, options: PretrainOptions, { train, heldout }: Tra
     keep: mask_threshold === undefined ? undefined : () => lenKeep(patches, ratio.now),
   });
   const keep = lenKeep(patches, mask_ratio);
-  const judge = heldout && new Heldout(engine, model, preparer, heldout, { batchSize: batch_size, keep, seed });
+  const judge = heldout && new Heldout(engine, model, preparer, heldout, { batchSize: batch_size, keep, seed, note });
   const { evidence_freq, evidence_images: images } = options;
-  const evidence = heldout && evidence_freq > 0 ? new Evidence(engine, model, { train, val: heldout, images }) : null;
+  const evidence =
+    heldout && evidence_freq > 0 ? new Evidence(engine, model, { train, val: heldout, images, note }) : null;
   return { config, data, train, model, preparer, trainer, judge, ratio, noise, evidence };
 }
 
@@ -88,7 +94,7 @@ class Run extends TrainingRun<StepInputs> {
     engine: Engine,
     options: PretrainOptions,
     report: Reporter,
-    made: ReturnType<typeof parts>,
+    made: Awaited<ReturnType<typeof parts>>,
     from: Checkpoint | null,
     stop?: AbortSignal,
   ) {
@@ -114,7 +120,7 @@ class Run extends TrainingRun<StepInputs> {
   static async open(engine: Engine, options: PretrainOptions, report: Reporter, stop?: AbortSignal): Promise<Run> {
     const from = await findResume(engine, options, report);
     const opened = await trainingData(options, report);
-    const run = new Run(engine, options, report, parts(engine, options, opened, from), from, stop);
+    const run = new Run(engine, options, report, await parts(engine, options, opened, from, report), from, stop);
     await run.openFolder();
     return run;
   }

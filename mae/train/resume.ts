@@ -21,6 +21,7 @@ const BESIDES = new Set([
   'resume',
   'overwrite',
   'save_freq',
+  'keep',
   'save_steps',
   'eval_freq',
   'num_workers',
@@ -80,6 +81,14 @@ const exists = (path: string): Promise<boolean> =>
 /** What bits depend on, besides the recipe and the picks. */
 export const adapterOf = ({ device }: Engine): string => `${device.adapter.id}, profile ${device.traits.profile}`;
 
+/** Which of adapter and profile changed. */
+function elsewhere(before: string, now: string): string {
+  const [was, is] = [before, now].map((text) => text.split(/, profile (?=\w+$)/));
+  return was[0] === is[0]
+    ? `the profile is ${is[1]} now, it was ${was[1]}`
+    : `the adapter is ${now} now, it was ${before}`;
+}
+
 type Resumed = Pick<Checkpoint, 'training' | 'optimizer'>;
 
 /** What a command's runs are resumed by. */
@@ -137,14 +146,14 @@ export async function findResume<C extends Resumed = Checkpoint>(
       report.note(`resume: the run keeps its ${engine.picks.size} measured settings of kernels, ${unused}`);
     }
   } else {
-    report.note(
-      `resuming on another adapter (${adapter}, before: ${found.training.adapter}): results will not be bit-identical`,
-    );
+    report.note(`resume: ${elsewhere(found.training.adapter, adapter)}; results will not be bit-identical`);
   }
-  report.note(`resuming from ${path}: epoch ${found.training.epoch}, step ${found.training.step}`);
-  // Logs of another folder stay there: this one's begin anew.
+  const { epoch, step } = found.training;
+  // As the progress counts them.
+  report.note(`resuming from ${path}: epoch ${epoch + 1}${step ? `, after ${step} of its steps` : ''}`);
+  // Logs and checkpoints of another folder stay there: this one's begin anew.
   if (resolve(dirname(path)) === resolve(options.output_dir)) return found;
-  return { ...found, training: { ...found.training, logs: {} } };
+  return { ...found, training: { ...found.training, logs: {}, numbered: [] } };
 }
 
 const picksText = (picks: Picks): string => JSON.stringify([...picks].sort(([a], [b]) => (a < b ? -1 : 1)));

@@ -1,4 +1,4 @@
-// Atomic writes and resumable logs: whatever fails, and whenever the process dies, a file is whole, old or new.
+// Atomic writes: whatever fails, and whenever the process dies, a file is whole, old or new.
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import {
@@ -19,11 +19,9 @@ import { fileURLToPath } from 'node:url';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import {
-  appendLine,
-  cutLog,
   type Disk,
-  durableLength,
   FileError,
+  makeFolder,
   openSafetensorsFile,
   removeStrayTemporaries,
   writeFileAtomic,
@@ -139,7 +137,14 @@ test('flushes before it renames and the folder after, so that a power cut finds 
   assert.equal(calls, order);
 });
 
-const texts = { ENOSPC: 'No space left on device', EIO: 'I/O error', EACCES: 'Permission denied' };
+const texts = {
+  ENOSPC: 'No space left on device',
+  EDQUOT: 'Disk quota exceeded',
+  EIO: 'I/O error',
+  EACCES: 'Permission denied',
+  EROFS: 'Read-only file system',
+  EMFILE: 'Too many open files',
+};
 for (const [code, text] of Object.entries(texts)) {
   test(`${code} at every call of a save: one message, the old file or the new, nothing else`, async () => {
     const path = join(folder, 'a.bin');
@@ -158,7 +163,7 @@ for (const [code, text] of Object.entries(texts)) {
       assert.is((error as FileError).code, code);
       const { message } = error as FileError;
       assert.ok(message.startsWith(`save: ${path}: ${text}`), message);
-      if (code === 'ENOSPC') assert.match(message, /\(needs 0\.2 MB, [\d.]+ MB free\): free some space/);
+      if (code === 'ENOSPC' || code === 'EDQUOT') assert.match(message, /\(needs 0\.2 MB, [\d.]+ MB free\): free some/);
       assert.match(message, call <= rename ? /nothing was changed$/ : /a power cut may undo it$/);
       const now = readFileSync(path);
       assert.ok(
@@ -203,6 +208,41 @@ test('real mistakes of the user: a missing folder, a folder in the way', async (
   assert.equal(readdirSync(folder), ['taken']);
 });
 
+test('a folder is made with those above it, and what forbids that is told in one line, at once', async () => {
+  const made = join(folder, 'ein Ordner', 'ünï 目录');
+  await makeFolder(made, 'pretrain: --output_dir');
+  await makeFolder(made, 'pretrain: --output_dir');
+  assert.equal(readdirSync(made), [], 'nothing is left of the trial');
+  const message = (path: string, disk?: Parameters<typeof makeFolder>[2]) =>
+    makeFolder(path, 'pretrain: --output_dir', disk).then(String, (error: Error) => {
+      assert.instance(error, FileError);
+      assert.not.match(error.message, '\n');
+      return error.message;
+    });
+  writeFileSync(join(folder, 'file'), '');
+  for (const path of ['file', 'file/below', 'file/below/it'])
+    assert.match(
+      await message(join(folder, path)),
+      /^pretrain: --output_dir: .*file.*: Not a directory: a file stands/,
+    );
+  if (existsSync('/proc/self')) {
+    assert.match(
+      await message('/proc/no/such'),
+      /^pretrain: --output_dir: \/proc\/no\/such: No such file or directory/,
+    );
+    assert.match(await message('/proc'), /^pretrain: --output_dir: \/proc: /);
+  }
+  assert.match(await message(join(folder, 'x'.repeat(300))), /Name too long|ENAMETOOLONG/i);
+  for (const code of ['EACCES', 'EROFS', 'ENOSPC'])
+    for (const [path, call] of [
+      [join(folder, 'new', 'one'), 'mkdir'],
+      [folder, 'open'],
+    ] as const) {
+      const refuse = () => Promise.reject(Object.assign(new Error('made up'), { code }));
+      assert.ok((await message(path, { ...node, [call]: refuse })).includes(texts[code as keyof typeof texts]));
+    }
+});
+
 test('removes temporaries of dead processes only', async () => {
   let own = '';
   const disk: Disk = { ...node, open: (path, flags) => node.open((own ||= basename(path)) && path, flags) };
@@ -243,34 +283,6 @@ test('a lazy reader reads tensors one by one, and keeps its file while a save re
   assert.match(await message(folder), /^read: .*: is a folder or a device/);
   symlinkSync('/dev/zero', join(folder, 'zero'));
   assert.match(await message(join(folder, 'zero')), /is a folder or a device/);
-});
-
-test('a log cut back at resume and continued is byte for byte that of a run that never stopped', async () => {
-  const path = join(folder, 'log.txt');
-  const line = (epoch: number) => JSON.stringify({ epoch, train_loss: 1 / (epoch + 3) });
-  assert.is(await durableLength(path), 0);
-  await cutLog(path, 0);
-  for (let epoch = 0; epoch < 3; epoch++) await appendLine(path, line(epoch), { durable: epoch === 1 });
-  const saved = await durableLength(path);
-  assert.is(saved, readFileSync(path).length);
-  await appendLine(path, line(3));
-  writeFileSync(path, '{"epoch": 4, "tr', { flag: 'a' }); // killed while writing
-  await cutLog(path, saved);
-  for (let epoch = 3; epoch < 6; epoch++) await appendLine(path, line(epoch));
-  assert.is(readFileSync(path, 'utf8'), Array.from({ length: 6 }, (_, epoch) => `${line(epoch)}\n`).join(''));
-  await cutLog(path, 0);
-  assert.is(readFileSync(path).length, 0);
-});
-
-test('a log that does not belong to the checkpoint is left alone', async () => {
-  const path = join(folder, 'log.txt');
-  const message = (length: number) => cutLog(path, length).then(String, (error: Error) => error.message);
-  assert.match(await message(7), /^resume: .*log\.txt: there is no log, but the checkpoint was saved with 7 bytes/);
-  writeFileSync(path, 'abc\ndef\n');
-  assert.match(await message(9), /the log has 8 bytes, but the checkpoint was saved with 9/);
-  assert.match(await message(6), /byte 6 of the log ends no line/);
-  assert.is(readFileSync(path, 'utf8'), 'abc\ndef\n');
-  assert.match(await cutLog(folder, 4).then(String, (error: Error) => error.message), /^resume: .*is a folder/);
 });
 
 const [, , role, where] = process.argv;

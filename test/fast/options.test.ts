@@ -98,7 +98,7 @@ for (const [flags, said] of [
   [{ epochs: 'many' }, '--epochs must be a whole number of at least 1, got many'],
   [{ mask_ratio: '1' }, '--mask_ratio must be a number above 0 and below 1, got 1'],
   [{ mask_ratio: '0.999' }, /keeps none of 196 patches/],
-  [{ blr: '-1' }, /--blr must be a number above 0, got -1/],
+  [{ blr: '-1' }, /--blr must be a number above 0, within f32, got -1/],
   [{ blr: '0x10' }, /--blr must be a number/],
   [{ input_size: '32x' }, /--input_size must be a side in pixels/],
   [{ input_size: '100' }, /patch_size 16 must divide the image, 100 x 100/],

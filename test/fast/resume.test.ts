@@ -97,6 +97,22 @@ test('the precision that a run computed in is what counts, however it was chosen
   assert.is(options.precision, 'f16', 'the engine is opened with it');
 });
 
+test('what changed is told: the adapter, or its profile alone; epochs count from 1, as the progress does', async () => {
+  await leave('f32');
+  const first = async (engine: Engine) => ((await resume(engine)) as string[])[0];
+  assert.is(
+    await first(engineOf('f32', 'simt')),
+    'resume: the profile is simt now, it was cpu; results will not be bit-identical',
+  );
+  const other = engineOf('f32');
+  Object.assign(other.device.adapter, { id: 'another, profiled' });
+  assert.is(
+    await first(other),
+    'resume: the adapter is another, profiled, profile cpu now, it was some, profile cpu; results will not be bit-identical',
+  );
+  assert.is(await first(engineOf('f32')), `resuming from ${path}: epoch 1, after 9 of its steps`);
+});
+
 test('settings that are not used are told', async () => {
   const [a, b] = [{ 'gemm cpu/0': { TILE: 8 } }, { 'gemm cpu/0': { TILE: 4 } }];
   await leave('f32', undefined, a);

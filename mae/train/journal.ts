@@ -1,0 +1,142 @@
+// What a run leaves in its output folder: logs that belong to a checkpoint to the byte, and checkpoints, of which the oldest numbered
+// ones may go. A disk that fails costs a save, not the run.
+import { join } from 'node:path';
+import {
+  appendLine,
+  cutLog,
+  durableLength,
+  FileError,
+  makeFolder,
+  removeFile,
+  removeStrayTemporaries,
+} from '../../engine/node/files.ts';
+import { spanned } from '../../engine/timings.ts';
+
+const LOGS = ['log.txt', 'metrics.jsonl', 'damaged.txt'] as const;
+type Log = (typeof LOGS)[number];
+export const LATEST = 'checkpoint.safetensors';
+export const BEST = 'checkpoint-best.safetensors';
+/** All that rotation may ever delete. */
+const NUMBERED = /^checkpoint-\d+\.safetensors$/;
+
+/** What a checkpoint keeps of its folder. */
+export interface Folder {
+  /** Bytes of each log that belong to it. */
+  readonly logs: Readonly<Record<string, number>>;
+  /** Names of the numbered checkpoints of this run that are there, oldest first. */
+  readonly numbered: readonly string[];
+}
+
+export interface JournalOptions {
+  readonly output_dir: string;
+  /** Newest numbered checkpoints that stay; 0: all. */
+  readonly keep: number;
+}
+
+export class Journal {
+  readonly #options: JournalOptions;
+  readonly #command: string;
+  readonly #note: (line: string) => void;
+  /** Lines that the disk did not take yet. */
+  readonly #waiting: Record<Log, string[]> = { 'log.txt': [], 'metrics.jsonl': [], 'damaged.txt': [] };
+  #failing = false;
+  #numbered: string[] = [];
+
+  /** @param command for errors */
+  constructor(options: JournalOptions, command: string, note: (line: string) => void) {
+    this.#options = options;
+    this.#command = command;
+    this.#note = note;
+  }
+
+  path(name: string): string {
+    return join(this.#options.output_dir, name);
+  }
+
+  /** Makes the folder what it was when the run was saved. */
+  async open({ logs, numbered }: Partial<Folder>): Promise<void> {
+    await makeFolder(this.#options.output_dir, `${this.#command}: --output_dir`);
+    await removeStrayTemporaries(this.#options.output_dir);
+    for (const log of LOGS) await cutLog(this.path(log), logs?.[log] ?? 0);
+    this.#numbered = (numbered ?? []).filter((name) => NUMBERED.test(name));
+  }
+
+  /** One line of log.txt: an epoch. */
+  epoch(line: Readonly<Record<string, number>>): Promise<void> {
+    return this.#log('log.txt', JSON.stringify(line));
+  }
+
+  /** One line of metrics.jsonl: numbers of a step, or of an evaluation. */
+  metric(line: Readonly<Record<string, number>>): Promise<void> {
+    return this.#log('metrics.jsonl', JSON.stringify(line));
+  }
+
+  /** One line of damaged.txt: an image that could not be decoded. */
+  damaged(line: string): Promise<void> {
+    return this.#log('damaged.txt', line);
+  }
+
+  /**
+   * A checkpoint, written by `write` into a file of this name, and the logs up to it. False, after a note, where the disk refused: the one
+   * before is whole, and a later save may go better.
+   * @throws FileError where it is the `final` one
+   */
+  async save(name: string, write: (path: string, folder: Folder) => Promise<void>, final = false): Promise<boolean> {
+    try {
+      await this.#save(name, write);
+      return true;
+    } catch (error) {
+      if (final || !(error instanceof FileError)) throw error;
+      this.#note(`${error.message}; training goes on, the next save tries again`);
+      return false;
+    }
+  }
+
+  async #save(name: string, write: (path: string, folder: Folder) => Promise<void>): Promise<void> {
+    const logs: Record<string, number> = {};
+    for (const log of LOGS) {
+      await this.#flush(log);
+      logs[log] = await durableLength(this.path(log));
+    }
+    const others = this.#numbered.filter((other) => other !== name);
+    const numbered = NUMBERED.test(name) ? [...others, name] : others;
+    await spanned('save', `save ${name}`, () => write(this.path(name), { logs, numbered }));
+    this.#numbered = numbered;
+    await this.#rotate(); // only now that the new one is on the disk
+  }
+
+  /** What cannot be deleted now is tried again at the next save. */
+  async #rotate(): Promise<void> {
+    const { keep } = this.#options;
+    const old = keep ? this.#numbered.slice(0, -keep) : [];
+    for (const name of old) {
+      try {
+        await removeFile(this.path(name));
+        this.#numbered = this.#numbered.filter((other) => other !== name);
+      } catch (error) {
+        if (!(error instanceof FileError)) throw error;
+        this.#note(`${error.message}; it stays for now`);
+      }
+    }
+  }
+
+  /** A line that the disk refuses waits for the next one: no log has a hole. */
+  async #log(log: Log, line: string): Promise<void> {
+    this.#waiting[log].push(line);
+    try {
+      await this.#flush(log);
+      this.#failing = false;
+    } catch (error) {
+      if (!(error instanceof FileError)) throw error;
+      if (!this.#failing) this.#note(`${error.message}; training goes on, its lines wait in memory`);
+      this.#failing = true;
+    }
+  }
+
+  async #flush(log: Log): Promise<void> {
+    const lines = this.#waiting[log];
+    if (!lines.length) return;
+    await appendLine(this.path(log), lines.join('\n'), { durable: log === 'log.txt' });
+    lines.length = 0;
+  }
+}

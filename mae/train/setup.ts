@@ -1,0 +1,42 @@
+// What a training run is made from.
+import type { Engine, InputTypes } from '../../engine/engine.ts';
+import type { Trainer } from '../../engine/trainer.ts';
+import type { Dataset } from '../data/dataset.ts';
+import type { PackTo } from '../data/pack.ts';
+import type { TrainingState } from './checkpoint.ts';
+import type { OptimizerState } from './modelfile.ts';
+import type { Reporter } from './reporter.ts';
+import type { Schedule } from './schedule.ts';
+
+export interface RunOptions extends Omit<Schedule, 'lr' | 'sched'> {
+  readonly output_dir: string;
+  readonly seed: number;
+  readonly batch_size: number;
+  readonly accum_iter: number;
+  readonly max_steps?: number;
+  readonly num_workers: number;
+  readonly save_steps: number;
+  readonly save_freq: number;
+  readonly keep: number;
+  readonly sched: string;
+  readonly patience: number;
+}
+
+/** What a run begins with. */
+export interface RunSetup<I extends InputTypes> {
+  readonly engine: Engine;
+  readonly options: RunOptions;
+  readonly report: Reporter;
+  /** The command, for errors. */
+  readonly command: string;
+  readonly train: Dataset;
+  readonly output: PackTo;
+  readonly trainer: Trainer<I>;
+  /** Peak learning rate. */
+  readonly lr: number;
+  /** What decides its numbers, kept in checkpoints. */
+  readonly recipe: Readonly<Record<string, unknown>>;
+  /** Asks the run to save and to end after the step that it is at. */
+  readonly stop?: AbortSignal;
+  readonly from: { readonly training: TrainingState | null; readonly optimizer: OptimizerState | null } | null;
+}

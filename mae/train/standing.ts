@@ -1,0 +1,58 @@
+// Where a run stands, and the learning rate there.
+import { type DamageCount, NO_DAMAGE } from '../data/damage.ts';
+import type { TrainingState } from './checkpoint.ts';
+import { learningRate, type PlateauState, type Schedule } from './schedule.ts';
+import type { RunOptions } from './setup.ts';
+
+type Settings = RunOptions & { readonly lr: number; readonly stepsPerEpoch: number };
+
+export class Standing {
+  epoch: number;
+  /** Optimizer steps done in this epoch. */
+  step: number;
+  /** Of this epoch so far. */
+  lossSum: number;
+  plateau: PlateauState;
+  /** The best evaluation so far. */
+  best: number | null;
+  damage: DamageCount;
+  readonly #settings: Settings;
+
+  /** @param training null at the beginning */
+  constructor(training: TrainingState | null, settings: Settings) {
+    const { epoch = 0, step = 0, lossSum = 0, best = null, plateau } = training ?? {};
+    [this.epoch, this.step, this.lossSum, this.best] = [epoch, step, lossSum, best];
+    this.plateau = plateau ?? { best: null, bad: 0, factor: 1 };
+    this.damage = training?.damage ?? NO_DAMAGE;
+    this.#settings = settings;
+  }
+
+  /** Optimizer steps since the beginning. */
+  get position(): number {
+    return this.epoch * this.#settings.stepsPerEpoch + this.step;
+  }
+
+  /** Its part of a checkpoint. */
+  get state(): Pick<TrainingState, 'epoch' | 'step' | 'lossSum' | 'plateau' | 'best' | 'damage'> {
+    const { epoch, step, lossSum, plateau, best, damage } = this;
+    return { epoch, step, lossSum, plateau, best, damage };
+  }
+
+  nextEpoch(): void {
+    this.epoch++;
+    [this.step, this.lossSum] = [0, 0];
+  }
+
+  rate(step = this.step): number {
+    const { sched, stepsPerEpoch, ...rest } = this.#settings;
+    const schedule = { ...rest, sched: sched as Schedule['sched'], factor: this.plateau.factor };
+    return learningRate(this.epoch + step / stepsPerEpoch, schedule);
+  }
+
+  /** The reference logs the mean over the epoch's iterations. */
+  meanRate(): number {
+    let sum = 0;
+    for (let step = 0; step < this.#settings.stepsPerEpoch; step++) sum += this.rate(step);
+    return sum / this.#settings.stepsPerEpoch;
+  }
+}
