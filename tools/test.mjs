@@ -46,7 +46,10 @@ function report(name, { passed, failed, skipped, why }, began, output) {
 async function runFile(path, choice, limit) {
   const began = performance.now();
   const [program, args] = commandLine(path, [], choice);
-  const env = choice ? launchEnvironment(choice) : pristine();
+  // Tests read what programs print: without colours, whatever CI and FORCE_COLOR say.
+  const { FORCE_COLOR: _, ...user } = pristine();
+  const plain = { ...user, NO_COLOR: '1' };
+  const env = choice ? launchEnvironment(choice, plain) : plain;
   const end = await run(program, args, { env, cwd: root, timeout: limit * 1000 });
   report(path, verdict(end, limit), began, end.all);
 }
