@@ -5,6 +5,9 @@ export class TesseraeError extends Error {
   override readonly name = 'TesseraeError';
 }
 
+/** A tensor, or all of them together, that this device has no room for: a smaller batch helps. */
+export class CapacityError extends TesseraeError {}
+
 export function fail(message: string): never {
   throw new TesseraeError(message);
 }

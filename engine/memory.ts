@@ -1,12 +1,10 @@
 // GPU buffers of one engine: transients shared between plans, slabs, and the count that shows a flat line.
+import { borrowFrom, type Buffers, bufferBytes, USAGE } from './allocate.ts';
 import type { Device } from './device.ts';
 import { fail } from './errors.ts';
 import { checkArray, type HostData, numel, type Slab, type Variable } from './tensor.ts';
 
-/** GPUBufferUsage and GPUMapMode by name (the globals exist only after Dawn or a browser defined them). */
-export const USAGE = { MAP_READ: 1, COPY_SRC: 4, COPY_DST: 8, UNIFORM: 64, STORAGE: 128 } as const;
-
-export class Memory {
+export class Memory implements Buffers<GPUBuffer> {
   readonly #device: Device;
   readonly #pool: GPUBuffer[] = [];
   readonly #all = new Set<GPUBuffer>();
@@ -27,7 +25,7 @@ export class Memory {
     if (bytes > most) {
       fail(`memory: ${label} needs ${bytes} bytes, this device allows ${most} a buffer; use a smaller batch`);
     }
-    const buffer = this.#device.gpu.createBuffer({ label, size: Math.ceil(Math.max(16, bytes) / 16) * 16, usage });
+    const buffer = this.#device.gpu.createBuffer({ label, size: bufferBytes(bytes), usage });
     this.#all.add(buffer);
     this.bytes += buffer.size;
     return buffer;
@@ -35,17 +33,7 @@ export class Memory {
 
   /** One buffer for every size, each at least as large; plans run one after the other and so share them. */
   borrow(sizes: readonly number[]): GPUBuffer[] {
-    const taken = new Set<GPUBuffer>();
-    const order = sizes.map((bytes, i) => ({ bytes, i })).sort((a, b) => b.bytes - a.bytes);
-    const result: GPUBuffer[] = [];
-    for (const { bytes, i } of order) {
-      const fits = this.#pool.filter((b) => b.size >= bytes && !taken.has(b)).sort((a, b) => a.size - b.size)[0];
-      const buffer = fits ?? this.create('transient', bytes, USAGE.STORAGE | USAGE.COPY_SRC | USAGE.COPY_DST);
-      if (!fits) this.#pool.push(buffer);
-      taken.add(buffer);
-      result[i] = buffer;
-    }
-    return result;
+    return borrowFrom(this.#pool, sizes, (label, bytes, usage) => this.create(label, bytes, usage));
   }
 
   /** The slab's buffer, zeroed at first use (WebGPU does that). */

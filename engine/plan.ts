@@ -1,7 +1,7 @@
 // From a trace to what will run: programs, buffers shared by lifetime, and the cost of it all, before anything is allocated.
 import type { AdapterTraits } from '../kernels/kernel.ts';
 import { type Program, resolve } from '../kernels/restate.ts';
-import { fail, shapeText } from './errors.ts';
+import { CapacityError, fail, shapeText } from './errors.ts';
 import type { Call, Trace } from './trace.ts';
 import { bytesOf, type Slab, type Storage, type Tensor } from './tensor.ts';
 
@@ -64,7 +64,7 @@ export function makePlan(trace: Trace, outputs: Record<string, Tensor>, traits: 
       const { bytes } = t;
       if (bytes > traits.maxBindingBytes) {
         const much = `${kernel.name}: ${name} ${shapeText(t.shape)} takes ${bytes} bytes`;
-        fail(
+        throw new CapacityError(
           `plan: ${much}, this device binds ${traits.maxBindingBytes} at most; use a smaller batch (and accumulate)`,
         );
       }

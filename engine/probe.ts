@@ -2,7 +2,7 @@
 import rowsum from '../kernels/lib/rowsum.subgroups.wgsl';
 import type { MatrixShape } from '../kernels/kernel.ts';
 import { oldSpelling } from '../kernels/spelling.ts';
-import { USAGE } from './memory.ts';
+import { USAGE } from './allocate.ts';
 
 export interface Probed {
   /** Subgroup operations are there and right. */

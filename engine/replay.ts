@@ -1,10 +1,10 @@
 // A plan on the device: every pipeline, buffer and bind group made once, the same dispatches encoded again and again.
-import { packParams } from '../kernels/restate.ts';
+import { allocate, layoutParams } from './allocate.ts';
 import type { Device } from './device.ts';
 import { fail, shapeText } from './errors.ts';
-import { type Memory, USAGE } from './memory.ts';
+import type { Memory } from './memory.ts';
 import type { Pipelines } from './pipelines.ts';
-import { type Plan, STAGING_SLOTS } from './plan.ts';
+import type { Plan } from './plan.ts';
 import { recording, type Recorder, runTimed, spanned, spannedNow } from './timings.ts';
 import {
   arrayOf,
@@ -38,7 +38,6 @@ export interface Results<K extends string> {
 
 type Place = (storage: Storage) => { buffer: GPUBuffer; offset: number };
 
-const UNIFORM_ALIGNMENT = 256;
 /** A submit is ended where its forecast passes this, so that no GPU watchdog (about 2 s) bites: 0.2 s at 1 TFLOP/s. */
 const FLOPS_PER_SUBMIT = 2e11;
 
@@ -47,7 +46,7 @@ export class Replay<K extends string> {
   readonly #device: Device;
   readonly #dispatches: Dispatch[];
   readonly #place: Place;
-  readonly #inputs: Map<string, GPUBuffer>;
+  readonly #inputs: ReadonlyMap<string, GPUBuffer>;
   readonly #slots: { buffer: GPUBuffer; pending: Promise<unknown> | null }[];
   #next = 0;
 
@@ -56,8 +55,8 @@ export class Replay<K extends string> {
     device: Device,
     dispatches: Dispatch[],
     place: Place,
-    inputs: Map<string, GPUBuffer>,
-    slots: GPUBuffer[],
+    inputs: ReadonlyMap<string, GPUBuffer>,
+    slots: readonly GPUBuffer[],
   ) {
     this.plan = plan;
     this.#device = device;
@@ -77,44 +76,18 @@ export class Replay<K extends string> {
     const compiled = await spanned('compile', 'compile', () =>
       Promise.all(plan.steps.map((step) => pipelines.get(step))),
     );
-    const rooms = memory.borrow(plan.rooms.map((r) => r.bytes));
-    const transient = new Map<Storage, GPUBuffer>();
-    plan.rooms.forEach((room, i) => {
-      for (const storage of room.tenants) transient.set(storage, rooms[i]);
-    });
-    const usage = USAGE.STORAGE | USAGE.COPY_DST | USAGE.COPY_SRC;
-    const inputs = new Map<string, GPUBuffer>();
-    for (const [name, { storage }] of plan.inputs)
-      inputs.set(name, memory.create(`input ${name}`, bytesOf(storage.dtype, storage.length), usage));
-    const constants = new Map<Storage, GPUBuffer>();
-    for (const storage of plan.constants) {
-      if (storage.home?.kind !== 'constant') continue;
-      const buffer = memory.create('constant', storage.length * 4, usage);
-      device.gpu.queue.writeBuffer(buffer, 0, storage.home.data as Float32Array<ArrayBuffer>);
-      constants.set(storage, buffer);
-    }
+    const params = layoutParams(plan.steps);
+    const { transients, inputs, constants, uniform, staging } = allocate(plan, params, memory);
+    for (const [{ home }, buffer] of constants)
+      if (home?.kind === 'constant') device.gpu.queue.writeBuffer(buffer, 0, home.data as Float32Array<ArrayBuffer>);
     const place: Place = (storage) => {
       const { home } = storage;
       if (home?.kind === 'slab') return { buffer: memory.slab(home.slab), offset: bytesOf(storage.dtype, home.offset) };
       const buffer =
-        home?.kind === 'input' ? inputs.get(home.name) : (transient.get(storage) ?? constants.get(storage));
+        home?.kind === 'input' ? inputs.get(home.name) : (transients.get(storage) ?? constants.get(storage));
       return { buffer: buffer ?? fail('plan: a tensor that no call writes is used'), offset: 0 };
     };
-
-    const packed = plan.steps.map(({ call, program }) => packParams(program.wgsl, call.problem));
-    const slots = new Map<string, number>();
-    const slotOf = (bytes: ArrayBuffer): number => {
-      const key = String(new Uint8Array(bytes));
-      const slot = slots.get(key) ?? slots.size;
-      slots.set(key, slot);
-      return slot;
-    };
-    for (const bytes of packed) if (bytes.byteLength) slotOf(bytes);
-    const arena = new Uint8Array(Math.max(1, slots.size) * UNIFORM_ALIGNMENT);
-    for (const bytes of packed)
-      if (bytes.byteLength) arena.set(new Uint8Array(bytes), slotOf(bytes) * UNIFORM_ALIGNMENT);
-    const uniform = memory.create('params', arena.byteLength, USAGE.UNIFORM | USAGE.COPY_DST);
-    device.gpu.queue.writeBuffer(uniform, 0, arena);
+    device.gpu.queue.writeBuffer(uniform, 0, params.arena as Uint8Array<ArrayBuffer>);
 
     const dispatches = plan.steps.map(({ call, program }, i): Dispatch => {
       let unused = 0;
@@ -132,17 +105,13 @@ export class Replay<K extends string> {
       if (size)
         entries.push({
           binding: 0,
-          resource: { buffer: uniform, offset: slotOf(packed[i]) * UNIFORM_ALIGNMENT, size },
+          resource: { buffer: uniform, offset: params.offsets[i], size },
         });
       const { pipeline, layout } = compiled[i];
       const group = device.gpu.createBindGroup({ label: call.kernel.name, layout, entries });
       return { pipeline, group, grid: program.grid, flops: call.kernel.flops(call.problem as never) };
     });
     for (const [name, t] of Object.entries(plan.outputs)) arrayOf(`output ${name}`, t.dtype);
-    const outputBytes = Object.values(plan.outputs).reduce((sum, t) => sum + t.bytes, 0);
-    const staging = Array.from({ length: outputBytes ? STAGING_SLOTS : 0 }, (_, i) =>
-      memory.create(`staging ${i}`, outputBytes, USAGE.MAP_READ | USAGE.COPY_DST),
-    );
     return new Replay<K>(plan, device, dispatches, place, inputs, staging);
   }
 

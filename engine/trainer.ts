@@ -39,34 +39,47 @@ export class Trainer<I extends InputTypes> {
     this.#options = options;
   }
 
-  /** One update from `batches`, whose gradients are averaged; submits and returns, results can be read later. */
-  async step(batches: readonly BatchSource<I>[] | BatchSource<I>, { lr }: { lr: number }): Promise<StepResults> {
+  /**
+   * One update from `batches`, whose gradients are averaged; submits and returns, results can be read later. `weights`, of sum 1, are
+   * their parts in the average: for mean losses of unequal batches their sizes over the sum of these. Equal unless said.
+   */
+  async step(
+    batches: readonly BatchSource<I>[] | BatchSource<I>,
+    { lr, weights }: { lr: number; weights?: readonly number[] },
+  ): Promise<StepResults> {
     const list = (Array.isArray(batches) ? batches : [batches]) as readonly BatchSource<I>[];
     if (list.length === 0) fail('step: at least one micro-batch is needed');
+    if (weights && weights.length !== list.length)
+      fail(`step: ${list.length} micro-batches need as many weights, got ${weights.length}`);
     this.optimizer.setLearningRate(lr);
     const results: Results<'loss' | 'norm'>[] = [];
     for (const [i, source] of list.entries()) {
       const batch = typeof source === 'function' ? await source() : source;
-      results.push(await this.#program(i, list.length).run(batch));
+      results.push(await this.#program(i, list.length, weights?.[i]).run(batch));
     }
     return results;
   }
 
-  /** What a step over `parts` micro-batches of these shapes costs; allocates nothing. */
+  /** What the last of `parts` micro-batches of these shapes costs, update included; allocates nothing. */
   plan(shapes: { [N in keyof I]: Shape }, parts = 1): Plan {
     return this.#program(parts - 1, parts).plan(shapes);
   }
 
+  /** What every micro-batch of such a step costs; allocates nothing. */
+  plans(batches: readonly { [N in keyof I]: Shape }[], weights?: readonly number[]): Plan[] {
+    return batches.map((shapes, i) => this.#program(i, batches.length, weights?.[i]).plan(shapes));
+  }
+
   /** Gradients of the first micro-batch replace the kept ones, later ones are added, the last one updates. */
-  #program(index: number, parts: number): Program<I, 'loss' | 'norm'> {
+  #program(index: number, parts: number, weight = 1 / parts): Program<I, 'loss' | 'norm'> {
     const first = index === 0;
     const last = index === parts - 1;
-    const key = `${first} ${last} ${parts} ${this.#options.variant?.() ?? ''}`;
+    const key = `${first} ${last} ${weight} ${this.#options.variant?.() ?? ''}`;
     let program = this.#programs.get(key);
     if (!program) {
       program = this.engine.compile(this.#options.inputs, (inputs, trace) => {
         const loss = this.#options.loss(inputs, trace);
-        const scale = this.optimizer.lossScale?.seed(trace, parts) ?? 1 / parts;
+        const scale = this.optimizer.lossScale?.seed(trace, weight) ?? weight;
         this.optimizer.accumulate(trace, trace.backward(loss, scale), first);
         const norm = last ? this.optimizer.update(trace) : null;
         if (last) this.#options.after?.(trace);

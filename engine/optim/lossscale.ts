@@ -37,9 +37,9 @@ export class LossScale {
     this.skipped = engine.variable('lossscale.skipped', [1], { dtype: 'u32', data: Uint32Array.of(0) });
   }
 
-  /** (1): what backward starts from, the scale over the number of micro-batches. */
-  seed(t: Trace, parts: number): Tensor {
-    const x = t.constant(Float32Array.of(1 / parts), [1]);
+  /** (1): what backward starts from, the scale times the micro-batch's part in the average. */
+  seed(t: Trace, weight: number): Tensor {
+    const x = t.constant(Float32Array.of(weight), [1]);
     return t.run(elementwiseScale, { x, s: t.use(this.scale) }, { n: 1 }).y;
   }
 
