@@ -9,6 +9,7 @@ import { installFromBackports } from './backports.mjs';
 import { aptObstacle } from './apt.mjs';
 import { candidates, gpuNodes, maySetUp, prefixes, surroundings } from './candidates.mjs';
 import { run } from './child.mjs';
+import { installChromium } from './chromium.mjs';
 import { pristine } from './environment.mjs';
 import { Problem, progress } from './say.mjs';
 import { SUITES, installSoftwareGpu, removeSoftwareGpu } from './software-gpu.mjs';
@@ -37,6 +38,8 @@ export async function chooseAdapter({ name, quiet = false, install = false, agai
   const poor = choice?.kind === 'swiftshader' && wanted === 'auto';
   if ((!choice || poor) && install && maySetUp(wanted))
     choice = (await setUpSoftware(wanted, env, line, tried, { quiet, again })) ?? choice;
+  if (!choice && install && wanted === 'swiftshader')
+    choice = await setUpSwiftshader(env, line, tried, { quiet, again });
   if (!choice) {
     line.clear();
     throw new Problem(explain(wanted, tried, install), known(wanted) ? 1 : 2);
@@ -134,6 +137,18 @@ async function setUpSoftware(wanted, env, line, tried, options) {
   return firstRight(candidates(wanted === 'software' ? 'lavapipe' : wanted, env), env, line, tried);
 }
 
+/** With Debian's Chromium comes its SwiftShader. */
+async function setUpSwiftshader(env, line, tried, options) {
+  line.clear();
+  try {
+    await installChromium(options);
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error;
+    return void tried.push({ why: error.message, offline: error.offline, names: [] });
+  }
+  return firstRight(candidates('swiftshader', env), env, line, tried);
+}
+
 function explain(wanted, tried, install) {
   const names = [...new Set(tried.flatMap((t) => t.names))];
   const reasons = [...new Set(tried.map((t) => t.why))];
@@ -142,7 +157,7 @@ function explain(wanted, tried, install) {
     return `${what}: there ${names.length === 1 ? 'is' : 'are'} ${names.join('; ') || 'none'} (or: auto, system, software, lavapipe, swiftshader)`;
   }
   if (wanted === 'swiftshader')
-    return `${what}: ${reasons.join('; ') || 'no browser here brings SwiftShader (as root: apt-get install chromium)'}`;
+    return `${what}: ${reasons.join('; ') || 'no browser here brings SwiftShader'}; ${install ? 'install Chromium' : 'run: npm run setup -- --adapter swiftshader'}`;
   return `${what}${reasons.length ? ` (${reasons.join('; ')})` : ''}; ${remedy(wanted, tried, install)}`;
 }
 

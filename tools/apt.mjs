@@ -141,15 +141,16 @@ export function aptConfig(work, architecture) {
 
 /**
  * Downloads `packages` of `suites` with everything that they need, and unpacks them under `into`.
+ * @param present packages that count as installed: what the system has, or what they name without need
  * @param onBytes called now and then with (bytes there, bytes in all)
  * @returns the file names of the packages, sorted
  */
-export async function unpackDebian({ suites, packages, target, mirror, work, into, onBytes = () => {} }) {
+export async function unpackDebian({ suites, packages, present = [], target, mirror, work, into, onBytes = () => {} }) {
   const { debian } = ARCHITECTURES[process.arch];
   const archives = join(work, 'archives');
   for (const folder of ['lists/partial', 'archives/partial', 'state', 'cache', 'log'])
     mkdirSync(join(work, folder), { recursive: true });
-  writeFileSync(join(work, 'status'), '');
+  writeFileSync(join(work, 'status'), present.map((name) => statusEntry(name, debian)).join('\n'));
   const options = `[signed-by=${keyring()} arch=${debian} target=Packages]`;
   writeFileSync(join(work, 'sources.list'), suites.map((suite) => `deb ${options} ${mirror} ${suite} main\n`).join(''));
   writeFileSync(join(work, 'apt.conf'), aptConfig(work, debian));
@@ -181,12 +182,14 @@ export async function unpackDebian({ suites, packages, target, mirror, work, int
   for (const deb of debs) {
     const done = await run('dpkg', ['-x', join(archives, deb), into]);
     if (done.code !== 0)
-      throw new Problem(
-        `dpkg cannot unpack ${deb}: ${done.err.trim().split('\n').pop()} (is the disk full? 350 MB are needed)`,
-      );
+      throw new Problem(`dpkg cannot unpack ${deb}: ${done.err.trim().split('\n').pop()} (is the disk full?)`);
   }
   return debs;
 }
+
+/** What dpkg's list of packages says of one that is installed, in a version that is recent enough for all. */
+const statusEntry = (name, architecture) =>
+  `Package: ${name}\nStatus: install ok installed\nArchitecture: ${architecture}\nMulti-Arch: foreign\nVersion: 999\nMaintainer: none\nDescription: taken as installed\n`;
 
 /** apt's own first error, without its ornaments. */
 export function aptReason(output) {

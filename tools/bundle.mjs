@@ -2,12 +2,11 @@
 // `npm run bundle:gpu`: `tesserae bench gpu` as one file that needs Node and the webgpu package beside it, nothing else.
 import { build } from 'esbuild';
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { takeOption } from './argv.mjs';
 import { root } from './cache.mjs';
+import { wgsl } from './esbuild-wgsl.mjs';
 import { Problem, main } from './say.mjs';
-import { asModule } from './wgsl.mjs';
 
 const HELP = `npm run bundle:gpu -- [--out FILE] [--pack DIR] [--golden DIR]
 
@@ -17,15 +16,6 @@ const HELP = `npm run bundle:gpu -- [--out FILE] [--pack DIR] [--golden DIR]
 `;
 /** What a machine is sent at most. */
 const MOST_BYTES = 64 * 2 ** 20;
-
-const wgsl = {
-  name: 'wgsl',
-  setup: ({ onLoad }) =>
-    onLoad({ filter: /\.wgsl$/ }, async ({ path }) => ({
-      contents: asModule(await readFile(path, 'utf8'), path),
-      loader: 'js',
-    })),
-};
 
 /** The program: benches and tests import each other nowhere in the clone, so here is where they meet. */
 const entry = (version, torchScript) => `

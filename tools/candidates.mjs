@@ -5,6 +5,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { hostNode } from './cache.mjs';
+import { unpackedSwiftshader } from './chromium.mjs';
 import { SUITES, softwareGpu } from './software-gpu.mjs';
 
 const isReal = (info) => !info.isFallbackAdapter;
@@ -49,7 +50,7 @@ function swiftshaderIcd(env = process.env, home = homedir()) {
     folders.push(
       ...readdirSync(browsers).flatMap((b) => [join(browsers, b, 'chrome-linux'), join(browsers, b, 'chrome-linux64')]),
     );
-  return folders.map((folder) => join(folder, name)).find((path) => existsSync(path)) ?? null;
+  return folders.map((folder) => join(folder, name)).find((path) => existsSync(path)) ?? unpackedSwiftshader();
 }
 
 /** The unpacked software adapters, the better one first. */

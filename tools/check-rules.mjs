@@ -14,16 +14,21 @@ const MAY_IMPORT = {
 const roomOf = (path) => path.split('/')[0];
 const lineOf = (text, index) => text.slice(0, index).split('\n').length;
 
-/** Every module that a file names: `{ specifier, line }`. Comments are left out. */
-export function importsOf(text) {
-  const code = text
+/** The text with blanks for comments: places stay the same. */
+const withoutComments = (text) =>
+  text
     .replace(/\/\*[\s\S]*?\*\//g, (comment) => comment.replace(/[^\n]/g, ' '))
-    .replace(/(^|\s)\/\/.*$/gm, '$1');
+    .replace(/(^|\s)\/\/.*$/gm, (comment, blank) => blank + ' '.repeat(comment.length - blank.length));
+
+/** Every module that a file names: `{ specifier, line, type }`; `type`: for types alone. Comments are left out. */
+export function importsOf(text) {
+  const code = withoutComments(text);
   const pattern =
-    /(?:^|[;\s}])(?:import|export)\s*(?:type\s+)?(?:[\w*{}\s,$]+?\s*from\s*)?(['"])([^'"\n]+)\1|\bimport\s*\(\s*(['"])([^'"\n]+)\3/g;
+    /(?:^|[;\s}])(?:import|export)\s*(type\s+(?=[\w*{]))?(?:[\w*{}\s,$]+?\s*from\s*)?(['"])([^'"\n]+)\2|\bimport\s*\(\s*(['"])([^'"\n]+)\4/g;
   return [...code.matchAll(pattern)].map((match) => {
-    const specifier = match[2] ?? match[4];
-    return { specifier, line: lineOf(code, match.index + match[0].indexOf(specifier)) };
+    const specifier = match[3] ?? match[5];
+    const line = lineOf(code, match.index + match[0].lastIndexOf(specifier));
+    return { specifier, line, type: match[1] !== undefined };
   });
 }
 
@@ -50,6 +55,34 @@ export function checkImports({ path, text }, dependencies) {
     if (specifier.startsWith('node:') || dependencies.includes(name)) return [];
     return wrong(`${name} is not among package.json's dependencies`);
   });
+}
+
+/** What a browser must be able to load: these, and all that they import. */
+const FOR_BROWSERS = ['kernels/index.ts', 'engine/index.ts', 'mae/browser.ts'];
+const OF_NODE = /\b(process|Buffer|setImmediate|__dirname|__filename|require)\b(?=\s*[.(])/g;
+
+/** Neither modules and globals of Node nor packages, from the entries for browsers on. Types alone do not count. */
+export function checkBrowser(files) {
+  const texts = new Map(files.map(({ path, text }) => [path, text]));
+  const came = new Map(FOR_BROWSERS.filter((path) => texts.has(path)).map((path) => [path, []]));
+  const found = [];
+  for (const [path, by] of came) {
+    const way = [...by, path];
+    const from = way.length > 1 ? `, which ${way[0]} reaches by ${way.slice(1).join(' > ')}` : '';
+    const text = texts.get(path) ?? '';
+    for (const { specifier, line, type } of importsOf(text)) {
+      if (type) continue;
+      if (!specifier.startsWith('.'))
+        found.push(`${path}:${line}  imports ${specifier}: browsers load this file${from}`);
+      else {
+        const target = posix.join(posix.dirname(path), specifier);
+        if (!came.has(target)) came.set(target, way);
+      }
+    }
+    for (const match of withoutComments(text).matchAll(OF_NODE))
+      found.push(`${path}:${lineOf(text, match.index)}  uses ${match[1]} of Node: browsers load this file${from}`);
+  }
+  return found;
 }
 
 /** How many lines a file may have. */

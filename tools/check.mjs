@@ -3,7 +3,7 @@
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { hostNode, root } from './cache.mjs';
-import { checkImports, checkSize, checkWords } from './check-rules.mjs';
+import { checkBrowser, checkImports, checkSize, checkWords } from './check-rules.mjs';
 import { run } from './child.mjs';
 import { ensurePackages } from './packages.mjs';
 import { main, seconds } from './say.mjs';
@@ -62,6 +62,7 @@ async function checks() {
     ['types', types],
     ['lint and format', lint],
     ['import directions', () => scripts.flatMap((file) => checkImports(file, dependencies))],
+    ['files for browsers', () => checkBrowser(scripts)],
     ['generated files', async () => findings(await run(hostNode(), [generate, '--check'], { cwd: root }))],
     ['sizes', () => files.flatMap(checkSize)],
     ['unfinished work', () => files.flatMap(checkWords)],

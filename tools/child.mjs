@@ -74,3 +74,6 @@ export function has(program, env = process.env) {
     .split(delimiter)
     .some((folder) => names.some((name) => folder && existsSync(join(folder, name))));
 }
+
+/** A word for a shell script. */
+export const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;

@@ -4,22 +4,13 @@
 // Suites: sid's Mesa has shader-f16, subgroups and subgroup matrices, and is the fastest. bookworm-backports' 25.0.7 is the
 // second choice: no subgroup matrices, slower. Debian 12's own 22.3.6 is refused by Dawn (it lacks dynamic indexing of
 // uniform arrays), so it is not among them.
-import {
-  chmodSync,
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statfsSync,
-  writeFileSync,
-} from 'node:fs';
+import { chmodSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { ARCHITECTURES, aptObstacle, machineMirrors, unpackDebian } from './apt.mjs';
-import { cacheDir, cacheFolder, hostNode, readJson, temporary, withLock, writeJson } from './cache.mjs';
+import { ARCHITECTURES } from './apt.mjs';
+import { cacheDir, hostNode, readJson, writeJson } from './cache.mjs';
+import { quoted } from './child.mjs';
+import { fillPrefix } from './debian-prefix.mjs';
 import { pristine } from './environment.mjs';
-import { Problem, progress } from './say.mjs';
 
 export const SUITES = {
   sid: { suites: ['sid'], wide: true },
@@ -83,76 +74,24 @@ function readCpuinfo() {
 }
 
 /** Downloads and unpacks the software adapter of a suite; at once when it is there. Throws a Problem with what to do. */
-export async function installSoftwareGpu(suite, { quiet = false, again = false } = {}) {
-  const obstacle = aptObstacle();
-  if (obstacle) throw new Problem(`cannot unpack a software adapter here: ${obstacle}`);
-  if (!again && softwareGpu(suite)) return softwareGpu(suite);
-  const line = progress('software adapter', { quiet });
-  const parent = cacheFolder('software-gpu');
-  return withLock(
-    `software-gpu-${suite}`,
-    async () => {
-      if (!again && softwareGpu(suite)) return line.clear() ?? softwareGpu(suite);
-      const disk = statfsSync(parent);
-      if (disk.bavail * disk.bsize < BYTES_NEEDED) {
-        throw new Problem(
-          `the software adapter needs 500 MB in ${parent}: free some, or set TESSERAE_CACHE to another disk`,
-        );
-      }
-      sweep(parent, suite);
-      line.update(`asking Debian for Mesa of ${suite}`);
-      const part = temporary(join(parent, suite));
-      try {
-        const packages = await download(suite, part, line);
-        line.update('unpacking');
-        finish(suite, part, packages);
-      } catch (error) {
-        line.clear();
-        throw error;
-      } finally {
-        rmSync(part, { recursive: true, force: true });
-      }
-      const made = softwareGpu(suite);
-      if (!made)
-        throw new Problem(`Debian's ${suite} packages no longer hold what is needed: a loader and lvp_icd.json`);
-      line.done(`Mesa ${made.version} of Debian ${suite} in ${prefixOf(suite)}`);
-      return made;
+export const installSoftwareGpu = (suite, options = {}) =>
+  fillPrefix(
+    {
+      place: ['software-gpu', suite],
+      title: 'software adapter',
+      name: 'Mesa',
+      from: suite,
+      bytes: BYTES_NEEDED,
+      request: { ...SUITES[suite], packages: PACKAGES },
+      found: () => softwareGpu(suite),
+      finish: (part, packages) => finish(suite, part, packages),
+      lacks: 'a loader and lvp_icd.json',
+      done: ({ version }) => `Mesa ${version} of Debian ${suite} in ${prefixOf(suite)}`,
     },
-    () => line.update('waiting for another set-up'),
+    options,
   );
-}
 
-/** From the first mirror that answers. */
-async function download(suite, part, line) {
-  const failures = [];
-  const mirrors = await machineMirrors();
-  if (!mirrors.length) throw new Problem("apt's sources name no Debian mirror: add one to /etc/apt/sources.list");
-  for (const mirror of mirrors) {
-    const work = join(part, 'work');
-    mkdirSync(work, { recursive: true });
-    try {
-      return await unpackDebian({
-        ...SUITES[suite],
-        packages: PACKAGES,
-        mirror,
-        work,
-        into: join(part, 'root'),
-        onBytes: (there, all) =>
-          line.update(there < all ? `downloading Mesa ${mega(there)} of ${mega(all)} MB` : 'unpacking'),
-      });
-    } catch (error) {
-      if (!(error instanceof Problem)) throw error;
-      failures.push(error);
-      rmSync(part, { recursive: true, force: true });
-    }
-  }
-  const offline = failures.every((failure) => failure.offline);
-  throw new Problem(failures.map((failure) => failure.message).join('; '), 1, { offline });
-}
-
-const mega = (bytes) => Math.min(9999, Math.round(bytes / 1e6));
-
-/** Writes what turns the unpacked files into an adapter, then puts the whole in its place at once. */
+/** Writes what turns the unpacked files into an adapter, once they are in their place. */
 function finish(suite, part, packages) {
   const prefix = prefixOf(suite);
   const names = ARCHITECTURES[process.arch];
@@ -167,16 +106,10 @@ function finish(suite, part, packages) {
   writeFileSync(join(part, 'node'), wrapperScript(prefix, final(loader), final(libraries)));
   chmodSync(join(part, 'node'), 0o755);
   const mesa = /mesa-vulkan-drivers_(?:\d+%3a)?([^-_]+)/.exec(packages.join(' '))?.[1] ?? 'unknown';
-  rmSync(join(part, 'work'), { recursive: true, force: true });
   writeJson(join(part, 'installed.json'), { prefix, suite, mesa, arch: process.arch, packages });
-  const old = temporary(prefix);
-  if (existsSync(prefix)) renameSync(prefix, old);
-  renameSync(part, prefix);
-  rmSync(old, { recursive: true, force: true });
 }
 
 function wrapperScript(prefix, loader, libraries) {
-  const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
   return `#!/bin/sh
 # Runs Node with the libraries unpacked here, and (unless a launch has chosen a driver already) on the software adapter.
 if [ -z "$TESSERAE_HOST_NODE" ]; then
@@ -187,14 +120,6 @@ if [ -z "$TESSERAE_HOST_NODE" ]; then
 fi
 exec ${quoted(loader)} --library-path ${quoted(libraries)} "$TESSERAE_HOST_NODE" "$@"
 `;
-}
-
-/** Deletes what a set-up that was killed left behind. */
-function sweep(parent, suite) {
-  for (const name of readdirSync(parent)) {
-    if (name.startsWith(`${suite}.`) && name.endsWith('.tmp'))
-      rmSync(join(parent, name), { recursive: true, force: true });
-  }
 }
 
 /** Deletes a suite's adapter (one that Dawn refuses is of no use). */

@@ -2,11 +2,12 @@
 // `npm test`: set-up, then every test/**/*.test.ts as a process of its own. Files under test/fast/ need no GPU and run first,
 // two at a time; the others run one after another, because a software GPU uses all cores. The last line says
 // `N passed, N failed`.
-import { readdirSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { takeOption } from './argv.mjs';
 import { root } from './cache.mjs';
 import { run } from './child.mjs';
+import { ensureChromium } from './chromium.mjs';
 import { launchEnvironment, pristine } from './environment.mjs';
 import { commandLine } from './launch.mjs';
 import { prepare } from './prepare.mjs';
@@ -88,11 +89,27 @@ function options(argv) {
   return { only: only.value, adapter: adapter.value, limit, withCheck: timeout.rest.includes('--with-check') };
 }
 
+/** Fetches a browser before the files that open pages, so that none of them waits for it; without one they skip. */
+async function prepareChromium(files) {
+  if (!files.some((path) => readFileSync(join(root, path), 'utf8').includes('/support/chromium.ts'))) return;
+  try {
+    const found = await ensureChromium();
+    process.stdout.write(
+      found ? `browser: ${found.version}\n` : 'skip  tests in a browser: TESSERAE_CHROMIUM is none\n',
+    );
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error;
+    process.stdout.write(`skip  tests in a browser: ${error.message}\n`);
+    process.env.TESSERAE_CHROMIUM = 'none';
+  }
+}
+
 async function testAll({ only, adapter, limit, withCheck }) {
   const choice = await prepare({ adapter });
   process.stdout.write(`adapter: ${choice.label}\n`);
   if (withCheck) await check();
   const files = testFiles(only);
+  await prepareChromium(files);
   const fast = files.filter((path) => path.startsWith('test/fast/'));
   await runAll(fast, null, limit, FAST_WORKERS);
   await runAll(

@@ -18,7 +18,7 @@ const { driverReason } = await tool('adapter');
 const { vectorWidth } = await tool('software-gpu');
 const { candidates } = await tool('candidates');
 const { advice, distribution } = await tool('advice');
-const { importsOf, checkImports, checkSize, checkWords } = await tool('check-rules');
+const { importsOf, checkBrowser, checkImports, checkSize, checkWords } = await tool('check-rules');
 const { run } = await tool('child');
 
 const LIST = `# comment
@@ -226,6 +226,24 @@ test('imports are found in every form and judged by layer', () => {
   assert.is(judge('mae/train.ts', '../tools/cache.mjs'), 1);
   assert.is(judge('mae/train.ts', 'zod'), 0);
   assert.is(judge('mae/train.ts', 'uvu'), 1);
+});
+
+test('what browsers load reaches neither Node nor packages, over any number of files', () => {
+  const files = {
+    'mae/browser.ts':
+      "import type { A } from 'node:a';\nimport { b } from './b.ts';\nexport type { C } from './c.ts';\n",
+    'mae/b.ts': "// import 'node:b';\nimport '../engine/d.ts';\n",
+    'mae/c.ts': "import 'node:c';\n",
+    'engine/d.ts': "export const gone = 1;\nconst lazy = () => import('zod');\nconst on = process.env.ON;\n",
+    'engine/index.ts': "import './node/index.ts';\n",
+    'engine/node/index.ts': "import 'node:fs';\n",
+  };
+  const found: string[] = checkBrowser(Object.entries(files).map(([path, text]) => ({ path, text })));
+  assert.equal(found.sort(), [
+    'engine/d.ts:2  imports zod: browsers load this file, which mae/browser.ts reaches by mae/b.ts > engine/d.ts',
+    'engine/d.ts:3  uses process of Node: browsers load this file, which mae/browser.ts reaches by mae/b.ts > engine/d.ts',
+    'engine/node/index.ts:1  imports node:fs: browsers load this file, which engine/index.ts reaches by engine/node/index.ts',
+  ]);
 });
 
 test('long files and unfinished work are named with their place', () => {

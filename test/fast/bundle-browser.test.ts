@@ -1,0 +1,49 @@
+// Bundles for browsers: no code of Node, no parser of WGSL, and small enough to be sent to a page.
+import { gzipSync } from 'node:zlib';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import * as browser from '../../mae/browser.ts';
+import * as engine from '../../engine/index.ts';
+import { catalogue } from '../../kernels/index.ts';
+
+const { bundleEntry, bundleForBrowser, ENTRIES } = await import(
+  new URL('../../tools/bundle-browser.mjs', import.meta.url).href
+);
+const MOST_BYTES = 150_000;
+
+const load = (bytes: Uint8Array) =>
+  import(`data:text/javascript;base64,${Buffer.from(bytes).toString('base64')}`) as Promise<Record<string, unknown>>;
+
+for (const name of Object.keys(ENTRIES)) {
+  test(`${name}: kernels are reflected already, nothing of Node is left, and gzipped it is below 150 kB`, async () => {
+    const { bytes, inputs } = (await bundleEntry(name)) as { bytes: Uint8Array; inputs: string[] };
+    assert.equal(
+      inputs.filter((path) => /node_modules|engine\/node\/|^tools\//.test(path)),
+      [],
+    );
+    assert.not.match(
+      new TextDecoder().decode(bytes),
+      /wgsl_reflect|["'`]node:|\bprocess\s*[.[]|\brequire\(|\bBuffer\./,
+    );
+    const packed = gzipSync(bytes, { level: 9 }).length;
+    assert.ok(packed < MOST_BYTES, `${packed} bytes`);
+    assert.ok(packed > 20_000, `${packed} bytes: kernels are missing`);
+  });
+}
+
+test('a bundle has the kernels of the source, with the same reflected bindings', async () => {
+  const module = await load((await bundleEntry('kernels')).bytes);
+  assert.is(JSON.stringify(module.catalogue), JSON.stringify(catalogue));
+});
+
+test("the largest bundle has all names of the engine and of the model's part for browsers", async () => {
+  const module = await load((await bundleEntry('tesserae')).bytes);
+  assert.equal(Object.keys(module).sort(), Object.keys({ ...engine, ...browser }).sort());
+});
+
+test('what needs Node is refused with the place that asks for it', async () => {
+  const message = await bundleForBrowser(`export * from './mae/train/table.ts';`).catch((e: Error) => e.message);
+  assert.match(message, /^cannot bundle for browsers: .*mae\/train\/table\.ts:\d+ Could not resolve "node:fs"/);
+});
+
+test.run();
