@@ -1,17 +1,19 @@
 #!/usr/bin/env python3
-"""Writes fixtures/evaltransform.json: torchvision's Resize(bicubic) and CenterCrop, as the reference evaluates, on pieces of photographs.
+"""Writes fixtures/evaltransform.json: torchvision's Resize(bicubic) and CenterCrop, as the reference evaluates, of the pieces of 50 photographs.
 
-    python3 test/oracle/evaltransform.py FOLDER_OF_JPEGS            (Pillow 9.4, torchvision 0.14)
-    python3 test/oracle/evaltransform.py FOLDER_OF_JPEGS 224 OUT    whole images instead, as OUT/NAME.rgb (224 x 224 x 3 bytes)
+    python3 test/oracle/evaltransform.py                       (Pillow 9.4, torchvision 0.14)
+    python3 test/oracle/evaltransform.py FOLDER_OF_JPEGS OUT   whole photographs to 224 x 224 instead, for ORACLE=OUT npm test -- --only evaltransform
 """
-import base64
 import json
-import os
 import pathlib
 import sys
 
 from PIL import Image
 from torchvision import transforms
+
+from pieces import digest, pieces, write
+
+SIZES = (16, 24, 32, 48)
 
 
 def transform(size):
@@ -19,18 +21,15 @@ def transform(size):
     return transforms.Compose([transforms.Resize(int(size / part), interpolation=transforms.InterpolationMode.BICUBIC), transforms.CenterCrop(size)])
 
 
-files = sorted(pathlib.Path(sys.argv[1]).rglob("*.jpg"))
 if len(sys.argv) > 2:
-    os.makedirs(sys.argv[3], exist_ok=True)
-    for i, path in enumerate(files[:50]):
-        image = transform(int(sys.argv[2]))(Image.open(path).convert("RGB"))
-        pathlib.Path(sys.argv[3], "%02d.rgb" % i).write_bytes(image.tobytes())
-    pathlib.Path(sys.argv[3], "files.json").write_text(json.dumps([str(p) for p in files[:50]]))
-    sys.exit()
-cases = []
-for path, (w, h), size in zip(files[::7], [(61, 47), (40, 73), (36, 36), (90, 31), (20, 26)], [32, 32, 32, 24, 28]):
-    piece = Image.open(path).convert("RGB")
-    piece = piece.crop((piece.width // 3, piece.height // 3, piece.width // 3 + w, piece.height // 3 + h))
-    encoded = lambda image: base64.b64encode(image.tobytes()).decode()
-    cases.append(dict(width=w, height=h, size=size, rgb=encoded(piece), out=encoded(transform(size)(piece))))
-json.dump(cases, open(os.path.join(os.path.dirname(__file__), "fixtures", "evaltransform.json"), "w"))
+    out = pathlib.Path(sys.argv[2])
+    out.mkdir(exist_ok=True)
+    cases = []
+    for i, path in enumerate(sorted(pathlib.Path(sys.argv[1]).rglob("*.jpg"))[:50]):
+        photo = Image.open(path).convert("RGB")
+        (out / ("%02d.rgb" % i)).write_bytes(photo.tobytes())
+        cases.append(dict(width=photo.width, height=photo.height, size=224, sha256=digest(transform(224)(photo))))
+    (out / "evaltransform.json").write_text(json.dumps(cases))
+else:
+    sized = [(piece, SIZES[i % len(SIZES)]) for i, piece in enumerate(pieces())]
+    write("evaltransform.json", [dict(size=size, sha256=digest(transform(size)(piece))) for piece, size in sized])

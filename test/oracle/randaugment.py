@@ -1,18 +1,19 @@
 #!/usr/bin/env python3
-"""Writes fixtures/randaugment.json: RandAugment's fifteen operations by Pillow on pieces of photographs, at several levels and signs.
+"""Writes fixtures/randaugment.json: RandAugment's fifteen operations by Pillow on the pieces of 50 photographs, each at a level and sign of its own.
 
-    python3 test/oracle/randaugment.py FOLDER_OF_JPEGS            (Pillow 9.4)
-    python3 test/oracle/randaugment.py FOLDER_OF_JPEGS OUT        whole images of 224 x 224 instead, as OUT/cases.json and OUT/*.rgb
+    python3 test/oracle/randaugment.py                       (Pillow 9.4)
+    python3 test/oracle/randaugment.py FOLDER_OF_JPEGS OUT   whole photographs of 224 x 224 instead, for ORACLE=OUT npm test -- --only randaugment
 
 Strengths of a level are timm's, for the set that grows with the magnitude (inc1); the reference's fill is (124, 116, 104), cubic interpolation.
 """
-import base64
 import json
-import os
 import pathlib
+import random
 import sys
 
 from PIL import Image, ImageEnhance, ImageOps
+
+from pieces import digest, encoded, pieces, write
 
 FILL = (124, 116, 104)
 CUBIC = Image.BICUBIC
@@ -47,28 +48,29 @@ OPS = {
     "TranslateX": lambda im, lv, s: affine(im, (1, 0, s * lv / 10 * 0.45 * im.size[0], 0, 1, 0)),
     "TranslateY": lambda im, lv, s: affine(im, (1, 0, 0, 0, 1, s * lv / 10 * 0.45 * im.size[1])),
 }
-files = sorted(pathlib.Path(sys.argv[1]).rglob("*.jpg"))
+# Where Pillow computes in floating point, all bytes are kept.
+INEXACT = ("AutoContrast", "Rotate", "ShearX", "ShearY", "TranslateX", "TranslateY")
+random.seed(15)
+drawn = lambda: (round(random.choice((random.uniform(0, 10), min(10, random.gauss(9, 0.5)))), 3), random.choice((1, -1)))
+
 if len(sys.argv) > 2:
     out = pathlib.Path(sys.argv[2])
     out.mkdir(exist_ok=True)
     cases = []
-    for i, path in enumerate(files[:50]):
-        image = Image.open(path).convert("RGB").resize((224, 224), CUBIC)
-        (out / ("in%02d.rgb" % i)).write_bytes(image.tobytes())
+    for i, path in enumerate(sorted(pathlib.Path(sys.argv[1]).rglob("*.jpg"))[:50]):
+        photo = Image.open(path).convert("RGB").resize((224, 224), CUBIC)
+        (out / ("in%02d.rgb" % i)).write_bytes(photo.tobytes())
         for name, op in OPS.items():
-            level, sign = 8.5 + (i % 4) * 0.37, (-1) ** i
-            (out / ("%02d-%s.rgb" % (i, name))).write_bytes(op(image, level, sign).tobytes())
+            level, sign = drawn()
+            (out / ("%02d-%s.rgb" % (i, name))).write_bytes(op(photo, level, sign).tobytes())
             cases.append(dict(image=i, op=name, level=level, sign=sign))
-    (out / "cases.json").write_text(json.dumps(cases))
-    sys.exit()
-encoded = lambda image: base64.b64encode(image.tobytes()).decode()
-images, cases = [], []
-for path, (w, h) in zip(files[3::9], [(24, 18), (15, 22), (17, 17)]):
-    piece = Image.open(path).convert("RGB")
-    x, y = piece.width // 3, piece.height // 3
-    piece = piece.crop((x, y, x + 4 * w, y + 4 * h)).resize((w, h), CUBIC)
-    images.append(dict(width=w, height=h, rgb=encoded(piece)))
-    for name, op in OPS.items():
-        for level, sign in ((9.3, 1), (3.7, -1)):
-            cases.append(dict(image=len(images) - 1, op=name, level=level, sign=sign, out=encoded(op(piece, level, sign))))
-json.dump(dict(images=images, cases=cases), open(os.path.join(os.path.dirname(__file__), "fixtures", "randaugment.json"), "w"))
+    (out / "randaugment.json").write_text(json.dumps(cases))
+else:
+    cases = []
+    for i, piece in enumerate(pieces()):
+        piece = piece.crop((0, 0, 16, 12))
+        for name, op in OPS.items():
+            level, sign = drawn()
+            done = op(piece, level, sign)
+            cases.append(dict(image=i, op=name, level=level, sign=sign, **(dict(out=encoded(done)) if name in INEXACT else dict(sha256=digest(done)))))
+    write("randaugment.json", cases)
