@@ -3,6 +3,7 @@ import type { AnyKernel } from './kernel.ts';
 import * as adamw from './adamw/adamw.ts';
 import * as argsort from './argsort/argsort.ts';
 import * as attention from './attention/attention.ts';
+import * as saliency from './attention/saliency.ts';
 import * as augment from './augment/augment.ts';
 import * as batchnorm from './batchnorm/batchnorm.ts';
 import * as crossentropy from './crossentropy/crossentropy.ts';
@@ -24,7 +25,7 @@ import * as sgd from './sgd/sgd.ts';
 const rooms: Record<string, Record<string, unknown>> = {
   adamw,
   argsort,
-  attention,
+  attention: { ...attention, ...saliency },
   augment,
   batchnorm,
   crossentropy,

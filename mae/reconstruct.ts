@@ -7,12 +7,15 @@ import { newCapacities } from './data/pack.ts';
 import { centrePlaces } from './data/sampler.ts';
 import { STREAM } from './data/streams.ts';
 import { lenKeep, patchesOf } from './model/config.ts';
+import { noiseOf } from './model/masks.ts';
 import type { MaskedAutoencoder } from './model/model.ts';
 import type { Rebuilt } from './pictures/panel.ts';
 import { Preparer } from './train/prepare.ts';
 
 export interface ReconstructOptions {
   readonly maskRatio: number;
+  /** Patches that stay in every image, instead of random ones: then `maskRatio` and `seed` mean nothing. */
+  readonly idsKeep?: readonly number[];
   /** With an image's number, decides its mask. */
   readonly seed: number;
   /** Numbers of the images within the set; all of them unless said. */
@@ -31,16 +34,18 @@ export async function reconstruct(
   engine: Engine,
   model: MaskedAutoencoder,
   images: Dataset,
-  { maskRatio, seed, ids }: ReconstructOptions,
+  { maskRatio, idsKeep, seed, ids }: ReconstructOptions,
 ): Promise<Reconstruction[]> {
   const { config } = model;
   const [height, width] = config.img_size;
   const patches = patchesOf(config);
-  const keep = lenKeep(patches, maskRatio);
+  const keep = idsKeep?.length ?? lenKeep(patches, maskRatio);
   const preparer = new Preparer(engine, config, images);
   const program = engine.compile({ ids: 'u32', clock: 'u32' }, ({ ids: numbers, clock }, t) => {
     const img = t.use(preparer.images(1));
-    const noise = uniformNoise(numbers, clock, patches, seed, STREAM.heldout);
+    const noise = idsKeep
+      ? t.constant(noiseOf(idsKeep, patches), [1, patches])
+      : uniformNoise(numbers, clock, patches, seed, STREAM.heldout);
     const { pred, mask, loss } = model.forward(img, noise, keep);
     return { pred, mask, loss };
   });

@@ -23,3 +23,11 @@ export function mask(
     }
   }
 }
+
+/** (1 - guidance) noise + guidance rank / patches. */
+export function guide(
+  { noise, rank, guided }: { noise: Float64Array; rank: Uint32Array; guided: Float64Array },
+  { patches, guidance }: { patches: number; guidance: number },
+): void {
+  for (let i = 0; i < guided.length; i++) guided[i] = (1 - guidance) * noise[i] + (guidance * rank[i]) / patches;
+}

@@ -90,3 +90,20 @@ export function backward({ qkv, dO, lse, delta, dqkv }: Backward, sizes: Sizes):
     }
   });
 }
+
+/** Mean over heads of what the first token attends to, of every other token. */
+export function saliency(
+  arrays: { qkv: Float64Array; lse: Float64Array; saliency: Float64Array },
+  { batch, tokens, heads, dim, scale }: Sizes,
+): void {
+  const { qkv, lse } = arrays;
+  arrays.saliency.fill(0);
+  let row = 0;
+  eachHead({ batch, tokens, heads, dim, scale }, (qkvAt, _, rowAt) => {
+    const image = Math.floor(row++ / heads);
+    for (let j = 1; j < tokens; j++) {
+      const score = scale * dot(qkv, qkvAt(0, Q), qkv, qkvAt(j, K), dim);
+      arrays.saliency[image * (tokens - 1) + j - 1] += Math.exp(score - lse[rowAt(0)]) / heads;
+    }
+  });
+}

@@ -163,6 +163,13 @@ export function lenKeep(patches: number, maskRatio: number): number {
   return keep;
 }
 
+/** The ratio under which so many patches stay. */
+export function ratioFor(keep: number, patches: number): number {
+  const ratio = 1 - keep / patches;
+  // Doubles may fall just below the whole number that lenKeep cuts down to.
+  return Math.trunc(patches * (1 - ratio)) === keep ? ratio : ratio - 1e-9;
+}
+
 /** Lists parameters: what the specs of encoder, decoder and classifier are written with. */
 export function specList(mlp_ratio: number) {
   const specs: ParameterSpec[] = [];

@@ -1,11 +1,17 @@
 // Which patches are removed, as noise: the `keep` patches of least noise stay, so that every strategy takes the same path of sort and gather.
 // All are pure functions of (seed, epoch, sample).
 import { fail } from '../../engine/errors.ts';
+import { misuse } from '../usage.ts';
 import { draw, STREAM, unit } from '../data/streams.ts';
 
-/** random is drawn on the device (kernels/random); the others here. */
-export const MASKS = ['random', 'block', 'grid', 'bernoulli'] as const;
-export type MaskKind = (typeof MASKS)[number];
+/** Drawn here, image by image; random is drawn on the device (kernels/random), and the model guides the rest there (guided.ts). */
+const DRAWN = ['block', 'grid', 'bernoulli'] as const;
+export const GUIDES = ['loss', 'attention'] as const;
+export type Guide = (typeof GUIDES)[number];
+export const MASKS = ['random', ...DRAWN, ...GUIDES] as const;
+export type DrawnMask = (typeof DRAWN)[number];
+
+export const isDrawn = (kind: string): kind is DrawnMask => (DRAWN as readonly string[]).includes(kind);
 
 export interface MaskKey {
   readonly seed: number;
@@ -15,7 +21,7 @@ export interface MaskKey {
 
 /** (rows * cols), in row-major order, of one image. */
 export function maskNoise(
-  kind: Exclude<MaskKind, 'random'>,
+  kind: DrawnMask,
   [rows, cols]: readonly [number, number],
   keep: number,
   key: MaskKey,
@@ -24,6 +30,23 @@ export function maskNoise(
   if (kind === 'grid') return gridNoise(noise, cols);
   if (kind === 'bernoulli') return bernoulliNoise(noise, keep, key);
   return blockNoise(noise, rows, cols, keep, key);
+}
+
+/**
+ * Numbers of patches from text, as 0,3,8-11: in ascending order, each once.
+ * @throws UsageError that begins with `flag`
+ */
+export function patchNumbers(flag: string, text: string, patches: number): number[] {
+  const ids = new Set<number>();
+  for (const part of text.split(',')) {
+    const [, first, last = first] = /^\s*(\d+)\s*(?:-\s*(\d+)\s*)?$/.exec(part) ?? [];
+    if (first === undefined) misuse(`${flag} must be numbers of patches, as 0,3,8-11, got ${part || 'nothing'}`);
+    if (Number(last) >= patches || Number(first) > Number(last))
+      misuse(`${flag}: patches have numbers 0 to ${patches - 1} from the upper left one on, got ${part.trim()}`);
+    for (let id = Number(first); id <= Number(last); id++) ids.add(id);
+  }
+  if (ids.size === patches) misuse(`${flag} names all ${patches} patches: leave some out, or nothing is removed`);
+  return [...ids].sort((a, b) => a - b);
 }
 
 /** Noise under which exactly the patches `ids` stay: masks that a user draws. */

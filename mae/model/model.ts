@@ -56,8 +56,8 @@ export class MaskedAutoencoder {
   }
 
   /** (N, 1 + L, D): every patch seen, nothing masked and nothing random: the features of an image. */
-  encodeAll(img: Tensor): Tensor {
-    return this.encode(img, everyPatch(img, this.config));
+  encodeAll(img: Tensor, options: ForwardOptions = {}): Tensor {
+    return this.encode(img, everyPatch(img, this.config), options);
   }
 
   /** (N, L, p * p * C): a prediction for every patch, kept ones too. */

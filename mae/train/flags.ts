@@ -35,6 +35,13 @@ export function real({ low = 0, open = false, below = Number.POSITIVE_INFINITY }
   };
 }
 
+/** A number from 0 to 1, both included. */
+export const fraction = (): Kind<number> => ({
+  schema: z.preprocess(fromText, z.number().min(0).max(1)),
+  rule: 'a number from 0 to 1',
+  value: 'X',
+});
+
 /** A switch; a file says true or false. */
 export const onOff = (): Kind<boolean> => ({ schema: z.boolean(), rule: 'true or false', value: '' });
 

@@ -11,10 +11,11 @@ import {
   patchesOf,
   POSITIONS,
   PRESETS,
+  ratioFor,
 } from '../model/config.ts';
-import { MASKS } from '../model/masks.ts';
+import { MASKS, patchNumbers } from '../model/masks.ts';
 import { asUsage, misuse } from '../usage.ts';
-import { imageSize, maybeText, oneOf, onOff, real, text, whole } from './flags.ts';
+import { fraction, imageSize, maybeText, oneOf, onOff, real, text, whole } from './flags.ts';
 import { scaledRate, SCHEDULES } from './schedule.ts';
 import { type Flags, optional, type OptionSpec, readOptions, required, type ValuesOf } from './table.ts';
 
@@ -74,7 +75,18 @@ export const OPTIONS = {
     oneOf(MASKS),
     'random',
     MODEL,
-    'which patches: random, block (rectangles), grid (regular) or bernoulli',
+    'which patches: random, block (rectangles), grid (regular), bernoulli, loss (those that are hard) or attention (those that the cls token looks at)',
+  ),
+  mask_guidance: required(
+    fraction(),
+    0.5,
+    MODEL,
+    'of loss and attention: from 0, chance alone, to 1, none; loss takes two passes more, attention one over all patches',
+  ),
+  ids_keep: optional(
+    text('LIST'),
+    MODEL,
+    'patches that stay in every image, as 0,3,8-11, counted from the upper left one on; instead of --mask and --mask_ratio',
   ),
   mask_threshold: optional(
     real({ open: true }),
@@ -190,7 +202,7 @@ export function parsePretrainOptions(
     misuse('--data_path is missing: name a folder of images, or cifar10; tesserae data --help says what else');
   const options = { ...rest, data_path, heldout: heldout ?? (isNamedSet(data_path) ? 2000 : 0) };
   checkTogether(options, note);
-  return options;
+  return { ...options, mask_ratio: maskRatio(options) };
 }
 
 /** Rules between several options; sizes that no model can have are told in the flags' words. */
@@ -211,9 +223,25 @@ function checkTogether(options: PretrainOptions, note: (line: string) => void): 
   if (best && !heldout) misuse(`--best ${best} is judged on held-out images: give --heldout N`);
   const config = modelConfig(options);
   const patches = patchesOf(config);
+  const { ids_keep, mask, mask_threshold } = options;
+  if (ids_keep !== undefined) {
+    patchNumbers('--ids_keep', ids_keep, patches);
+    if (mask !== 'random' || mask_threshold !== undefined)
+      misuse(
+        `--ids_keep says which patches stay: leave out ${mask === 'random' ? '--mask_threshold' : `--mask ${mask}`}`,
+      );
+    return;
+  }
   const keep = asUsage(() => lenKeep(patches, options.mask_ratio));
   if (keep === patches)
     misuse(`--mask_ratio ${options.mask_ratio} removes none of ${patches} patches: raise it above ${1 / patches}`);
+}
+
+/** As the options say, or what the patches that they name leave over. */
+function maskRatio(options: PretrainOptions): number {
+  const { ids_keep, mask_ratio } = options;
+  const patches = patchesOf(modelConfig(options));
+  return ids_keep === undefined ? mask_ratio : ratioFor(patchNumbers('--ids_keep', ids_keep, patches).length, patches);
 }
 
 /** The model that the options describe. */

@@ -6,7 +6,7 @@ import type { Batch } from '../data/loader.ts';
 import { type Place, randomPlaces } from '../data/sampler.ts';
 import { Evidence } from '../evaluate/evidence.ts';
 import { gridOf, lenKeep, type MaeConfig, patchesOf } from '../model/config.ts';
-import { type MaskKind, maskNoise, nextRatio, RATIO_RULE } from '../model/masks.ts';
+import { GUIDES, isDrawn, maskNoise, nextRatio, noiseOf, patchNumbers, RATIO_RULE } from '../model/masks.ts';
 import { MaskedAutoencoder } from '../model/model.ts';
 import { type Checkpoint, type DataInfo, saveCheckpoint, type TrainingState } from './checkpoint.ts';
 import { type TrainingData, trainingData } from './data.ts';
@@ -57,8 +57,9 @@ async function parts(
   const weights = from?.weights ?? (await beginningWeights(config, options, report));
   const model = new MaskedAutoencoder(engine, config, weights);
   const preparer = new Preparer(engine, config, { mean, std });
-  const { mask, mask_threshold } = options;
+  const { mask, mask_guidance: guidance, mask_threshold, ids_keep } = options;
   const patches = patchesOf(config);
+  const given = ids_keep === undefined ? null : patchNumbers('--ids_keep', ids_keep, patches);
   const ratio = { now: from?.training?.mask_ratio ?? mask_ratio };
   const noises = new Map<number, Variable>();
   const noise = (batch: number): Variable => {
@@ -66,9 +67,11 @@ async function parts(
     noises.set(batch, made);
     return made;
   };
+  const by = GUIDES.find((name) => name === mask);
   const trainer = pretrainStep(engine, model, (batch) => preparer.images(batch), {
     ...options,
-    noise: mask === 'random' ? null : noise,
+    noise: given || isDrawn(mask) ? noise : null,
+    guide: by ? { by, guidance } : null,
     keep: mask_threshold === undefined ? undefined : () => lenKeep(patches, ratio.now),
   });
   const keep = lenKeep(patches, mask_ratio);
@@ -76,7 +79,7 @@ async function parts(
   const { evidence_freq, evidence_images: images } = options;
   const evidence =
     heldout && evidence_freq > 0 ? new Evidence(engine, model, { train, val: heldout, images, note }) : null;
-  return { config, data, train, model, preparer, trainer, judge, ratio, noise, evidence };
+  return { config, data, train, model, preparer, trainer, judge, ratio, noise, given, evidence };
 }
 
 class Run extends TrainingRun<StepInputs> {
@@ -89,6 +92,8 @@ class Run extends TrainingRun<StepInputs> {
   readonly #data: DataInfo;
   readonly #ratio: { now: number };
   readonly #noise: (batch: number) => Variable;
+  /** Patches that stay in every image, where they are given. */
+  readonly #given: readonly number[] | null;
 
   private constructor(
     engine: Engine,
@@ -113,6 +118,7 @@ class Run extends TrainingRun<StepInputs> {
     this.#data = data;
     this.#ratio = made.ratio;
     this.#noise = made.noise;
+    this.#given = made.given;
     introduce(engine, options, model, trainer, train, this.stepsPerEpoch, report, from !== null);
   }
 
@@ -133,19 +139,24 @@ class Run extends TrainingRun<StepInputs> {
 
   protected async inputs(batch: Batch, epoch: number, step: number): Promise<Inputs<StepInputs>> {
     await this.#preparer.run(batch);
-    if (this.#options.mask !== 'random') this.#drawMasks(batch.ids, epoch);
+    this.#drawMasks(batch.ids, epoch);
     const clock = { data: Uint32Array.of(epoch, step), shape: [2] };
     return { ids: { data: batch.ids, shape: [batch.ids.length] }, clock };
   }
 
+  /** Those that the device does not draw. */
   #drawMasks(ids: Uint32Array, epoch: number): void {
     const { mask, seed } = this.#options;
+    const given = this.#given;
+    if (!given && !isDrawn(mask)) return;
     const grid = gridOf(this.#config);
     const patches = patchesOf(this.#config);
     const noise = new Float32Array(ids.length * patches);
     const keep = lenKeep(patches, this.#ratio.now);
-    for (const [i, sample] of ids.entries())
-      noise.set(maskNoise(mask as Exclude<MaskKind, 'random'>, grid, keep, { seed, epoch, sample }), i * patches);
+    for (const [i, sample] of ids.entries()) {
+      const own = isDrawn(mask) ? maskNoise(mask, grid, keep, { seed, epoch, sample }) : noiseOf(given ?? [], patches);
+      noise.set(own, i * patches);
+    }
     this.engine.write(this.#noise(ids.length), noise);
   }
 

@@ -10,6 +10,8 @@ import { random } from '../../kernels/random/random.ts';
 import { makeOptimizer, type OptimizerChoice } from './optimizer.ts';
 import { STREAM } from '../data/streams.ts';
 import { decays, lenKeep, type MaeConfig, patchesOf } from '../model/config.ts';
+import { guidedNoise } from '../model/guided.ts';
+import type { Guide } from '../model/masks.ts';
 import { MaskedAutoencoder } from '../model/model.ts';
 
 /** Of a batch: the samples' numbers in the data set (batch), and (epoch, step). Its images lie on the device already. */
@@ -24,6 +26,8 @@ export interface StepOptions extends Partial<OptimizerChoice> {
   readonly checkpoint_blocks?: boolean;
   /** Noise (batch, L) of masks that are not drawn on the device; null where it draws them. */
   readonly noise?: ((batch: number) => Variable) | null;
+  /** What guides masks that are drawn on the device, if anything does, and how far. */
+  readonly guide?: { readonly by: Guide; readonly guidance: number } | null;
   /** Patches that stay, where that changes from step to step; else as mask_ratio says. */
   readonly keep?: () => number;
 }
@@ -33,7 +37,7 @@ export function pretrainStep(
   engine: Engine,
   model: MaskedAutoencoder,
   images: (batch: number) => Variable,
-  { mask_ratio, seed, weight_decay, clip_grad, checkpoint_blocks, noise, keep, ...choice }: StepOptions,
+  { mask_ratio, seed, weight_decay, clip_grad, checkpoint_blocks, noise, guide, keep, ...choice }: StepOptions,
 ): Trainer<StepInputs> {
   const patches = patchesOf(model.config);
   const kept = keep ?? (() => lenKeep(patches, mask_ratio));
@@ -49,10 +53,12 @@ export function pretrainStep(
     optimizer,
     variant: () => String(kept()),
     loss: ({ ids, clock }, t) => {
-      const drawn = noise ? t.use(noise(ids.shape[0])) : uniformNoise(ids, clock, patches, seed, STREAM.mask);
+      const img = t.use(images(ids.shape[0]));
+      const chance = noise ? t.use(noise(ids.shape[0])) : uniformNoise(ids, clock, patches, seed, STREAM.mask);
+      const drawn = guide ? guidedNoise(model, img, chance, guide.by, guide.guidance) : chance;
       const dropout = { ids, clock, seed };
       const options = { dropout, checkpointBlocks: checkpoint_blocks };
-      return model.forward(t.use(images(ids.shape[0])), drawn, kept(), options).loss;
+      return model.forward(img, drawn, kept(), options).loss;
     },
   });
 }

@@ -4,7 +4,9 @@ import * as assert from 'uvu/assert';
 import { random } from '../../kernels/random/random.ts';
 import { augmentedPlaces, AUGMENTATIONS, drawMixing, erasedBoxes, gamma } from '../../mae/data/augmentation.ts';
 import { clampedBox, cropPart, evalPlaces } from '../../mae/data/sampler.ts';
-import { maskNoise, nextRatio, noiseOf, RATIO_RULE } from '../../mae/model/masks.ts';
+import { lenKeep, ratioFor } from '../../mae/model/config.ts';
+import { maskNoise, nextRatio, noiseOf, patchNumbers, RATIO_RULE } from '../../mae/model/masks.ts';
+import { UsageError } from '../../mae/usage.ts';
 
 const seed = Number(process.env.SEED ?? Date.now() % 2 ** 31);
 const rng = random(seed, 2);
@@ -68,6 +70,27 @@ test('bernoulli: coins decide, not the order of the noise alone', () => {
 test("a user's own mask keeps exactly what it names", () => {
   assert.equal(kept(noiseOf([7, 2, 11], 12), 3), [2, 7, 11]);
   assert.throws(() => noiseOf([12], 12), /patches have numbers 0 to 11, got 12/);
+});
+
+test('patches are named by numbers and ranges; what cannot be is told', () => {
+  assert.equal(patchNumbers('--ids_keep', '7, 2,9-11,10', 12), [2, 7, 9, 10, 11]);
+  for (const [text, says] of [
+    ['3,x', /^--ids_keep must be numbers of patches, as 0,3,8-11, got x$/],
+    ['3,,4', /got nothing$/],
+    ['12', /patches have numbers 0 to 11 from the upper left one on, got 12$/],
+    ['5-3', /got 5-3$/],
+    ['0-11', /names all 12 patches/],
+  ] as const) {
+    assert.throws(
+      () => patchNumbers('--ids_keep', text, 12),
+      (error: Error) => error instanceof UsageError && says.test(error.message),
+    );
+  }
+});
+
+test('the ratio of so many kept patches keeps so many', () => {
+  for (let patches = 2; patches <= 300; patches++)
+    for (let keep = 1; keep < patches; keep++) assert.is(lenKeep(patches, ratioFor(keep, patches)), keep);
 });
 
 test('the ratio follows the loss within its limits', () => {

@@ -36,8 +36,8 @@ export async function writePhotographs(
     const own = all.filter((p) => p.kind === kind);
     for (const [split, count] of Object.entries(counts)) {
       mkdirSync(join(folder, split, kind), { recursive: true });
-      for (const { width, height, rgb } of own.splice(0, count)) {
-        const path = join(folder, split, kind, `${own.length}.png`);
+      for (const [i, { width, height, rgb }] of own.splice(0, count).entries()) {
+        const path = join(folder, split, kind, `${i}.png`);
         await sharp(rgb, { raw: { width, height, channels: 3 } })
           .png()
           .toFile(path);
