@@ -5,7 +5,8 @@ export { type Dataset, IMAGENET_MEAN, IMAGENET_STD, type Sample } from './data/d
 export { type Batch, batchCount, loadBatches, type LoaderOptions } from './data/loader.ts';
 export { centrePlaces, epochOrder, evalPlaces, type Place, PRETRAIN_CROP, randomPlaces } from './data/sampler.ts';
 export { STREAM } from './data/streams.ts';
-export { MASKS, maskNoise, type MaskKey, type MaskKind, noiseOf } from './model/masks.ts';
+export { guidedNoise } from './model/guided.ts';
+export { type DrawnMask, MASKS, maskNoise, type MaskKey, noiseOf } from './model/masks.ts';
 export { panel, type PanelOptions, type Rebuilt, tiles } from './pictures/panel.ts';
 export type { Picture } from './pictures/picture.ts';
 export { reconstruct, type Reconstruction, type ReconstructOptions } from './reconstruct.ts';
