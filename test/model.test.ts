@@ -10,11 +10,10 @@ import { maskedMse } from '../engine/ops/masked-mse.ts';
 import { type ReferenceMemory, runReference } from '../engine/reference.ts';
 import { type HostTensor, numel, type Tensor } from '../engine/tensor.ts';
 import { checked, lenKeep, type MaeConfig, patchesOf, patchValues } from '../mae/model/config.ts';
-import { initialWeights } from '../mae/model/init.ts';
 import { MaskedAutoencoder } from '../mae/model/model.ts';
 import { STREAM } from '../mae/data/streams.ts';
 import { relative } from './support/relative.ts';
-import { slice, TINY, tinyBatch } from './support/tiny.ts';
+import { shaken, slice, TINY, tinyBatch } from './support/tiny.ts';
 
 const CONFIGS = Number(process.env.CONFIGS ?? 6);
 const seed = Number(process.env.SEED ?? Date.now() % 2 ** 31);
@@ -43,18 +42,6 @@ function draw(rng: Random): MaeConfig {
     ln_eps: 1e-6,
     dropout: 0,
   });
-}
-
-/** Initial weights whose biases and norms are no longer 0 and 1, so that a forgotten one shows. */
-function shaken(config: MaeConfig, rng: Random): Map<string, Float32Array> {
-  const weights = initialWeights(config, rng.below(2 ** 31));
-  for (const [name, v] of weights)
-    if (/bias|norm/.test(name))
-      weights.set(
-        name,
-        v.map((x) => x + 0.2 * rng.normal()),
-      );
-  return weights;
 }
 
 /** Runs a model's step on the device and in f64, from the same weights and batch. */

@@ -62,7 +62,8 @@ export async function writeFileAtomic(
   }
 }
 
-const temporaryOf = (path: string): string =>
+/** Of the same folder, with a name that `removeStrayTemporaries` knows. */
+export const temporaryOf = (path: string): string =>
   join(dirname(path), `.${basename(path)}.${HOST}-${process.pid}-${randomBytes(6).toString('hex')}.tmp`);
 
 /**
@@ -241,7 +242,7 @@ async function openRegular(
   }
 }
 
-async function writeWhole(file: DiskFile, data: Uint8Array): Promise<void> {
+export async function writeWhole(file: Pick<DiskFile, 'write'>, data: Uint8Array): Promise<void> {
   for (let at = 0; at < data.length; )
     at += (await file.write(data, at, Math.min(PIECE, data.length - at))).bytesWritten;
 }
@@ -262,7 +263,7 @@ async function readPieces(file: node.FileHandle, path: string, offset: number, l
 }
 
 /** Without this a power cut may forget the rename. */
-async function syncFolder(folder: string, disk: Disk): Promise<void> {
+export async function syncFolder(folder: string, disk: Disk): Promise<void> {
   if (process.platform === 'win32') return; // Windows opens no folders
   const file = await disk.open(folder, 'r');
   try {

@@ -17,6 +17,7 @@ interface Entry {
 
 const TRAIN = 'Train and look:';
 const JUDGE = 'Judge what was learned:';
+const USE = 'Take it elsewhere:';
 const CHECK = 'Check and measure:';
 
 const COMMANDS: Readonly<Record<string, Entry>> = {
@@ -64,6 +65,11 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     group: JUDGE,
     summary: 'classify by the nearest training images; trains nothing',
     load: () => import('./knn.ts'),
+  },
+  onnx: {
+    group: USE,
+    summary: 'export a model to ONNX: the encoder, the classifier, the whole autoencoder',
+    load: () => import('./onnx.ts'),
   },
   compare: {
     group: JUDGE,

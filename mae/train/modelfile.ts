@@ -79,6 +79,12 @@ export async function writeModel(
   await writeFileAtomic(path, writeSafetensors([...tensors, ...besides], texts));
 }
 
+/** What the model in a file is for, from its header alone; a file that says nothing is an autoencoder. */
+export async function taskOf(path: string): Promise<string> {
+  await using source = await openSafetensorsFile(path);
+  return (await readHeader(source)).metadata.get('task') ?? 'pretrain';
+}
+
 /** An open model file; every error names it. */
 export class ModelFile {
   readonly #path: string;

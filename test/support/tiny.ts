@@ -5,6 +5,7 @@ import { AdamW, type AdamWOptions } from '../../engine/optim/adamw.ts';
 import { Trainer } from '../../engine/trainer.ts';
 import type { HostTensor } from '../../engine/tensor.ts';
 import { configure, decays, lenKeep, type MaeConfig, patchesOf } from '../../mae/model/config.ts';
+import { initialWeights } from '../../mae/model/init.ts';
 import { MaskedAutoencoder } from '../../mae/model/model.ts';
 
 export const TINY: MaeConfig = configure('mae_vit_nano_patch4_32', {
@@ -17,6 +18,18 @@ export const TINY: MaeConfig = configure('mae_vit_nano_patch4_32', {
   decoder_num_heads: 1,
   norm_pix_loss: true,
 });
+
+/** Initial weights whose biases and norms are no longer 0 and 1, so that a forgotten one shows. */
+export function shaken(config: MaeConfig, rng: Random): Map<string, Float32Array> {
+  const weights = initialWeights(config, rng.below(2 ** 31));
+  for (const [name, v] of weights)
+    if (/bias|norm/.test(name))
+      weights.set(
+        name,
+        v.map((x) => x + 0.2 * rng.normal()),
+      );
+  return weights;
+}
 
 export type TinyBatch = { img: HostTensor; noise: HostTensor };
 
