@@ -43,21 +43,24 @@ export class Engine {
   picks: Picks;
   readonly memory: Memory;
   readonly #pipelines: Pipelines;
-  readonly #dummies: Dummies;
+  readonly #dummies: Dummies | null;
   #groups = 0;
 
-  /** `precision` holds for every program; f16 where the device's profile is matrix, which has no other, else f32. */
-  constructor(device: Device, { precision }: { precision?: Precision } = {}) {
+  /**
+   * `precision` holds for every program; f16 where the device's profile is matrix, which has no other, else f32. With `planOnly` nothing is
+   * made on the device: programs can be planned, of models of any size, and not be run.
+   */
+  constructor(device: Device, { precision, planOnly = false }: { precision?: Precision; planOnly?: boolean } = {}) {
     const { profile } = device.traits;
     this.precision = precision ?? (profile === 'matrix' ? 'f16' : 'f32');
     if (profile === 'matrix' && precision === 'f32')
       fail('engine: profile matrix multiplies f16 only: leave precision f32 out, or choose another profile');
     this.device = device;
     this.picks = device.picks;
-    this.memory = new Memory(device);
+    this.memory = new Memory(device, planOnly);
     this.#pipelines = new Pipelines(device);
     const dummy = (i: number) => this.memory.create(`unused ${i}`, 16, USAGE.STORAGE);
-    this.#dummies = { read: dummy(0), write: [dummy(1), dummy(2), dummy(3)] };
+    this.#dummies = planOnly ? null : { read: dummy(0), write: [dummy(1), dummy(2), dummy(3)] };
   }
 
   get #traits(): AdapterTraits {
@@ -130,6 +133,7 @@ export class Engine {
       const key = names.map((name) => shapeText(checkInput(name, types[name], inputs[name]).shape)).join();
       let replay = replays.get(key);
       if (!replay) {
+        if (!this.#dummies) fail('run: this engine only plans');
         const shapes = Object.fromEntries(names.map((name) => [name, inputs[name].shape])) as Shapes<I>;
         const made = plan(shapes);
         this.#groups += made.dispatches;

@@ -9,10 +9,13 @@ export class Memory implements Buffers<GPUBuffer> {
   readonly #pool: GPUBuffer[] = [];
   readonly #all = new Set<GPUBuffer>();
   readonly #slabs = new Set<Slab>();
+  readonly #dry: boolean;
   bytes = 0;
 
-  constructor(device: Device) {
+  /** `dry`: makes nothing; what is written is checked and forgotten. */
+  constructor(device: Device, dry = false) {
     this.#device = device;
+    this.#dry = dry;
   }
 
   get buffers(): number {
@@ -20,6 +23,7 @@ export class Memory implements Buffers<GPUBuffer> {
   }
 
   create(label: string, bytes: number, usage: number): GPUBuffer {
+    if (this.#dry) fail(`memory: ${label} is asked for, but this engine only plans`);
     const { maxBufferSize, maxStorageBufferBindingSize } = this.#device.gpu.limits;
     const most = usage & USAGE.STORAGE ? Math.min(maxBufferSize, maxStorageBufferBindingSize) : maxBufferSize;
     if (bytes > most) {
@@ -61,6 +65,7 @@ export class Memory implements Buffers<GPUBuffer> {
       fail(`write: ${variable.name} has ${numel(variable.shape)} elements, got ${data.length}`);
     }
     checkArray(`write: ${variable.name}`, variable.dtype, data);
+    if (this.#dry) return;
     this.#device.gpu.queue.writeBuffer(
       this.slab(variable.slab),
       variable.offset * 4,

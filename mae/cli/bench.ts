@@ -1,6 +1,7 @@
 // `tesserae bench`: what can be measured, and how fast a training step is on this adapter.
 import { type Command, Option } from 'commander';
 import type { Engine } from '../../engine/engine.ts';
+import { bytesText } from '../bytes.ts';
 import { whole } from '../train/flags.ts';
 import { misuse, suggestion } from '../usage.ts';
 import { defineCompare } from './benchcompare.ts';
@@ -10,7 +11,7 @@ import { defineInfer } from './benchinfer.ts';
 import { defineKernels } from './benchkernels.ts';
 import { definePeers } from './benchpeers.ts';
 import { adapterLine, addJson, type BenchReport, jsonOf, loadBench, print } from './benchreport.ts';
-import { bytesText, columns, examples, type Flags, globalsOf, openEngine, value } from './command.ts';
+import { columns, examples, type Flags, globalsOf, openEngine, value } from './command.ts';
 import { addSizes, sizesOf, type TrialSizes, whatText } from './sizes.ts';
 
 export interface StepSizes extends TrialSizes {

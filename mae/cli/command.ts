@@ -105,15 +105,3 @@ export function columns(rows: readonly (readonly string[])[], right: readonly nu
   };
   return rows.map((row) => row.map(pad).join('  ').trimEnd());
 }
-
-/** `12.3 MiB`. */
-export function bytesText(bytes: number): string {
-  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
-  let at = 0;
-  let n = bytes;
-  while (n >= 1024 && at < units.length - 1) {
-    n /= 1024;
-    at++;
-  }
-  return `${n < 10 && at ? n.toFixed(2) : n < 100 && at ? n.toFixed(1) : n.toFixed(0)} ${units[at]}`;
-}

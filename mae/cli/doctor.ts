@@ -6,7 +6,8 @@ import picocolors from 'picocolors';
 import type { Device } from '../../engine/device.ts';
 import { TesseraeError } from '../../engine/errors.ts';
 import { UsageError } from '../usage.ts';
-import { bytesText, columns, examples, type Flags, type Globals, globalsOf, openEngine } from './command.ts';
+import { bytesText } from '../bytes.ts';
+import { columns, examples, type Flags, type Globals, globalsOf, openEngine } from './command.ts';
 import type { KernelCheck } from './selfcheck.ts';
 
 const { bold, dim, green, red, yellow } = picocolors;

@@ -4,7 +4,8 @@ import { type Command, Option } from 'commander';
 import type { Exported, MaskInput } from '../onnx/export.ts';
 import { oneOf, real } from '../train/flags.ts';
 import { misuse } from '../usage.ts';
-import { bytesText, columns, examples, type Flags, value } from './command.ts';
+import { bytesText } from '../bytes.ts';
+import { columns, examples, type Flags, value } from './command.ts';
 
 const GRAPHS = ['encoder', 'mae', 'classifier'] as const;
 

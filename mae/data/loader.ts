@@ -21,6 +21,8 @@ export interface LoaderOptions {
   /** Indices into the dataset, in the order to read them: a whole epoch. */
   readonly order: Uint32Array;
   readonly batchSize: number;
+  /** Instead of batches of one size: where in the order every one begins, and where the last one ends. */
+  readonly places?: readonly number[];
   /** Batches to leave out at the front, for a resume within an epoch. */
   readonly startBatch?: number;
   readonly place: Place;
@@ -41,16 +43,18 @@ export interface LoaderOptions {
 /** Batches in a whole epoch. */
 export const batchCount = (samples: number, batchSize: number): number => Math.ceil(samples / batchSize);
 
+const range = (index: number, size: number): [number, number] => [index * size, (index + 1) * size];
+
 /** Yields the epoch's batches in order. What fails in decoding is thrown at the batch that it belongs to. */
 export async function* loadBatches(dataset: Dataset, options: LoaderOptions): AsyncGenerator<Batch, void, undefined> {
-  const { order, batchSize, startBatch = 0, ahead = 2, concurrency = 4, replacement } = options;
+  const { order, batchSize, places, startBatch = 0, ahead = 2, concurrency = 4, replacement } = options;
   if (!(Number.isInteger(batchSize) && batchSize > 0))
     fail(`loader: batch_size must be a whole number >= 1, got ${batchSize}`);
   const capacities = options.capacities ?? newCapacities();
   const turns = queueOf(concurrency);
   let stopped = false;
   const assemble = async (index: number): Promise<Batch> => {
-    const ids = order.slice(index * batchSize, (index + 1) * batchSize);
+    const ids = places ? order.slice(places[index], places[index + 1]) : order.slice(...range(index, batchSize));
     const labels = new Int32Array(ids.length);
     const pack = packer(ids.length, options.output, capacities);
     const damaged: DamagedImage[][] = Array.from(ids, () => []);
@@ -68,7 +72,7 @@ export async function* loadBatches(dataset: Dataset, options: LoaderOptions): As
     return { index, ids, labels, damaged: damaged.filter((found) => found.length > 0), ...pack.finish() };
   };
 
-  const end = batchCount(order.length, batchSize);
+  const end = places ? places.length - 1 : batchCount(order.length, batchSize);
   const pending: Promise<Batch>[] = [];
   let next = startBatch;
   const fill = (): void => {

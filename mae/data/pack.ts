@@ -136,6 +136,24 @@ function grown(capacity: number, need: number, generous: number, limit = Number.
   return Math.min(limit, Math.ceil(most / step) * step);
 }
 
+/** What a run over whole images of one size ends up with, which its crops do not pass. */
+export function capacitiesFor(
+  count: number,
+  image: { readonly height: number; readonly width: number },
+  to: PackTo,
+): Omit<Capacities, 'cache'> {
+  const limit = to.maxBytes ?? DEFAULT_BINDING;
+  const words = Math.ceil((count * image.height * image.width * to.chans) / 4);
+  const taps = count * tapWords(image, to);
+  const mid = (count * midBytes(image.height, to)) / 4;
+  const room = roomFor(count * to.height * to.width * to.chans, limit);
+  return {
+    words: grown(0, Math.min(words, Math.floor(room / 4)), words, Math.floor(room / 4)),
+    taps: grown(0, taps, taps),
+    mid: grown(0, Math.min(mid, Math.floor(limit / 4)), mid, Math.floor(limit / 4)),
+  };
+}
+
 /** A copy of the box's pixels. */
 function cut(data: Uint8Array, pitch: number, box: Box, channels: number): Uint8Array {
   const row = box.width * channels;

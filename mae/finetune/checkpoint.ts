@@ -5,7 +5,7 @@ import type { Choice } from '../evaluate/kinds.ts';
 import type { ProbeHead } from '../evaluate/linprobe.ts';
 import { BATCH_NORM_EPS } from '../evaluate/linprobe.ts';
 import { rawTensor } from '../../engine/rawtensor.ts';
-import type { Checkpoint, DataInfo, TrainingState } from '../train/checkpoint.ts';
+import { type Checkpoint, type DataInfo, stateOf, type TrainingState } from '../train/checkpoint.ts';
 import { misuse } from '../usage.ts';
 import { ModelFile, type OptimizerState, writeModel } from '../train/modelfile.ts';
 
@@ -39,7 +39,7 @@ export async function loadClassifier(path: string, { training = false } = {}): P
     averages: await file.averages(specs),
     data: file.json('data'),
     optimizer: training ? await file.optimizer(specs) : null,
-    training: file.has('training') ? file.json<TrainingState>('training') : null,
+    training: file.has('training') ? stateOf(file.json('training'), file.scaled) : null,
   };
 }
 

@@ -28,10 +28,12 @@ import { loadSource } from '../train/begin.ts';
 import type { DataInfo, TrainingState } from '../train/checkpoint.ts';
 import type { OptimizerState } from '../train/modelfile.ts';
 import { layerGroups, makeOptimizer } from '../train/optimizer.ts';
+import { epochText } from '../train/introduce.ts';
 import { Preparer } from '../train/prepare.ts';
 import type { Reporter } from '../train/reporter.ts';
 import { findResume, recipeOf } from '../train/resume.ts';
 import { type Judgement, TrainingRun } from '../train/run.ts';
+import { Updates } from '../train/updates.ts';
 import { type ClassifierCheckpoint, loadClassifier, saveClassifier } from './checkpoint.ts';
 import { Judge } from './evaluate.ts';
 import { augmentationOf, FINETUNE_OPTIONS, type FinetuneOptions, finetuneRate } from './options.ts';
@@ -137,20 +139,9 @@ async function parts(engine: Engine, options: FinetuneOptions, report: Reporter,
   const judging = { mean, std, batchSize: Math.max(64, batch_size), note: report.note };
   const judge = new Judge(engine, classifier, judging);
   const averagedJudge = averaged && new Judge(engine, averaged, judging);
-  return {
-    train,
-    val,
-    config,
-    data,
-    classifier,
-    averaged,
-    augmentation,
-    policy,
-    preparer,
-    trainer,
-    judge,
-    averagedJudge,
-  };
+  const sets = { train, val, updates: new Updates({ ...options, images: train.length, even: mixing }) };
+  const views = { augmentation, policy };
+  return { ...sets, ...views, config, data, classifier, averaged, preparer, trainer, judge, averagedJudge };
 }
 
 class Run extends TrainingRun<StepInputs> {
@@ -170,12 +161,12 @@ class Run extends TrainingRun<StepInputs> {
     from: ClassifierCheckpoint | null,
     stop?: AbortSignal,
   ) {
-    const { train, config, trainer } = made;
+    const { train, config, trainer, updates } = made;
     const [height, width] = config.img_size;
     const output = { chans: config.in_chans, height, width };
     const recipe = recipeOf(options, engine);
     const lr = finetuneRate(options);
-    super({ engine, options, report, command: 'finetune', train, output, trainer, lr, recipe, from, stop });
+    super({ engine, options, report, command: 'finetune', train, output, trainer, updates, lr, recipe, from, stop });
     this.#options = options;
     this.#parts = made;
     this.#size = [height, width];
@@ -275,8 +266,8 @@ class Run extends TrainingRun<StepInputs> {
   }
 
   #introduce(): void {
-    const { config, classifier, train, val } = this.#parts;
-    const { finetune: encoder, output_dir, batch_size, accum_iter } = this.#options;
+    const { config, classifier, train, val, updates } = this.#parts;
+    const { finetune: encoder, output_dir } = this.#options;
     const trained = this.#trained();
     const all = [...classifier.parameters.variables.values()].reduce((sum, { shape }) => sum + numel(shape), 0);
     const { adapter, traits } = this.engine.device;
@@ -288,7 +279,7 @@ class Run extends TrainingRun<StepInputs> {
       `model: ${encoder ? `encoder of ${encoder}` : 'from scratch'}, ${(all / 1e6).toFixed(2)} M parameters${share}, head on ${config.pool === 'gap' ? 'the mean over patches' : 'the cls token'}`,
     );
     this.report.note(
-      `data: ${train.length} images of ${config.nb_classes} classes, ${val.length} for validation, ${this.stepsPerEpoch} steps of ${batch_size * accum_iter} an epoch; results in ${output_dir}`,
+      `data: ${train.length} images of ${config.nb_classes} classes, ${val.length} for validation, ${epochText(updates)}; results in ${output_dir}`,
     );
   }
 }

@@ -22,7 +22,8 @@ const ENCODERS: Readonly<Record<string, string>> = {
   vit_huge_patch14: 'mae_vit_huge_patch14',
 };
 
-const { num_workers, batch_size, accum_iter, clip_grad, precision, checkpoint_blocks, seed, max_steps } = OPTIONS;
+const { num_workers, batch_size, accum_iter, drop_last, clip_grad, precision, checkpoint_blocks, seed, max_steps } =
+  OPTIONS;
 const { output_dir, resume, overwrite, save_freq, keep, save_steps } = OPTIONS;
 
 export const FINETUNE_OPTIONS = {
@@ -69,6 +70,7 @@ export const FINETUNE_OPTIONS = {
 
   batch_size,
   accum_iter,
+  drop_last,
   epochs: required(whole(1), 50, STEPS, 'times that every image is seen'),
   warmup_epochs: required(real(), 5, STEPS, 'epochs over which the learning rate rises from 0'),
   lr: optional(real({ open: true }), STEPS, 'absolute learning rate (default: from --blr)'),

@@ -23,7 +23,7 @@ export interface TrainingState {
   readonly epoch: number;
   /** Optimizer steps done in this epoch. */
   readonly step: number;
-  /** Of this epoch so far: sum over steps of the loss. */
+  /** Of this epoch so far: sum over steps of the loss, of a short one by its part of a full one. */
   readonly lossSum: number;
   /** Bytes of each log that belong to this state. */
   readonly logs: Readonly<Record<string, number>>;
@@ -39,6 +39,8 @@ export interface TrainingState {
   readonly best?: number | null;
   /** Images read so far, and how many of them were damaged; absent in files of before they were counted. */
   readonly damage?: DamageCount;
+  /** Most images of a micro-batch, as the run was cut; absent in files of before passes were cut, which were whole. */
+  readonly micro_batch?: number;
   /** Measured settings that its plans were made with, by shape class. */
   readonly picks: Readonly<Record<string, KnobValues>>;
 }
@@ -81,8 +83,15 @@ export async function loadCheckpoint(path: string, { training = false } = {}): P
   };
 }
 
-/** Files of before there were picks were trained with none; of before the precision was noted: only f16 has a loss scale. */
-function stateOf(written: Omit<TrainingState, 'picks'> & Partial<TrainingState>, scaled: boolean): TrainingState {
-  const recipe = { ...written.recipe, precision: written.recipe.precision ?? (scaled ? 'f16' : 'f32') };
+/**
+ * Files of before there were picks were trained with none; of before the precision was noted: only f16 has a loss scale; of before leftovers
+ * were used: without them.
+ */
+export function stateOf(
+  written: Omit<TrainingState, 'picks'> & Partial<TrainingState>,
+  scaled: boolean,
+): TrainingState {
+  const { precision, drop_last = true } = written.recipe;
+  const recipe = { ...written.recipe, precision: precision ?? (scaled ? 'f16' : 'f32'), drop_last };
   return { picks: {}, ...written, recipe };
 }

@@ -1,5 +1,6 @@
 // Kinds of value that a flag, or a key of a config file, can have. A flag gives text; a file may give numbers and lists.
 import { z } from 'zod';
+import { parseBytes } from '../bytes.ts';
 
 export interface Kind<T> {
   readonly schema: z.ZodType<T>;
@@ -54,6 +55,13 @@ export const oneOf = (names: readonly string[]): Kind<string> => ({
   schema: z.string().refine((name) => names.includes(name)),
   rule: `one of ${names.join(', ')}`,
   value: 'NAME',
+});
+
+/** An amount of memory; a file may give a number of bytes. */
+export const memory = (): Kind<number> => ({
+  schema: z.preprocess((value) => (typeof value === 'string' ? parseBytes(value) : value), z.int().min(1)),
+  rule: 'an amount of memory, as 8GiB or 500MiB',
+  value: 'SIZE',
 });
 
 /** `N`, `HxW`, or in a file also [H, W]; becomes [height, width]. */

@@ -1,6 +1,7 @@
 // Masked loss on images that training never sees, under masks that never change: the number that says whether it learns.
 import type { Engine, Program } from '../../engine/engine.ts';
 import { uniformNoise } from '../../engine/ops/masking.ts';
+import type { Plan } from '../../engine/plan.ts';
 import { overReadable } from '../data/damage.ts';
 import type { Dataset } from '../data/dataset.ts';
 import { loadBatches } from '../data/loader.ts';
@@ -12,7 +13,6 @@ import type { MaskedAutoencoder } from '../model/model.ts';
 import type { Preparer } from './prepare.ts';
 
 export interface HeldoutOptions {
-  readonly batchSize: number;
   readonly keep: number;
   readonly seed: number;
   /** Told of damaged images, which are left out. */
@@ -42,13 +42,21 @@ export class Heldout {
     });
   }
 
-  /** Mean over all held-out images; the last, shorter batch counts by its size. */
-  loss(): Promise<number> {
-    return overReadable(this.#dataset, this.#options.note, (order) => this.#over(order));
+  get images(): number {
+    return this.#dataset.length;
   }
 
-  async #over(order: Uint32Array): Promise<number> {
-    const { batchSize } = this.#options;
+  /** What the loss of a batch of so many costs; allocates nothing. */
+  plan(batch: number): Plan {
+    return this.#program.plan({ ids: [batch], clock: [2] });
+  }
+
+  /** Mean over all held-out images; the last, shorter batch counts by its size. */
+  loss(batchSize: number): Promise<number> {
+    return overReadable(this.#dataset, this.#options.note, (order) => this.#over(order, batchSize));
+  }
+
+  async #over(order: Uint32Array, batchSize: number): Promise<number> {
     const clock = { data: new Uint32Array(2), shape: [2] };
     const losses: Promise<number>[] = [];
     const output = this.#output;

@@ -9,6 +9,7 @@ import type { MaskedAutoencoder } from '../model/model.ts';
 import type { PretrainOptions } from './options.ts';
 import type { Reporter } from './reporter.ts';
 import type { StepInputs } from './step.ts';
+import type { Updates } from './updates.ts';
 
 /** A software adapter's usual speed on two cores (bench step), for a warning alone. */
 const SOFTWARE_FLOPS = 25e9;
@@ -20,7 +21,7 @@ export function introduce(
   { config, parameters }: MaskedAutoencoder,
   trainer: Trainer<StepInputs>,
   { length, classes }: Dataset,
-  stepsPerEpoch: number,
+  updates: Updates,
   { note }: Reporter,
   resumed: boolean,
 ): void {
@@ -37,8 +38,8 @@ export function introduce(
   const masked = `${Math.round(1000 * mask_ratio) / 10} % masked`;
   note(`model: ${model}, ${(count / 1e6).toFixed(2)} M parameters, ${height} x ${width} pixels, ${masked}`);
   const images = `${length} images${classes ? ` of ${classes.length} classes` : ''}`;
-  note(`data: ${images}, ${stepsPerEpoch} steps of ${batch_size * accum_iter} an epoch; results in ${output_dir}`);
-  const plan = trainer.plan({ ids: [batch_size], clock: [2] });
+  note(`data: ${images}, ${epochText(updates)}; results in ${output_dir}`);
+  const [plan] = trainer.plans([{ ids: [updates.parts(0)[0]], clock: [2] }]);
   const { picked } = plan;
   if (picked)
     note(
@@ -50,12 +51,20 @@ export function introduce(
       `resume: ${dropped} measured settings of the checkpoint are not offered by these kernels, which use their own: if they were when it began, results will not be bit-identical`,
     );
   }
-  const seconds = (plan.flops * accum_iter) / SOFTWARE_FLOPS;
+  const seconds = (plan.flops * batch_size * accum_iter) / updates.parts(0)[0] / SOFTWARE_FLOPS;
   if (adapter.software && seconds > LONG_SECONDS) {
     note(
       `a step takes about ${seconds.toFixed(0)} s without a GPU; mae_vit_nano_patch4_32 (32 pixels) is made for that`,
     );
   }
+}
+
+/** `195 steps of 256 an epoch and one of 80`. */
+export function epochText(updates: Updates): string {
+  const last = updates.size(updates.count - 1);
+  const whole = updates.count - (last === updates.full ? 0 : 1);
+  if (whole === 0) return `one step of ${last} an epoch, fewer than --batch_size x --accum_iter = ${updates.full}`;
+  return `${whole} steps of ${updates.full} an epoch${last === updates.full ? '' : ` and one of ${last}`}`;
 }
 
 /** Shape classes of a plan whose pick was passed over, because the kernel has no such setting there (any more). */

@@ -15,7 +15,7 @@ import {
 } from '../model/config.ts';
 import { MASKS, patchNumbers } from '../model/masks.ts';
 import { asUsage, misuse } from '../usage.ts';
-import { fraction, imageSize, maybeText, oneOf, onOff, real, text, whole } from './flags.ts';
+import { fraction, imageSize, maybeText, memory, oneOf, onOff, real, text, whole } from './flags.ts';
 import { scaledRate, SCHEDULES } from './schedule.ts';
 import { type Flags, optional, type OptionSpec, readOptions, required, type ValuesOf } from './table.ts';
 
@@ -108,6 +108,17 @@ export const OPTIONS = {
 
   batch_size: required(whole(1), 64, STEPS, 'images of one forward and backward pass'),
   accum_iter: required(whole(1), 1, STEPS, 'passes whose gradients are averaged for one update'),
+  drop_last: required(
+    onOff(),
+    false,
+    STEPS,
+    'leave out the images at the end of an epoch that do not fill an update, as the reference does (default: they make a last, smaller one)',
+  ),
+  memory: optional(
+    memory(),
+    STEPS,
+    'of the device, that the run may take: a pass that needs more is computed in micro-batches, the same but for rounding (default: what there is, where that can be found out)',
+  ),
   epochs: required(whole(1), 400, STEPS, 'times that every image is seen'),
   warmup_epochs: required(real(), 40, STEPS, 'epochs over which the learning rate rises from 0'),
   lr: optional(real({ open: true }), STEPS, 'absolute learning rate (default: from --blr)'),

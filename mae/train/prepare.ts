@@ -1,6 +1,7 @@
 // Packed uint8 crops to normalised images on the device: PIL's exact resize as a two-dispatch program.
 import type { Engine, Program } from '../../engine/engine.ts';
 import { fail } from '../../engine/errors.ts';
+import type { Plan } from '../../engine/plan.ts';
 import type { HostTensor, Tensor, Variable } from '../../engine/tensor.ts';
 import {
   augmentBytes,
@@ -11,7 +12,7 @@ import {
 } from '../../kernels/augment/augment.ts';
 import { imageWords } from '../../kernels/randaugment/randaugment.ts';
 import { IMAGE_WORDS } from '../../kernels/augment/layout.ts';
-import type { Packed } from '../data/pack.ts';
+import type { Capacities, Packed } from '../data/pack.ts';
 import { applyRandAugment, fillOf } from '../data/randaugment.ts';
 import { mixBlend, mixErase } from '../../kernels/mix/mix.ts';
 import type { EncoderConfig } from '../model/config.ts';
@@ -53,15 +54,17 @@ export class Preparer {
 
   /** Crops, resizes, flips and normalises a batch into `images(batch)`; `plan` (batch, slots, 8) is of operations on its bytes before that. */
   async run({ pixels, images, taps, mid_words }: Packed, plan: HostTensor | null = null): Promise<void> {
-    const key = `${mid_words} ${plan !== null}`;
-    const program = this.#programs.get(key) ?? this.#compile(mid_words, plan !== null);
-    this.#programs.set(key, program);
-    await program.run({
+    await this.#program(mid_words, plan !== null).run({
       plan: plan ?? { data: new Float32Array(1), shape: [1] },
       pixels: { data: pixels, shape: [pixels.length] },
       images: { data: images, shape: [images.length / IMAGE_WORDS, IMAGE_WORDS] },
       taps: { data: taps, shape: [taps.length] },
     });
+  }
+
+  /** What `run` costs for a batch whose boxes need such buffers; allocates nothing. */
+  plan(batch: number, { words, taps, mid }: Omit<Capacities, 'cache'>): Plan {
+    return this.#program(mid, false).plan({ plan: [1], pixels: [words], images: [batch, IMAGE_WORDS], taps: [taps] });
   }
 
   /** Boxes of noise into the images that `run` has put in place, and pairs of them into one another; null: not. */
@@ -100,6 +103,13 @@ export class Preparer {
   #sizes(batch: number) {
     const { in_chans: chans, img_size } = this.#config;
     return { batch, chans, height: img_size[0], width: img_size[1] };
+  }
+
+  #program(mid_words: number, operated: boolean): Program<Inputs, never> {
+    const key = `${mid_words} ${operated}`;
+    const program = this.#programs.get(key) ?? this.#compile(mid_words, operated);
+    this.#programs.set(key, program);
+    return program;
   }
 
   #compile(mid_words: number, operated: boolean): Program<Inputs, never> {

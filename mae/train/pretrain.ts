@@ -1,13 +1,17 @@
 // Pretraining: masked images in, what is missing out (MAE, section 3).
 import type { Engine } from '../../engine/engine.ts';
+import { deviceMemory } from '../../engine/node/devicememory.ts';
 import type { Variable } from '../../engine/tensor.ts';
 import type { Batch as Inputs } from '../../engine/trainer.ts';
 import type { Batch } from '../data/loader.ts';
 import { type Place, randomPlaces } from '../data/sampler.ts';
 import { Evidence } from '../evaluate/evidence.ts';
 import { gridOf, lenKeep, type MaeConfig, patchesOf } from '../model/config.ts';
-import { GUIDES, isDrawn, maskNoise, nextRatio, noiseOf, patchNumbers, RATIO_RULE } from '../model/masks.ts';
-import { MaskedAutoencoder } from '../model/model.ts';
+import { maskNoise, nextRatio, noiseOf, isDrawn, RATIO_RULE } from '../model/masks.ts';
+import type { MaskedAutoencoder } from '../model/model.ts';
+import { cutToFit } from './room.ts';
+import { stepParts } from './stepparts.ts';
+import type { Updates } from './updates.ts';
 import { type Checkpoint, type DataInfo, saveCheckpoint, type TrainingState } from './checkpoint.ts';
 import { type TrainingData, trainingData } from './data.ts';
 import { Heldout } from './heldout.ts';
@@ -15,11 +19,11 @@ import { introduce } from './introduce.ts';
 import { beginningWeights } from './begin.ts';
 import type { OptimizerState } from './modelfile.ts';
 import { modelConfig, peakRate, type PretrainOptions } from './options.ts';
-import { Preparer } from './prepare.ts';
+import type { Preparer } from './prepare.ts';
 import type { Reporter } from './reporter.ts';
 import { findResume, recipeOf } from './resume.ts';
 import { type Judgement, TrainingRun } from './run.ts';
-import { pretrainStep, type StepInputs } from './step.ts';
+import type { StepInputs } from './step.ts';
 
 export interface PretrainSummary {
   readonly model: MaskedAutoencoder;
@@ -49,37 +53,27 @@ async function parts(
   from: Checkpoint | null,
   report: Reporter,
 ) {
-  const { seed, batch_size, mask_ratio } = options;
+  const { seed, mask_ratio } = options;
   const { note } = report;
   const config = modelConfig({ ...options, in_chans: options.in_chans ?? train.channels });
   const { mean, std, name, classes } = train;
   const data: DataInfo = { name, mean: [...mean], std: [...std], classes: classes && [...classes] };
   const weights = from?.weights ?? (await beginningWeights(config, options, report));
-  const model = new MaskedAutoencoder(engine, config, weights);
-  const preparer = new Preparer(engine, config, { mean, std });
-  const { mask, mask_guidance: guidance, mask_threshold, ids_keep } = options;
-  const patches = patchesOf(config);
-  const given = ids_keep === undefined ? null : patchNumbers('--ids_keep', ids_keep, patches);
   const ratio = { now: from?.training?.mask_ratio ?? mask_ratio };
-  const noises = new Map<number, Variable>();
-  const noise = (batch: number): Variable => {
-    const made = noises.get(batch) ?? engine.variable(`noise ${batch}`, [batch, patches]);
-    noises.set(batch, made);
-    return made;
-  };
-  const by = GUIDES.find((name) => name === mask);
-  const trainer = pretrainStep(engine, model, (batch) => preparer.images(batch), {
-    ...options,
-    noise: given || isDrawn(mask) ? noise : null,
-    guide: by ? { by, guidance } : null,
-    keep: mask_threshold === undefined ? undefined : () => lenKeep(patches, ratio.now),
-  });
-  const keep = lenKeep(patches, mask_ratio);
-  const judge = heldout && new Heldout(engine, model, preparer, heldout, { batchSize: batch_size, keep, seed, note });
+  const made = stepParts(engine, options, config, data, { weights, ratio });
+  const { model, preparer } = made;
+  const keep = lenKeep(patchesOf(config), mask_ratio);
+  const judge = heldout && new Heldout(engine, model, preparer, heldout, { keep, seed, note });
   const { evidence_freq, evidence_images: images } = options;
   const evidence =
     heldout && evidence_freq > 0 ? new Evidence(engine, model, { train, val: heldout, images, note }) : null;
-  return { config, data, train, model, preparer, trainer, judge, ratio, noise, given, evidence };
+  const limit =
+    options.memory === undefined
+      ? await deviceMemory(engine.device.adapter)
+      : { bytes: options.memory, of: '--memory' };
+  const before = from && (from.training?.micro_batch ?? options.batch_size);
+  const updates = cutToFit({ ...made.plans, judge }, { ...options, images: train.length }, limit, before, note);
+  return { config, data, train, judge, ratio, evidence, updates, ...made };
 }
 
 class Run extends TrainingRun<StepInputs> {
@@ -94,6 +88,7 @@ class Run extends TrainingRun<StepInputs> {
   readonly #noise: (batch: number) => Variable;
   /** Patches that stay in every image, where they are given. */
   readonly #given: readonly number[] | null;
+  readonly #updates: Updates;
 
   private constructor(
     engine: Engine,
@@ -103,12 +98,12 @@ class Run extends TrainingRun<StepInputs> {
     from: Checkpoint | null,
     stop?: AbortSignal,
   ) {
-    const { config, data, train, model, preparer, trainer, judge } = made;
+    const { config, data, train, model, preparer, trainer, updates, judge } = made;
     const [height, width] = config.img_size;
     const output = { chans: config.in_chans, height, width };
     const recipe = recipeOf(options, engine);
     const lr = peakRate(options);
-    super({ engine, options, report, command: 'pretrain', train, output, trainer, lr, recipe, from, stop });
+    super({ engine, options, report, command: 'pretrain', train, output, trainer, updates, lr, recipe, from, stop });
     this.#options = options;
     this.#config = config;
     this.#model = model;
@@ -119,7 +114,8 @@ class Run extends TrainingRun<StepInputs> {
     this.#ratio = made.ratio;
     this.#noise = made.noise;
     this.#given = made.given;
-    introduce(engine, options, model, trainer, train, this.stepsPerEpoch, report, from !== null);
+    this.#updates = updates;
+    introduce(engine, options, model, trainer, train, updates, report, from !== null);
   }
 
   /** Opens the data and the output folder, and goes on from a checkpoint where there is one to go on from. */
@@ -173,7 +169,7 @@ class Run extends TrainingRun<StepInputs> {
 
   protected async evaluate(): Promise<Judgement> {
     if (!this.#judge) return {};
-    const heldout_loss = await this.#judge.loss();
+    const heldout_loss = await this.#judge.loss(this.#updates.micro_batch);
     this.report.note(`held-out masked loss after epoch ${this.epoch}: ${heldout_loss.toFixed(4)}`);
     const { epochs, evidence_freq } = this.#options;
     const due = this.#evidence && (this.epoch === epochs || this.epoch % evidence_freq === 0);

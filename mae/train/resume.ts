@@ -27,6 +27,7 @@ const BESIDES = new Set([
   'num_workers',
   'max_steps',
   'checkpoint_blocks',
+  'memory',
   'best',
   'evidence_freq',
   'evidence_images',

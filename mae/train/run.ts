@@ -35,18 +35,18 @@ export abstract class TrainingRun<I extends InputTypes> {
   #damaged!: DamageLedger;
   #inFlight: { step: number; loss: Promise<number> }[] = [];
   #done = 0;
+  #images = 0;
   #started = 0;
 
   protected constructor(setup: RunSetup<I>) {
-    const { engine, options, report, command, train, trainer, from } = setup;
+    const { engine, options, report, command, train, trainer, updates, from } = setup;
     this.engine = engine;
     this.report = report;
     this.#setup = setup;
-    const perStep = options.batch_size * options.accum_iter;
-    this.stepsPerEpoch = Math.floor(train.length / perStep);
+    this.stepsPerEpoch = updates.count;
     if (this.stepsPerEpoch < 1) {
       fail(
-        `${command}: ${train.length} images are fewer than batch_size x accum_iter = ${perStep}; lower --batch_size`,
+        `${command}: ${train.length} images are fewer than batch_size x accum_iter = ${updates.full}; lower --batch_size`,
       );
     }
     const { images = train.length } = from?.training ?? {};
@@ -107,14 +107,14 @@ export abstract class TrainingRun<I extends InputTypes> {
   }
 
   async #trainEpoch(total: number): Promise<void> {
-    const { engine, options, train, output } = this.#setup;
-    const { seed, batch_size, accum_iter, save_steps } = options;
+    const { engine, options, train, output, updates } = this.#setup;
+    const { seed, batch_size, save_steps } = options;
     const order = epochOrder(seed, this.#at.epoch, train.length);
     const loader = loadBatches(train, {
-      // What does not fill an update is left out, as the reference drops the last batch.
-      order: order.subarray(0, this.stepsPerEpoch * accum_iter * batch_size),
+      order: order.subarray(0, updates.images),
       batchSize: batch_size,
-      startBatch: this.#at.step * accum_iter,
+      places: updates.places(),
+      startBatch: updates.firstPart(this.#at.step),
       place: this.place(this.#at.epoch),
       output: { ...output, maxBytes: engine.device.gpu.limits.maxStorageBufferBindingSize },
       concurrency: options.num_workers,
@@ -126,7 +126,7 @@ export abstract class TrainingRun<I extends InputTypes> {
       const { ids, damaged } = batch;
       this.#at.damage = await this.#damaged.after(this.#at.damage, ids.length, damaged);
       parts.push(batch);
-      if (parts.length < accum_iter) continue;
+      if (parts.length < updates.parts(this.#at.step).length) continue;
       await this.#update(parts);
       parts = [];
       if (this.position >= total || this.#setup.stop?.aborted) break;
@@ -135,16 +135,19 @@ export abstract class TrainingRun<I extends InputTypes> {
     await this.#drain(0);
   }
 
-  /** One optimizer step over accum_iter batches; its loss is noted a few steps later. */
+  /** One optimizer step over its micro-batches; its loss is noted a few steps later. */
   async #update(parts: readonly Batch[]): Promise<void> {
     const [epoch, step] = [this.#at.epoch, this.#at.step];
     const sources = parts.map((batch) => () => this.inputs(batch, epoch, step));
-    const results = await this.#setup.trainer.step(sources, { lr: this.rate() });
-    const losses = Promise.all(results.map(async (r) => (await r.read()).loss[0]));
+    const images = parts.reduce((sum, { ids }) => sum + ids.length, 0);
+    const weights = parts.map(({ ids }) => ids.length / images);
+    const results = await this.#setup.trainer.step(sources, { lr: this.rate(), weights });
+    const losses = Promise.all(results.map(async (r, i) => (await r.read()).loss[0] * weights[i]));
     losses.catch(() => undefined);
-    this.#inFlight.push({ step, loss: losses.then((l) => l.reduce((a, b) => a + b, 0) / l.length) });
+    this.#inFlight.push({ step, loss: losses.then((l) => l.reduce((a, b) => a + b, 0)) });
     this.#at.step++;
     this.#done++;
+    this.#images += images;
     await this.#drain(LOSSES_IN_FLIGHT);
   }
 
@@ -164,7 +167,8 @@ export abstract class TrainingRun<I extends InputTypes> {
           ),
         );
       }
-      this.#at.lossSum += loss;
+      const { updates } = this.#setup;
+      this.#at.lossSum += loss * (updates.size(step) / updates.full);
       const position = epoch * this.stepsPerEpoch + step + 1;
       const lr = this.rate(step);
       const imagesPerSecond = this.#pace();
@@ -184,7 +188,7 @@ export abstract class TrainingRun<I extends InputTypes> {
     const epoch = this.#at.epoch;
     const log: Record<string, number> = {
       train_lr: this.#at.meanRate(),
-      train_loss: this.#at.lossSum / this.stepsPerEpoch,
+      train_loss: this.#at.lossSum / (this.#setup.updates.images / this.#setup.updates.full),
       epoch,
     };
     Object.assign(log, this.endEpoch(log.train_loss));
@@ -226,6 +230,7 @@ export abstract class TrainingRun<I extends InputTypes> {
       recipe,
       images: train.length,
       ...this.#at.state,
+      micro_batch: this.#setup.updates.micro_batch,
       adapter: adapterOf(this.engine),
       picks: Object.fromEntries(this.engine.picks),
     };
@@ -241,8 +246,7 @@ export abstract class TrainingRun<I extends InputTypes> {
   }
 
   #pace(): number {
-    const { batch_size, accum_iter } = this.#setup.options;
-    return (this.#done * batch_size * accum_iter) / ((performance.now() - this.#started) / 1000);
+    return this.#images / ((performance.now() - this.#started) / 1000);
   }
 
   /** Of a step of this epoch; of the next one unless said. */

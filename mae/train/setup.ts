@@ -7,6 +7,7 @@ import type { TrainingState } from './checkpoint.ts';
 import type { OptimizerState } from './modelfile.ts';
 import type { Reporter } from './reporter.ts';
 import type { Schedule } from './schedule.ts';
+import type { Updates } from './updates.ts';
 
 export interface RunOptions extends Omit<Schedule, 'lr' | 'sched'> {
   readonly output_dir: string;
@@ -32,6 +33,7 @@ export interface RunSetup<I extends InputTypes> {
   readonly train: Dataset;
   readonly output: PackTo;
   readonly trainer: Trainer<I>;
+  readonly updates: Updates;
   /** Peak learning rate. */
   readonly lr: number;
   /** What decides its numbers, kept in checkpoints. */

@@ -176,7 +176,7 @@ test(`a classifier's file gives back what was put in, with averages and any opti
       lossScale: null,
     };
     const training = {
-      recipe: { precision: 'f32' },
+      recipe: { precision: 'f32', drop_last: false },
       images: 9,
       epoch: 1,
       step: 2,

@@ -79,8 +79,12 @@ test('a file of before an option goes on with its default, and with nothing else
   assert.is((await recipeToResume('auto', folder)).precision, 'f32');
   await leave('f16', (recipe) => {
     recipe.precision = null;
+    delete recipe.drop_last;
   });
-  assert.is((await recipeToResume('auto', folder)).precision, 'f16', 'only f16 has a loss scale');
+  const recipe = await recipeToResume('auto', folder);
+  assert.is(recipe.precision, 'f16', 'only f16 has a loss scale');
+  assert.is(recipe.drop_last, true, 'leftovers were not used before there was the option');
+  assert.is((await resume(engineOf('f16'), recipe)).length, 1);
 });
 
 test('the precision that a run computed in is what counts, however it was chosen', async () => {

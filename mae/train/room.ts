@@ -1,0 +1,97 @@
+// Room for a run on the device: what it will take for any cut of its batches, and the cut that there is room for.
+import { CapacityError } from '../../engine/errors.ts';
+import { largestBatch, splitBatch } from '../../engine/fit.ts';
+import { MemoryForecast } from '../../engine/forecast.ts';
+import type { Plan } from '../../engine/plan.ts';
+import { bytesText } from '../bytes.ts';
+import { type Cutting, Updates } from './updates.ts';
+
+/** How to plan all that a run submits, for any size of micro-batch. */
+export interface RunPlans {
+  /** Images of a batch on the device, of batches that have `most` images. */
+  prepare(images: number, most: number): Plan;
+  /** An update over micro-batches of these sizes. */
+  step(sizes: readonly number[]): readonly Plan[];
+  /** Looks at held-out images before the first update; null where there are none. */
+  readonly judge: { readonly images: number; plan(images: number): Plan } | null;
+}
+
+/** The plans of a run in the order of their first turn. */
+export function plansOf({ prepare, step, judge }: RunPlans, updates: Updates): Plan[] {
+  const judged = judge ? evenParts(judge.images, updates.micro_batch) : [];
+  const kinds = updates.count > 1 ? [0, updates.count - 1] : [0];
+  const sizes = kinds.map((at) => updates.parts(at));
+  return [
+    ...judged.flatMap((n) => [prepare(n, judged[0]), (judge as { plan(images: number): Plan }).plan(n)]),
+    ...sizes.flatMap((parts) => [...parts.map((n) => prepare(n, sizes[0][0])), ...step(parts)]),
+  ];
+}
+
+/** The two sizes that batches of `most` can have: most itself, and what is left. */
+const evenParts = (images: number, most: number): number[] =>
+  [Math.min(images, most), images > most ? images % most : 0].filter((n) => n > 0);
+
+export interface Room {
+  /** All buffers while it trains. */
+  readonly memory: MemoryForecast;
+  /** The largest slab once more: a checkpoint is read back through it. */
+  readonly saving: number;
+  readonly peak: number;
+}
+
+export function roomFor(plans: readonly Plan[]): Room {
+  const memory = new MemoryForecast(plans);
+  const saving = Math.max(0, ...memory.slabs.values());
+  return { memory, saving, peak: memory.total + saving };
+}
+
+export interface Limit {
+  readonly bytes: number;
+  /** Of what, or by which flag. */
+  readonly of: string;
+}
+
+/**
+ * The cut of a run's batches that there is room for: whole passes where they fit, else micro-batches, which a line tells of.
+ * A run that goes on keeps the cut that it had, so that its bits are the same, unless it has no room here.
+ * @param before most images of a micro-batch of the run that goes on; null at the beginning
+ */
+export function cutToFit(
+  plans: RunPlans,
+  cutting: Cutting,
+  limit: Limit | null,
+  before: number | null,
+  note: (line: string) => void,
+): Updates {
+  const { batch_size } = cutting;
+  const bytes = limit?.bytes ?? Number.POSITIVE_INFINITY;
+  const cut = (micro_batch: number): Updates =>
+    new Updates({ ...cutting, micro_batch: splitBatch(batch_size, micro_batch)[0] });
+  const peak = (micro: number): number => roomFor(plansOf(plans, cut(micro))).peak;
+  const say = (updates: Updates, why: string): Updates => {
+    const sizes = splitBatch(batch_size, updates.micro_batch);
+    const each = sizes[0] === sizes.at(-1) ? `${sizes[0]}` : `${sizes[0]} or ${sizes.at(-1)}`;
+    const parts = `${sizes.length} micro-batches of ${each}, whose gradients are averaged (the same but for rounding)`;
+    note(`memory: a pass of ${batch_size} images is computed as ${parts}: ${why}`);
+    return updates;
+  };
+  const first = cut(Math.min(before ?? batch_size, batch_size));
+  const why = lack(() => peak(first.micro_batch), limit);
+  if (!why) return first.micro_batch < batch_size ? say(first, 'as when the run began') : first;
+  const most = largestBatch(peak, bytes, first.micro_batch - 1);
+  if (most === 0) throw new CapacityError(`memory: not even one image has room: ${lack(() => peak(1), limit) ?? why}`);
+  if (before !== null) note('resume: its passes are cut otherwise than before: results will not be bit-identical');
+  return say(cut(most), why);
+}
+
+/** Why something has no room; null where it has. */
+export function lack(peak: () => number, limit: Limit | null): string | null {
+  try {
+    const needed = peak();
+    if (needed <= (limit?.bytes ?? Number.POSITIVE_INFINITY)) return null;
+    return `${bytesText(needed)} would be needed of ${bytesText(limit?.bytes ?? 0)} (${limit?.of})`;
+  } catch (error) {
+    if (error instanceof CapacityError) return error.message.replace(/^plan: /, '').replace(/; use a smaller.*/, '');
+    throw error;
+  }
+}
