@@ -173,6 +173,10 @@ test('finetune, eval and classify by the command line agree', async () => {
   }
   assert.equal([...readFileSync(at('confusion.png')).subarray(1, 4)], [...Buffer.from('PNG')]);
 
+  const theirs = await cli(['finetune', '--eval', '--resume', latest('cli'), '--data_path', data, '--batch_size', '5']);
+  assert.is(theirs.code, 0, theirs.err);
+  assert.match(theirs.out, `${last.test_acc1.toFixed(2)} %`);
+
   const image = (name: string): string => at(`data/test/${name}/0.png`);
   const { code, out, err } = await cli(['classify', latest('cli'), image('red'), image('blue')]);
   assert.is(code, 0, err);
@@ -212,6 +216,7 @@ test('mistakes are told in one line', async () => {
     [['eval', encoder, '--data_path', data], /holds a masked autoencoder/],
     [['reconstruct', latest('run'), at('data/test/red/0.png')], /holds a classifier: eval, classify/],
     [['finetune', '--finetune', latest('run'), '--data_path', data, '--output_dir', at('x')], /holds a classifier/],
+    [['finetune', '--eval', '--data_path', data], /--eval: name the classifier by --resume CHECKPOINT/],
     [['eval', latest('run'), '--data_path', data, '--ema'], /--ema: .* holds no averaged weights/],
     [['eval', latest('run'), '--data_path', at('other')], /val of .* has 1 classes, train of .* 2/],
     [['eval', latest('run'), '--data_path', data, '--split', 'train'], /--split must be one of val, test/],

@@ -1,5 +1,5 @@
-// The parts of probing and fine-tuning beside PyTorch: fixtures/heads.json is what test/oracle/heads.py computed there.
-import { readFileSync } from 'node:fs';
+// The parts of probing and fine-tuning beside PyTorch: fixtures/heads.json and mixing.json are what the scripts of these names in test/oracle/
+// computed there.
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Engine } from '../engine/engine.ts';
@@ -7,6 +7,7 @@ import { openDawn } from '../engine/node/dawn.ts';
 import { add } from '../engine/ops/elementwise.ts';
 import { batchNorm } from '../engine/ops/batch-norm.ts';
 import { classTargets, crossEntropy } from '../engine/ops/cross-entropy.ts';
+import { dropPath } from '../engine/ops/drop-path.ts';
 import { maskedMse } from '../engine/ops/masked-mse.ts';
 import { AdamW } from '../engine/optim/adamw.ts';
 import { Ema } from '../engine/optim/ema.ts';
@@ -14,12 +15,17 @@ import type { Optimizer } from '../engine/optim/optimizer.ts';
 import { Lars, Sgd } from '../engine/optim/sgd.ts';
 import { Parameters } from '../engine/parameters.ts';
 import type { Tensor } from '../engine/tensor.ts';
+import { mixBlend, mixErase } from '../kernels/mix/mix.ts';
+import { AUGMENTATIONS, cutmixBox, erasedBoxes } from '../mae/data/augmentation.ts';
+import { STREAM } from '../mae/data/streams.ts';
 import { interpolatePositions } from '../mae/model/posembed.ts';
 import { layerGroups } from '../mae/train/optimizer.ts';
 import { learningRate, plateau } from '../mae/train/schedule.ts';
+import { fixture } from './support/photographs.ts';
 import { weigh } from './support/gradient.ts';
 
-const f = JSON.parse(readFileSync(new URL('./oracle/fixtures/heads.json', import.meta.url), 'utf8'));
+// biome-ignore lint/suspicious/noExplicitAny: numbers and lists of them, by the names that the scripts give
+const [f, mixing] = ['heads.json', 'mixing.json'].map((name) => fixture<any>(name));
 const device = await openDawn({ raiseLimits: false });
 
 /** Norm of the difference over the norm of what it should be. */
@@ -173,6 +179,94 @@ test('layer decay: embeddings least, head most; no weight decay for vectors, cls
   assert.equal(of('blocks.0.mlp.fc1.weight', 3072, 768), { weightDecay: 0.05, lrScale: 0.65 ** 12 });
   assert.equal(of('blocks.11.norm1.bias', 768), { weightDecay: 0, lrScale: 0.65 });
   assert.equal(of('head.weight', 1000, 768), { weightDecay: 0.05, lrScale: 1 });
+});
+
+test('stochastic depth: its coins, the branch, both gradients', async () => {
+  using engine = new Engine(device);
+  const { ids, epoch, x, r, dy, y, dx, dr, ...how } = mixing.droppath;
+  const shape = [12, 3, 4];
+  const given = (data: number[]) => ({ data: Float32Array.from(data), shape, trainable: true });
+  const [branch, rest] = [engine.variable('x', shape, given(x)), engine.variable('r', shape, given(r))];
+  const program = engine.compile({ ids: 'u32', clock: 'u32', dy: 'f32' }, (inputs, t) => {
+    const out = dropPath({ x: t.use(branch), r: t.use(rest), ids: inputs.ids, clock: inputs.clock }, how).y;
+    const grads = t.backward(weigh({ x: out, w: inputs.dy }, {}).sum);
+    return { y: out, dx: grads.get(branch) as Tensor, dr: grads.get(rest) as Tensor };
+  });
+  const clock = { data: Uint32Array.of(epoch, 9), shape: [2] };
+  const result = await (
+    await program.run({ ids: { data: Uint32Array.from(ids as number[]), shape: [12] }, clock, dy: given(dy) })
+  ).read();
+  close(result.y, y, 1e-6, 'y');
+  close(result.dx, dx, 1e-6, 'dx');
+  close(result.dr, dr, 1e-6, 'dr');
+});
+
+test('mixup and cutmix of images', async () => {
+  using engine = new Engine(device);
+  const { x, lam, mixup, box, cutmix } = mixing.blend;
+  const program = engine.compile({ x: 'f32', how: 'f32' }, (inputs, t) => ({
+    y: t.run(mixBlend, inputs, { batch: 4, chans: 2, height: 5, width: 6 }).y,
+  }));
+  for (const [how, want] of [
+    [[lam, 0, 0, 0, 0], mixup],
+    [[lam, ...box], cutmix],
+  ]) {
+    const images = { data: Float32Array.from(x as number[]), shape: [4, 2, 5, 6] };
+    const { y } = await (await program.run({ x: images, how: { data: Float32Array.from(how), shape: [5] } })).read();
+    close(y, want, 1e-6);
+  }
+});
+
+test("cutmix's boxes, and the part of the label that is left", () => {
+  for (const { size, lam, centre, box, left } of mixing.boxes) {
+    const found = cutmixBox(lam, centre, size);
+    assert.equal(found.box, box);
+    assert.ok(Math.abs(found.lambda - left) < 1e-12);
+  }
+});
+
+test('random erasing: whether, where, and the noise', async () => {
+  using engine = new Engine(device);
+  const { seed, epoch, size, chans, ids, boxes, x, y, many } = mixing.erasing;
+  const of = (reprob: number, samples: readonly number[], [height, width]: [number, number]) => [
+    ...erasedBoxes({ ...AUGMENTATIONS.medium, reprob }, Uint32Array.from(samples), [height, width], seed, epoch),
+  ];
+  assert.equal(of(0.25, Array.from(many.keys()), [32, 48]), many.flat());
+  assert.equal(of(0.9, ids, size), boxes.flat());
+  const [height, width] = size;
+  const sizes = { batch: ids.length, chans, height, width, seed, stream: STREAM.eraseNoise };
+  const program = engine.compile({ x: 'f32', boxes: 'u32', ids: 'u32', clock: 'u32' }, (inputs, t) => ({
+    y: t.run(mixErase, inputs, sizes).y,
+  }));
+  const words = (data: number[], ...shape: number[]) => ({ data: Uint32Array.from(data), shape });
+  const result = await (
+    await program.run({
+      x: { data: Float32Array.from(x as number[]), shape: [ids.length, chans, height, width] },
+      boxes: words(boxes.flat(), ids.length, 4),
+      ids: words(ids, ids.length),
+      clock: words([epoch, 0], 2),
+    })
+  ).read();
+  // WGSL promises 2^-11 of a cosine.
+  close(result.y, y, 2e-3);
+});
+
+test('layer decay: every parameter of a small model, and its weight decay', () => {
+  const { depth, decay, weight_decay, groups } = mixing.layers;
+  const group = layerGroups(depth, decay, weight_decay);
+  for (const { name, ndim, lr, wd } of groups) {
+    const found = group({ name, shape: new Array(ndim).fill(2) });
+    assert.ok(Math.abs(found.lrScale - lr) < 1e-12 && found.weightDecay === wd, name);
+  }
+});
+
+test('the cosine after a warm-up', () => {
+  const { at, rates, ...schedule } = mixing.cosine;
+  close(
+    (at as number[]).map((epoch) => learningRate(epoch, schedule)),
+    rates,
+    1e-12,
+  );
 });
 
 test('averages follow the weights', async () => {

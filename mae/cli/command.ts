@@ -29,8 +29,8 @@ export function globalsOf(command: Command): Globals {
   return { profile: profile as Profile | undefined, adapter, untuned };
 }
 
-/** Flags of a command as commander gives them: text, or true for a switch. */
-export type Flags = Readonly<Record<string, string | boolean | undefined>>;
+/** Flags of a command as commander gives them, text, or true for a switch; or values that have been read already. */
+export type Flags = Readonly<Record<string, string | boolean | number | undefined>>;
 
 /** The checked value of a flag; undefined where it was not given. */
 export function value<T>(flags: Flags, name: string, kind: Kind<T>): T | undefined {

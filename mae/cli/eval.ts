@@ -34,10 +34,11 @@ export function define(command: Command): void {
         ['tesserae eval runs/quickstart/linprobe-gap.safetensors --data_path cifar10', 'a linear probe'],
       ),
     )
-    .action(run);
+    .action(evaluate);
 }
 
-async function run(path: string, flags: Flags, command: Command): Promise<void> {
+/** `flags`: of those above. */
+export async function evaluate(path: string, flags: Flags, command: Command): Promise<void> {
   const data_path =
     value(flags, 'data_path', text('PATH')) ??
     misuse('--data_path is missing: name a folder of images by class, or cifar10');

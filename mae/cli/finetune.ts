@@ -5,6 +5,7 @@ import { type Command, Option } from 'commander';
 import { AUGMENTATIONS_TEXT } from '../data/augmentation.ts';
 import { FINETUNE_OPTIONS, FINETUNE_UNUSED, parseFinetuneOptions } from '../finetune/options.ts';
 import { type Flags, givenOptions } from '../train/table.ts';
+import { misuse } from '../usage.ts';
 import { addOptions, examples, flagText, globalsOf, openEngine } from './command.ts';
 import { interruptible } from './interrupt.ts';
 import { makeReporter } from './progress.ts';
@@ -14,6 +15,12 @@ export function define(command: Command): void {
   addOptions(command, FINETUNE_OPTIONS);
   for (const [name, { value }] of Object.entries(FINETUNE_UNUSED))
     command.addOption(new Option(flagText(name, value)).hideHelp());
+  command.addOption(
+    new Option(
+      '--eval',
+      'train nothing, but judge the classifier that --resume names, as tesserae eval does',
+    ).helpGroup('Output:'),
+  );
   command.addHelpText(
     'after',
     `\nBundles of --augment:\n${AUGMENTATIONS_TEXT.split('\n')
@@ -35,7 +42,8 @@ export function define(command: Command): void {
 }
 
 async function run(flags: Flags & { config?: string }, command: Command): Promise<void> {
-  const { config, ...rest } = flags;
+  const { config, eval: judging, ...rest } = flags;
+  if (judging) return judge(rest, config, command);
   const reporter = makeReporter();
   const [{ recipeToResume }, { loadClassifier }] = await Promise.all([
     import('../train/resume.ts'),
@@ -65,6 +73,20 @@ async function run(flags: Flags & { config?: string }, command: Command): Promis
       `next: tesserae eval ${checkpoint} --data_path ${options.data_path}; tesserae classify ${checkpoint} YOUR_IMAGE.jpg\n`,
     );
   });
+}
+
+/** The reference's --eval. */
+async function judge(flags: Flags, configFile: string | undefined, command: Command): Promise<void> {
+  const sources = { flags, configFile, unused: FINETUNE_UNUSED, note: () => {} };
+  const { resume, output_dir, data_path, val_fraction, val_seed, batch_size } = givenOptions(FINETUNE_OPTIONS, sources);
+  const folder = output_dir ?? FINETUNE_OPTIONS.output_dir.standard;
+  const path = resume === 'auto' ? join(folder, 'checkpoint.safetensors') : resume;
+  const { evaluate } = await import('./eval.ts');
+  await evaluate(
+    path || misuse('--eval: name the classifier by --resume CHECKPOINT'),
+    { data_path, val_fraction, val_seed, batch_size },
+    command,
+  );
 }
 
 async function drawCurve(folder: string): Promise<void> {

@@ -108,17 +108,29 @@ export function drawMixing(
   const alpha = cut ? cutmix : mixup;
   const drawn = beta(alpha, next);
   if (!cut) return { lambda: drawn, how: Float32Array.of(drawn, 0, 0, 0, 0) };
+  const words = next();
+  const centre = [Math.floor(unit(words[0]) * height), Math.floor(unit(words[1]) * width)] as const;
+  const { box, lambda } = cutmixBox(drawn, centre, [height, width]);
+  // An empty box is mixup by 1 for the kernel: the image as it is.
+  if (lambda === 1) return { lambda, how: Float32Array.of(1, 0, 0, 0, 0) };
+  return { lambda, how: Float32Array.of(lambda, ...box) };
+}
+
+/**
+ * timm's rand_bbox: top, left, bottom and right of a box of the part 1 - `drawn` about a centre, cut to the image; and the part of the image that
+ * is left outside of it, which is the label's.
+ */
+export function cutmixBox(
+  drawn: number,
+  [y, x]: readonly [number, number],
+  [height, width]: readonly [number, number],
+): { box: readonly [number, number, number, number]; lambda: number } {
   const side = Math.sqrt(1 - drawn);
   const [h, w] = [Math.trunc(height * side), Math.trunc(width * side)];
-  const words = next();
-  const [y, x] = [Math.floor(unit(words[0]) * height), Math.floor(unit(words[1]) * width)];
   const clip = (at: number, most: number): number => Math.min(most, Math.max(0, at));
   const [top, bottom] = [clip(y - (h >> 1), height), clip(y + (h >> 1), height)];
   const [left, right] = [clip(x - (w >> 1), width), clip(x + (w >> 1), width)];
-  const lambda = 1 - ((bottom - top) * (right - left)) / (height * width);
-  // An empty box is mixup by 1 for the kernel: the image as it is.
-  if (bottom <= top || right <= left) return { lambda: 1, how: Float32Array.of(1, 0, 0, 0, 0) };
-  return { lambda, how: Float32Array.of(lambda, top, left, bottom, right) };
+  return { box: [top, left, bottom, right], lambda: 1 - ((bottom - top) * (right - left)) / (height * width) };
 }
 
 /** Beta(a, a) as G / (G + G') with two gamma variates. */

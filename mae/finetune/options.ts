@@ -4,9 +4,9 @@ import { AUGMENTATIONS, type Augmentation } from '../data/augmentation.ts';
 import { parseRandAugment } from '../data/randaugment.ts';
 import { PRESETS } from '../model/config.ts';
 import { imageSize, maybeText, oneOf, onOff, real, text, whole } from '../train/flags.ts';
-import { OPTIMIZER_OPTIONS, OPTIONS, SCHEDULE_OPTIONS, SPLIT_OPTIONS } from '../train/options.ts';
+import { OPTIMIZER_OPTIONS, OPTIONS, SCHEDULE_OPTIONS, SPLIT_OPTIONS, UNUSED } from '../train/options.ts';
 import { scaledRate } from '../train/schedule.ts';
-import { type Flags, optional, readOptions, required, type ValuesOf } from '../train/table.ts';
+import { type Flags, optional, readOptions, required, type Unused, type ValuesOf } from '../train/table.ts';
 import { misuse } from '../usage.ts';
 
 const DATA = 'Data';
@@ -108,16 +108,18 @@ export const FINETUNE_OPTIONS = {
 export type FinetuneOptions = ValuesOf<typeof FINETUNE_OPTIONS> & { readonly data_path: string };
 
 /** The reference's flags that mean nothing here, or what is the default anyway. */
-export const FINETUNE_UNUSED = {
+export const FINETUNE_UNUSED: Unused = {
+  ...UNUSED,
   global_pool: { value: '', why: 'the mean over patches is the default; --cls_token changes it' },
   nb_classes: { value: 'N', why: 'the data says how many classes there are' },
-  device: { value: 'NAME', why: 'the adapter is chosen by --adapter' },
-  log_dir: { value: 'PATH', why: 'all logs go to --output_dir' },
-  start_epoch: { value: 'N', why: 'a checkpoint knows where it was saved' },
-  eval: { value: '', why: 'tesserae eval does that' },
   dist_eval: { value: '', why: 'one process trains on one device' },
-  world_size: { value: 'N', why: 'one process trains on one device' },
-} as const;
+  remode: { value: 'NAME', why: 'erased boxes are filled with noise, pixel by pixel', only: 'pixel' },
+  recount: { value: 'N', why: 'an image has one erased box at most', only: '1' },
+  resplit: { value: '', why: 'there is one view of every image' },
+  mixup_prob: { value: 'X', why: 'every batch is mixed', only: '1' },
+  mixup_switch_prob: { value: 'X', why: 'a coin decides between mixup and cutmix', only: '0.5' },
+  mixup_mode: { value: 'NAME', why: 'a batch is mixed by one draw', only: 'batch' },
+};
 
 /** @throws UsageError that names flag or key, value and rule */
 export function parseFinetuneOptions(
@@ -126,7 +128,6 @@ export function parseFinetuneOptions(
   note: (line: string) => void = () => {},
   beneath: Flags = {},
 ): FinetuneOptions {
-  if (flags.eval) misuse('--eval: tesserae eval CHECKPOINT --data_path PATH judges a classifier');
   const options = readOptions(FINETUNE_OPTIONS, { flags, configFile, note, beneath, unused: FINETUNE_UNUSED });
   const { data_path, init, warmup_epochs, epochs, mixup, cutmix, augment, batch_size, min_lr } = options;
   if (data_path === undefined) misuse('--data_path is missing: name a folder of images by class, or cifar10');

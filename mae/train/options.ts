@@ -17,7 +17,7 @@ import { MASKS, patchNumbers } from '../model/masks.ts';
 import { asUsage, misuse } from '../usage.ts';
 import { fraction, imageSize, maybeText, memory, oneOf, onOff, real, text, whole } from './flags.ts';
 import { scaledRate, SCHEDULES } from './schedule.ts';
-import { type Flags, optional, type OptionSpec, readOptions, required, type ValuesOf } from './table.ts';
+import { type Flags, optional, type OptionSpec, readOptions, required, type Unused, type ValuesOf } from './table.ts';
 
 const MODEL = 'Model';
 const DATA = 'Data';
@@ -184,7 +184,7 @@ export type PretrainOptions = ValuesOf<typeof OPTIONS> & {
 export type PretrainFlags = Flags;
 
 /** facebookresearch/mae's flags that mean nothing here, so that its commands can be pasted as they are. */
-export const UNUSED: Readonly<Record<string, { value: string; why: string }>> = {
+export const UNUSED: Unused = {
   device: { value: 'NAME', why: 'the adapter is chosen by --adapter' },
   log_dir: { value: 'PATH', why: 'all logs go to --output_dir' },
   start_epoch: { value: 'N', why: 'a checkpoint knows where it was saved' },
@@ -193,7 +193,7 @@ export const UNUSED: Readonly<Record<string, { value: string; why: string }>> = 
   local_rank: { value: 'N', why: 'one process trains on one device' },
   dist_on_itp: { value: '', why: 'one process trains on one device' },
   dist_url: { value: 'URL', why: 'one process trains on one device' },
-  world_size: { value: 'N', why: 'one process trains on one device' },
+  world_size: { value: 'N', why: 'one process trains on one device', only: '1' },
 };
 
 /**

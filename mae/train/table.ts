@@ -36,6 +36,9 @@ export const optional = <T>(kind: Kind<T>, group: string, help: string): OptionS
 const SECTIONS = ['model', 'data', 'optim', 'schedule', 'output'] as const;
 const ELSEWHERE = 'study';
 
+/** By name: what stands for the value in the help, why it means nothing here, and the one value that it may have, if not any. */
+export type Unused = Readonly<Record<string, { value: string; why: string; only?: string }>>;
+
 export interface Sources {
   readonly flags: Flags;
   /** YAML: flags beat it, it beats the defaults. */
@@ -43,7 +46,7 @@ export interface Sources {
   /** Values that beat the defaults alone: the recipe of a run that is resumed. */
   readonly beneath?: Flags;
   /** Flags of another program that are accepted and mean nothing here. */
-  readonly unused?: Readonly<Record<string, { value: string; why: string }>>;
+  readonly unused?: Unused;
   /** Called with a line for every flag that is accepted but means nothing here. */
   readonly note: (line: string) => void;
 }
@@ -84,9 +87,10 @@ function checkKeys(
     const name = written.replaceAll('-', '_');
     if (value === undefined || value === null) continue;
     if (Object.hasOwn(unused, name)) {
-      if (name === 'world_size' && Number(value) !== 1)
-        misuse(`${say(name)} must be 1: one process trains on one device, got ${value}`);
-      note(`${say(name)} is not used: ${unused[name].why}`);
+      const { only, why } = unused[name];
+      if (only !== undefined && String(value) !== only && Number(value) !== Number(only))
+        misuse(`${say(name)} must be ${only}: ${why}, got ${value}`);
+      note(`${say(name)} is not used: ${why}`);
       continue;
     }
     if (!Object.hasOwn(table, name)) {

@@ -49,12 +49,12 @@ test("main_finetune.py's defaults, and its published command as it is", () => {
   assert.is(finetuneRate(options), (1e-3 * 64) / 256);
   const notes: string[] = [];
   const theirs =
-    'accum_iter=4 batch_size=32 model=vit_base_patch16 finetune=c epochs=100 blr=5e-4 layer_decay=0.65 weight_decay=0.05 drop_path=0.1 mixup=0.8 cutmix=1.0 reprob=0.25 nb_classes=1000 data_path=x';
+    'accum_iter=4 batch_size=32 model=vit_base_patch16 finetune=c epochs=100 blr=5e-4 layer_decay=0.65 weight_decay=0.05 drop_path=0.1 mixup=0.8 cutmix=1.0 reprob=0.25 remode=pixel recount=1 mixup_prob=1.0 mixup_switch_prob=0.5 mixup_mode=batch nb_classes=1000 data_path=x';
   const flags = Object.fromEntries(theirs.split(' ').map((pair) => pair.split('=')));
   const pasted = parseFinetuneOptions({ ...flags, dist_eval: true, global_pool: true }, undefined, (n) =>
     notes.push(n),
   );
-  assert.is(notes.length, 4, notes.join('\n'));
+  assert.is(notes.length, 9, notes.join('\n'));
   assert.is(pasted.model, undefined);
   assert.is(finetuneRate(pasted), (5e-4 * 128) / 256);
   assert.equal(augmentationOf(pasted), {
@@ -97,7 +97,9 @@ for (const [flags, said] of [
   [{ ...GIVEN, layer_deacy: '1' }, /did you mean --layer_decay\?/],
   [{ ...GIVEN, min_lr: '1' }, /--min_lr 1 must not pass the learning rate 0\.00025/],
   [{ ...GIVEN, ema: '1' }, /--ema must be a number above 0 and below 1, got 1/],
-  [{ ...GIVEN, eval: true }, /tesserae eval/],
+  [{ ...GIVEN, mixup_mode: 'elem' }, /--mixup_mode must be batch: a batch is mixed by one draw, got elem/],
+  [{ ...GIVEN, recount: '2' }, /--recount must be 1/],
+  [{ ...GIVEN, world_size: '8' }, /--world_size must be 1: one process trains on one device, got 8/],
 ] as const) {
   test(`refused: ${JSON.stringify(flags)}`, () => assert.match(refusal(flags), said));
 }
