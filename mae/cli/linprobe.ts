@@ -47,6 +47,8 @@ async function run(path: string, flags: Flags, command: Command): Promise<void> 
   };
   const views = value(flags, 'views', whole(0)) ?? 0;
   const folder = value(flags, 'output_dir', text('PATH')) ?? dirname(path);
+  // Before anything is computed that would be lost without it.
+  await mkdir(folder, { recursive: true }).catch((error: Error) => misuse(`--output_dir ${folder}: ${error.message}`));
   const reporter = makeReporter();
   using engine = await openEngine(globalsOf(command), { note: reporter.note });
   try {
@@ -85,9 +87,6 @@ async function run(path: string, flags: Flags, command: Command): Promise<void> 
       `${rows.length} probes in ${seconds} s; ${((swept - began) / 1000).toFixed(1)} s for the features\n`,
     );
     const name = evaluation.random ? 'linprobe-random.json' : 'linprobe.json';
-    await mkdir(folder, { recursive: true }).catch((error: Error) =>
-      misuse(`--output_dir ${folder}: ${error.message}`),
-    );
     const { writeFileAtomic } = await import('../../engine/node/files.ts');
     const { test: _, ...settings } = { ...training, ...evaluation, views, test: null };
     const record = { command: 'linprobe', checkpoint: path, ...settings, rows: rows.map(withoutConfusion) };

@@ -7,9 +7,11 @@ import { sinCosPositions } from './posembed.ts';
 
 /** Values by name: linear weights xavier-uniform (fused qkv as one matrix), biases 0, norms 1 and 0, tokens N(0, .02). */
 export function initialWeights(config: MaeConfig, seed: number): Map<string, Float32Array> {
+  // By the autoencoder's numbering whatever the objective, so that the encoders of a comparison begin as one.
+  const numbers = new Map(parameterSpecs({ ...config, objective: 'mae' }).map(({ name }, i) => [name, i]));
   return new Map(
-    parameterSpecs(config).map(({ name, shape }, i) => {
-      const rng = random(seed, STREAM.init + i);
+    parameterSpecs(config).map(({ name, shape }) => {
+      const rng = random(seed, STREAM.init + (numbers.get(name) as number));
       return [name, values(name, shape, config, rng)];
     }),
   );

@@ -154,4 +154,11 @@ for (const { name: file, path } of goldenCases) {
   });
 }
 
+test('the encoder begins the same under every objective', () => {
+  const mae = configure('mae_vit_nano_patch4_32', { depth: 1, pos_embed: 'learned' });
+  const [own, other] = (['mae', 'simmim'] as const).map((objective) => initialWeights({ ...mae, objective }, 5));
+  for (const [name, value] of other)
+    if (!/^(mask_token|decoder_pred)/.test(name)) assert.equal(value, own.get(name), name);
+  assert.is(other.get('mask_token')?.length, mae.embed_dim);
+});
 test.run();
