@@ -1,7 +1,7 @@
 // A GPUDevice that the engine opened or was given, with what kernels may know of it. Browser and Node alike.
 import type { AdapterTraits, MatrixShape, Profile } from '../kernels/kernel.ts';
 import type { Picks } from '../kernels/picks.ts';
-import { fail, TesseraeError } from './errors.ts';
+import { DeviceLostError, fail, TesseraeError } from './errors.ts';
 import { picksOf, shippedTable } from './picks.ts';
 import { probe, type Probed } from './probe.ts';
 
@@ -14,12 +14,18 @@ export interface DeviceOptions {
   without?: readonly string[];
   /** How to wait for the GPU without spinning; the Node entry gives one for Dawn. */
   wait?: <T>(promise: Promise<T>) => Promise<T>;
+  /** Gives another device like this one when it was lost; who opens devices here need not say how. */
+  again?: () => Promise<GPUDevice>;
 }
 
 /** GPUMapMode.READ: the global exists only after Dawn or a browser defined it. */
 const MAP_READ = 1;
 
 const MATRIX = 'chromium-experimental-subgroup-matrix';
+/** A lost device tells its promises first, now and then: so many ms are waited for the reason. */
+const REASON_MS = 100;
+/** A driver that was reset takes a while: so long, in ms, is waited before each try. */
+const AGAIN_MS = [0, 100, 500, 2000, 5000] as const;
 /** For large tensors, and for large tiles of matrix products. */
 const RAISED = [
   'maxBufferSize',
@@ -42,13 +48,14 @@ export interface AdapterSummary {
 }
 
 export class Device {
-  readonly gpu: GPUDevice;
   readonly traits: AdapterTraits;
   readonly adapter: AdapterSummary;
   /** Measured settings that engines made from here on begin with; at first those that ship for such adapters. */
   picks: Picks;
   readonly wait: <T>(promise: Promise<T>) => Promise<T>;
   readonly #owned: boolean;
+  readonly #again: (() => Promise<GPUDevice>) | null;
+  #gpu: GPUDevice;
   #failure: TesseraeError | null = null;
 
   /** Wraps a probed device; `owned` devices are destroyed by dispose(), one that was passed in never is. */
@@ -60,8 +67,9 @@ export class Device {
     matrices: readonly MatrixShape[],
     probed: Probed,
   ) {
-    this.gpu = gpu;
+    this.#gpu = gpu;
     this.#owned = owned;
+    this.#again = options.again ?? null;
     this.wait = options.wait ?? ((promise) => promise);
     const features = new Set<string>(gpu.features as unknown as Iterable<string>);
     if (!probed.subgroups) features.delete('subgroups');
@@ -83,14 +91,30 @@ export class Device {
       matrices: features.has(MATRIX) && !(software && max > 8) ? matrices : [],
       oldMatrixSpelling: probed.spelling === 'old',
     };
+    this.#watch(gpu);
+  }
+
+  /** Another one after `reopen`. */
+  get gpu(): GPUDevice {
+    return this.#gpu;
+  }
+
+  get lost(): boolean {
+    return this.#failure instanceof DeviceLostError;
+  }
+
+  #watch(gpu: GPUDevice): void {
+    const failed = (error: TesseraeError): void => {
+      // A loss is told even after another error: there is a remedy for it.
+      if (gpu === this.#gpu && !this.lost && (!this.#failure || error instanceof DeviceLostError))
+        this.#failure = error;
+    };
     // Dawn drops a whole submit after a validation error, silently: any uncaptured error ends the work.
     gpu.addEventListener('uncapturederror', (event) => {
-      const text = (event as GPUUncapturedErrorEvent).error.message;
-      this.#failure ??= new TesseraeError(`GPU error: ${text}`);
+      failed(new TesseraeError(`GPU error: ${(event as GPUUncapturedErrorEvent).error.message}`));
     });
     void gpu.lost.then(({ reason, message }) => {
-      const what = reason === 'destroyed' ? 'was destroyed' : 'was lost';
-      this.#failure ??= new TesseraeError(`GPU device ${what}: ${message}`);
+      failed(new DeviceLostError(`GPU device was ${reason === 'destroyed' ? 'destroyed' : 'lost'}: ${message}`));
     });
   }
 
@@ -111,10 +135,45 @@ export class Device {
     try {
       await this.wait(buffer.mapAsync(MAP_READ));
     } catch (error) {
-      this.check();
+      await this.reason();
       fail(`GPU: ${buffer.label} cannot be read: ${(error as Error).message || (error as Error).name}`);
     }
     this.check();
+  }
+
+  /** After something failed: throws why, where the device knows or is about to be told. */
+  async reason(): Promise<void> {
+    if (!this.#failure) await Promise.race([this.#gpu.lost, new Promise((later) => setTimeout(later, REASON_MS))]);
+    this.check();
+  }
+
+  /**
+   * A new device in the place of one that was lost; nothing where it was not. Engines on it must be renewed.
+   * @throws DeviceLostError where there is none to be had, or another adapter than before
+   */
+  async reopen(): Promise<void> {
+    if (!this.lost) return;
+    const before = (this.#failure as DeviceLostError).message;
+    if (!this.#again)
+      throw new DeviceLostError(`${before}; it was opened elsewhere (DeviceOptions.again can give another)`);
+    let why = '';
+    for (const ms of AGAIN_MS) {
+      await new Promise((later) => setTimeout(later, ms));
+      try {
+        const gpu = await this.wait(this.#again());
+        const { id } = summaryOf(gpu.adapterInfo);
+        if (id !== this.adapter.id)
+          throw new DeviceLostError(`${before}; now there is another adapter, ${id}: start again on it`);
+        this.#gpu = gpu;
+        this.#failure = null;
+        this.#watch(gpu);
+        return;
+      } catch (error) {
+        if (error instanceof DeviceLostError) throw error;
+        why = (error as Error).message;
+      }
+    }
+    throw new DeviceLostError(`${before}; no other can be opened: ${why}`);
   }
 
   dispose(): void {
@@ -167,15 +226,19 @@ function isSoftware(info: GPUAdapterInfo): boolean {
 
 /** Opens a device on `gpu` (navigator.gpu, or Dawn's through the Node entry). */
 export async function openDevice(gpu: GPU, options: DeviceOptions = {}): Promise<Device> {
-  const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' });
-  if (!adapter)
-    fail('device: no WebGPU adapter found: a driver for the GPU is needed, or a software one such as lavapipe');
-  const wanted = WANTED.filter((f) => adapter.features.has(f) && !options.without?.includes(f));
-  const requiredFeatures = wanted as GPUFeatureName[];
-  const requiredLimits: Record<string, number> = {};
-  if (options.raiseLimits !== false) for (const name of RAISED) requiredLimits[name] = adapter.limits[name];
-  const device = await adapter.requestDevice({ label: 'tesserae', requiredFeatures, requiredLimits });
-  return Device.wrap(device, adapter.info, options, true);
+  const open = async (): Promise<{ device: GPUDevice; info: GPUAdapterInfo }> => {
+    const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' });
+    if (!adapter)
+      fail('device: no WebGPU adapter found: a driver for the GPU is needed, or a software one such as lavapipe');
+    const wanted = WANTED.filter((f) => adapter.features.has(f) && !options.without?.includes(f));
+    const requiredFeatures = wanted as GPUFeatureName[];
+    const requiredLimits: Record<string, number> = {};
+    if (options.raiseLimits !== false) for (const name of RAISED) requiredLimits[name] = adapter.limits[name];
+    const device = await adapter.requestDevice({ label: 'tesserae', requiredFeatures, requiredLimits });
+    return { device, info: adapter.info };
+  };
+  const { device, info } = await open();
+  return Device.wrap(device, info, { again: async () => (await open()).device, ...options }, true);
 }
 
 /** Uses a device that the application already owns; it is never destroyed here. */

@@ -2,7 +2,7 @@
 import type { AdapterTraits } from '../kernels/kernel.ts';
 import type { Picks } from '../kernels/picks.ts';
 import type { Device } from './device.ts';
-import { fail, shapeText } from './errors.ts';
+import { DeviceLostError, fail, shapeText } from './errors.ts';
 import { USAGE } from './allocate.ts';
 import { Memory } from './memory.ts';
 import { Pipelines } from './pipelines.ts';
@@ -42,9 +42,11 @@ export class Engine {
   /** Measured settings that plans made from here on use (kernels/picks.ts); at first the device's. */
   picks: Picks;
   readonly memory: Memory;
-  readonly #pipelines: Pipelines;
-  readonly #dummies: Dummies | null;
+  #pipelines!: Pipelines;
+  #dummies!: Dummies | null;
   #groups = 0;
+  /** Of how many devices this is the engine's: programs of one do not run on the next. */
+  #generation = 0;
 
   /**
    * `precision` holds for every program; f16 where the device's profile is matrix, which has no other, else f32. With `planOnly` nothing is
@@ -58,9 +60,25 @@ export class Engine {
     this.device = device;
     this.picks = device.picks;
     this.memory = new Memory(device, planOnly);
-    this.#pipelines = new Pipelines(device);
+    this.#begin();
+  }
+
+  #begin(): void {
+    this.#generation++;
+    this.#groups = 0;
+    this.#pipelines = new Pipelines(this.device);
     const dummy = (i: number) => this.memory.create(`unused ${i}`, 16, USAGE.STORAGE);
-    this.#dummies = planOnly ? null : { read: dummy(0), write: [dummy(1), dummy(2), dummy(3)] };
+    this.#dummies = this.memory.dry ? null : { read: dummy(0), write: [dummy(1), dummy(2), dummy(3)] };
+  }
+
+  /**
+   * After a DeviceLostError: begins anew on a device like the one that was lost. Variables and programs that were made before are gone and
+   * refuse to be used; what they held has to be written to new ones.
+   */
+  async renew(): Promise<void> {
+    await this.device.reopen();
+    this.memory.dispose();
+    this.#begin();
   }
 
   get #traits(): AdapterTraits {
@@ -107,6 +125,7 @@ export class Engine {
     types: I,
     fn: (inputs: Tensors<I>, trace: Trace) => Record<K, Tensor>,
   ): Program<I, K> {
+    const generation = this.#generation;
     const plans = new Map<string, Plan>();
     const replays = new Map<string, Promise<Replay<K>>>();
     const trace = (shapes: Shapes<I>): { trace: Trace; outputs: Record<K, Tensor> } => {
@@ -129,6 +148,9 @@ export class Engine {
       return made;
     };
     const run = async (inputs: HostTensors<I>): Promise<Results<K>> => {
+      this.memory.check();
+      if (generation !== this.#generation)
+        throw new DeviceLostError('run: this program was made on a device that was lost; compile it again');
       const names = Object.keys(types);
       const key = names.map((name) => shapeText(checkInput(name, types[name], inputs[name]).shape)).join();
       let replay = replays.get(key);

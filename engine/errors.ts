@@ -8,6 +8,9 @@ export class TesseraeError extends Error {
 /** A tensor, or all of them together, that this device has no room for: a smaller batch helps. */
 export class CapacityError extends TesseraeError {}
 
+/** The device is gone, and with it all that was on it. What waited for it ends with this; `Engine.renew` begins anew on another. */
+export class DeviceLostError extends TesseraeError {}
+
 export function fail(message: string): never {
   throw new TesseraeError(message);
 }

@@ -49,6 +49,7 @@ export class Pipelines {
       });
       return { pipeline, layout };
     } catch (error) {
+      await this.#device.reason();
       const messages = (await module.getCompilationInfo()).messages.filter((m) => m.type === 'error');
       const first = messages[0] ? `line ${messages[0].lineNum}: ${messages[0].message}` : (error as Error).message;
       throw new TesseraeError(`${label}: does not compile on this adapter: ${first}`);

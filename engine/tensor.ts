@@ -38,6 +38,8 @@ export class Slab {
   readonly dtype: DType;
   readonly length: number;
   buffer: GPUBuffer | null = null;
+  /** Its buffer was destroyed: what it held is not to be taken for zeros. */
+  gone = false;
   #half: Slab | null = null;
 
   /** A twin of the same layout for f16 copies of its elements, which traces fill (trace.half). */

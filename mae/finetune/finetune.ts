@@ -16,7 +16,6 @@ import {
   jitterSlots,
   parseRandAugment,
   planOf,
-  type RandPolicy,
   SLOT_WORDS,
 } from '../data/randaugment.ts';
 import type { Place } from '../data/sampler.ts';
@@ -25,14 +24,16 @@ import { Classifier, type ClassifierConfig, classifierWeights, lastBlocks } from
 import { adaptedText, adaptedTo } from '../model/adapt.ts';
 import { configure, type EncoderConfig } from '../model/config.ts';
 import { loadSource } from '../train/begin.ts';
-import type { DataInfo, TrainingState } from '../train/checkpoint.ts';
+import type { TrainingState } from '../train/checkpoint.ts';
 import type { OptimizerState } from '../train/modelfile.ts';
 import { layerGroups, makeOptimizer } from '../train/optimizer.ts';
 import { epochText } from '../train/introduce.ts';
 import { Preparer } from '../train/prepare.ts';
 import type { Reporter } from '../train/reporter.ts';
+import { unbroken } from '../train/recovery.ts';
 import { findResume, recipeOf } from '../train/resume.ts';
 import { type Judgement, TrainingRun } from '../train/run.ts';
+import type { Kept } from '../train/setup.ts';
 import { Updates } from '../train/updates.ts';
 import { type ClassifierCheckpoint, loadClassifier, saveClassifier } from './checkpoint.ts';
 import { Judge } from './evaluate.ts';
@@ -56,7 +57,11 @@ export async function finetune(
   report: Reporter,
   stop?: AbortSignal,
 ): Promise<FinetuneSummary> {
-  return (await Run.open(engine, options, report, stop)).train();
+  type C = ClassifierCheckpoint;
+  const begun = await findResume<C>(engine, options, report, FINETUNING);
+  const make = async (from: C | null, kept: Kept<C> | null): Promise<Run> =>
+    new Run(engine, options, report, await parts(engine, options, report, from), from, kept, stop);
+  return unbroken({ engine, report, command: 'finetune', from: begun, make });
 }
 
 /** Weights and sizes to begin with, and what the encoder's images were normalised with. A run that goes on has them already. */
@@ -144,21 +149,20 @@ async function parts(engine: Engine, options: FinetuneOptions, report: Reporter,
   return { ...sets, ...views, config, data, classifier, averaged, preparer, trainer, judge, averagedJudge };
 }
 
-class Run extends TrainingRun<StepInputs> {
+class Run extends TrainingRun<StepInputs, ClassifierCheckpoint> {
   readonly #options: FinetuneOptions;
   readonly #parts: Awaited<ReturnType<typeof parts>>;
   readonly #size: readonly [number, number];
   readonly #augmentation: Augmentation;
-  readonly #policy: RandPolicy | null;
-  readonly #data: DataInfo & { readonly classes: readonly string[] };
   #judged: Judgement = {};
 
-  private constructor(
+  constructor(
     engine: Engine,
     options: FinetuneOptions,
     report: Reporter,
     made: Awaited<ReturnType<typeof parts>>,
     from: ClassifierCheckpoint | null,
+    kept: Kept<ClassifierCheckpoint> | null,
     stop?: AbortSignal,
   ) {
     const { train, config, trainer, updates } = made;
@@ -166,21 +170,26 @@ class Run extends TrainingRun<StepInputs> {
     const output = { chans: config.in_chans, height, width };
     const recipe = recipeOf(options, engine);
     const lr = finetuneRate(options);
-    super({ engine, options, report, command: 'finetune', train, output, trainer, updates, lr, recipe, from, stop });
+    super({
+      engine,
+      options,
+      report,
+      command: 'finetune',
+      train,
+      output,
+      trainer,
+      updates,
+      lr,
+      recipe,
+      from,
+      kept,
+      stop,
+    });
     this.#options = options;
     this.#parts = made;
     this.#size = [height, width];
     this.#augmentation = made.augmentation;
-    this.#policy = made.policy;
-    this.#data = made.data;
-    this.#introduce();
-  }
-
-  static async open(engine: Engine, options: FinetuneOptions, report: Reporter, stop?: AbortSignal): Promise<Run> {
-    const from = await findResume<ClassifierCheckpoint>(engine, options, report, FINETUNING);
-    const run = new Run(engine, options, report, await parts(engine, options, report, from), from, stop);
-    await run.openFolder();
-    return run;
+    if (!kept) this.#introduce();
   }
 
   async train(): Promise<FinetuneSummary> {
@@ -224,7 +233,7 @@ class Run extends TrainingRun<StepInputs> {
 
   /** What is done to the bytes of a batch (batch, operations, 8): RandAugment, or colour jitter; null without either. */
   #operations(ids: Uint32Array, epoch: number): HostTensor | null {
-    const policy = this.#policy;
+    const { policy } = this.#parts;
     const { seed } = this.#options;
     if (policy) {
       const draws = Array.from(ids, (sample) => drawRandAugment({ seed, epoch, sample }, policy));
@@ -258,12 +267,14 @@ class Run extends TrainingRun<StepInputs> {
   protected watched = ({ test_loss }: Judgement): number => test_loss;
   protected merit = ({ test_acc1, ema_acc1 = 0 }: Judgement): number => Math.max(test_acc1, ema_acc1);
 
-  protected async write(path: string, optimizer: OptimizerState, training: TrainingState): Promise<void> {
-    const { config, classifier, averaged } = this.#parts;
+  protected async gather(optimizer: OptimizerState, training: TrainingState): Promise<ClassifierCheckpoint> {
+    const { config, data, classifier, averaged } = this.#parts;
     const weights = await classifier.parameters.read();
     const averages = (await averaged?.parameters.read()) ?? null;
-    await saveClassifier(path, { config, weights, averages, data: this.#data, optimizer, training });
+    return { config, weights, averages, data, optimizer, training };
   }
+
+  protected write = saveClassifier;
 
   #introduce(): void {
     const { config, classifier, train, val, updates } = this.#parts;

@@ -1,5 +1,6 @@
 // What a run leaves in its output folder: logs that belong to a checkpoint to the byte, and checkpoints, of which the oldest numbered
 // ones may go. A disk that fails costs a save, not the run.
+import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
   appendLine,
@@ -33,6 +34,9 @@ export interface JournalOptions {
   readonly keep: number;
 }
 
+/** Of every log its bytes on the disk, and the lines that the disk had not taken. */
+export type Mark = Readonly<Record<Log, { readonly bytes: number; readonly waiting: readonly string[] }>>;
+
 export class Journal {
   readonly #options: JournalOptions;
   readonly #command: string;
@@ -59,6 +63,21 @@ export class Journal {
     await removeStrayTemporaries(this.#options.output_dir);
     for (const log of LOGS) await cutLog(this.path(log), logs?.[log] ?? 0);
     this.#numbered = (numbered ?? []).filter((name) => NUMBERED.test(name));
+  }
+
+  /** Where the logs stand, to come back to. */
+  async mark(): Promise<Mark> {
+    const mark = {} as Record<Log, { bytes: number; waiting: readonly string[] }>;
+    for (const log of LOGS) mark[log] = { bytes: await lengthOf(this.path(log)), waiting: [...this.#waiting[log]] };
+    return mark;
+  }
+
+  /** Makes the logs what they were at the mark. */
+  async rewind(mark: Mark): Promise<void> {
+    for (const log of LOGS) {
+      await cutLog(this.path(log), mark[log].bytes);
+      this.#waiting[log].splice(0, Number.POSITIVE_INFINITY, ...mark[log].waiting);
+    }
   }
 
   /** One line of log.txt: an epoch. */
@@ -140,3 +159,10 @@ export class Journal {
     lines.length = 0;
   }
 }
+
+/** 0 where there is no such file. */
+const lengthOf = (path: string): Promise<number> =>
+  stat(path).then(
+    ({ size }) => size,
+    () => 0,
+  );

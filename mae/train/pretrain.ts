@@ -9,7 +9,7 @@ import { Evidence } from '../evaluate/evidence.ts';
 import { gridOf, lenKeep, type MaeConfig, patchesOf } from '../model/config.ts';
 import { maskNoise, nextRatio, noiseOf, isDrawn, RATIO_RULE } from '../model/masks.ts';
 import type { MaskedAutoencoder } from '../model/model.ts';
-import { cutToFit } from './room.ts';
+import { cutToFit, type Limit } from './room.ts';
 import { stepParts } from './stepparts.ts';
 import type { Updates } from './updates.ts';
 import { type Checkpoint, type DataInfo, saveCheckpoint, type TrainingState } from './checkpoint.ts';
@@ -21,8 +21,10 @@ import type { OptimizerState } from './modelfile.ts';
 import { modelConfig, peakRate, type PretrainOptions } from './options.ts';
 import type { Preparer } from './prepare.ts';
 import type { Reporter } from './reporter.ts';
+import { unbroken } from './recovery.ts';
 import { findResume, recipeOf } from './resume.ts';
 import { type Judgement, TrainingRun } from './run.ts';
+import type { Kept } from './setup.ts';
 import type { StepInputs } from './step.ts';
 
 export interface PretrainSummary {
@@ -41,15 +43,20 @@ export async function pretrain(
   report: Reporter,
   stop?: AbortSignal,
 ): Promise<PretrainSummary> {
-  const run = await Run.open(engine, options, report, stop);
-  return run.train();
+  const begun = await findResume(engine, options, report);
+  const { memory: bytes } = options;
+  const limit = bytes === undefined ? await deviceMemory(engine.device.adapter) : { bytes, of: '--memory' };
+  const opened = { ...(await trainingData(options, report)), limit };
+  const make = async (from: Checkpoint | null, kept: Kept<Checkpoint> | null): Promise<Run> =>
+    new Run(engine, options, report, await parts(engine, options, opened, from, report), from, kept, stop);
+  return unbroken({ engine, report, command: 'pretrain', from: begun, make });
 }
 
 /** What a run is made of, before it stands anywhere. */
 async function parts(
   engine: Engine,
   options: PretrainOptions,
-  { train, heldout }: TrainingData,
+  { train, heldout, limit }: TrainingData & { limit: Limit | null },
   from: Checkpoint | null,
   report: Reporter,
 ) {
@@ -67,16 +74,12 @@ async function parts(
   const { evidence_freq, evidence_images: images } = options;
   const evidence =
     heldout && evidence_freq > 0 ? new Evidence(engine, model, { train, val: heldout, images, note }) : null;
-  const limit =
-    options.memory === undefined
-      ? await deviceMemory(engine.device.adapter)
-      : { bytes: options.memory, of: '--memory' };
   const before = from && (from.training?.micro_batch ?? options.batch_size);
   const updates = cutToFit({ ...made.plans, judge }, { ...options, images: train.length }, limit, before, note);
   return { config, data, train, judge, ratio, evidence, updates, ...made };
 }
 
-class Run extends TrainingRun<StepInputs> {
+class Run extends TrainingRun<StepInputs, Checkpoint> {
   readonly #options: PretrainOptions;
   readonly #config: MaeConfig;
   readonly #model: MaskedAutoencoder;
@@ -90,12 +93,13 @@ class Run extends TrainingRun<StepInputs> {
   readonly #given: readonly number[] | null;
   readonly #updates: Updates;
 
-  private constructor(
+  constructor(
     engine: Engine,
     options: PretrainOptions,
     report: Reporter,
     made: Awaited<ReturnType<typeof parts>>,
     from: Checkpoint | null,
+    kept: Kept<Checkpoint> | null,
     stop?: AbortSignal,
   ) {
     const { config, data, train, model, preparer, trainer, updates, judge } = made;
@@ -103,7 +107,21 @@ class Run extends TrainingRun<StepInputs> {
     const output = { chans: config.in_chans, height, width };
     const recipe = recipeOf(options, engine);
     const lr = peakRate(options);
-    super({ engine, options, report, command: 'pretrain', train, output, trainer, updates, lr, recipe, from, stop });
+    super({
+      engine,
+      options,
+      report,
+      command: 'pretrain',
+      train,
+      output,
+      trainer,
+      updates,
+      lr,
+      recipe,
+      from,
+      kept,
+      stop,
+    });
     this.#options = options;
     this.#config = config;
     this.#model = model;
@@ -115,16 +133,7 @@ class Run extends TrainingRun<StepInputs> {
     this.#noise = made.noise;
     this.#given = made.given;
     this.#updates = updates;
-    introduce(engine, options, model, trainer, train, updates, report, from !== null);
-  }
-
-  /** Opens the data and the output folder, and goes on from a checkpoint where there is one to go on from. */
-  static async open(engine: Engine, options: PretrainOptions, report: Reporter, stop?: AbortSignal): Promise<Run> {
-    const from = await findResume(engine, options, report);
-    const opened = await trainingData(options, report);
-    const run = new Run(engine, options, report, await parts(engine, options, opened, from, report), from, stop);
-    await run.openFolder();
-    return run;
+    if (!kept) introduce(engine, options, model, trainer, train, updates, report, from !== null);
   }
 
   async train(): Promise<PretrainSummary> {
@@ -186,17 +195,12 @@ class Run extends TrainingRun<StepInputs> {
     return value === undefined ? null : this.#options.best === 'heldout_loss' ? -value : value;
   };
 
-  protected async write(path: string, optimizer: OptimizerState, training: TrainingState): Promise<void> {
+  protected async gather(optimizer: OptimizerState, state: TrainingState): Promise<Checkpoint> {
     const weights = await this.#model.parameters.read();
     const { mask_ratio: maskRatio, mask_threshold } = this.#options;
-    const state = mask_threshold === undefined ? training : { ...training, mask_ratio: this.#ratio.now };
-    await saveCheckpoint(path, {
-      config: this.#config,
-      weights,
-      data: this.#data,
-      maskRatio,
-      optimizer,
-      training: state,
-    });
+    const training = mask_threshold === undefined ? state : { ...state, mask_ratio: this.#ratio.now };
+    return { config: this.#config, weights, data: this.#data, maskRatio, optimizer, training };
   }
+
+  protected write = saveCheckpoint;
 }

@@ -8,13 +8,14 @@ import { newCapacities } from '../data/pack.ts';
 import { epochOrder, type Place } from '../data/sampler.ts';
 import type { TrainingState } from './checkpoint.ts';
 import { openLedger } from './damaged.ts';
-import { BEST, Journal, LATEST } from './journal.ts';
-import type { LossScaleState, OptimizerState } from './modelfile.ts';
-import { notFinite, Overflows } from './overflow.ts';
+import { BEST, LATEST } from './journal.ts';
+import { Keeper } from './keeper.ts';
+import type { OptimizerState } from './modelfile.ts';
+import { notFinite } from './overflow.ts';
 import type { Reporter } from './reporter.ts';
-import { adapterOf, optimizerState, restoreOptimizer } from './resume.ts';
+import { restoreOptimizer } from './resume.ts';
 import { plateau } from './schedule.ts';
-import type { RunSetup } from './setup.ts';
+import type { Checkpointed, Kept, Pace, RunSetup } from './setup.ts';
 import { Standing } from './standing.ts';
 
 /** Steps whose losses may still be on the device. */
@@ -23,22 +24,19 @@ const LOSSES_IN_FLIGHT = 2;
 /** Numbers of an evaluation, by their names in the logs. */
 export type Judgement = Readonly<Record<string, number>>;
 
-export abstract class TrainingRun<I extends InputTypes> {
+export abstract class TrainingRun<I extends InputTypes, C extends Checkpointed> {
   protected readonly engine: Engine;
   protected readonly report: Reporter;
   protected readonly stepsPerEpoch: number;
-  readonly #setup: RunSetup<I>;
+  readonly #setup: RunSetup<I, C>;
   readonly #capacities = newCapacities();
-  readonly #overflows: Overflows;
-  readonly #journal: Journal;
+  readonly #keeper: Keeper<I, C>;
   readonly #at: Standing;
   #damaged!: DamageLedger;
   #inFlight: { step: number; loss: Promise<number> }[] = [];
-  #done = 0;
-  #images = 0;
-  #started = 0;
+  readonly #pace: Pace = { done: 0, images: 0, started: 0 };
 
-  protected constructor(setup: RunSetup<I>) {
+  protected constructor(setup: RunSetup<I, C>) {
     const { engine, options, report, command, train, trainer, updates, from } = setup;
     this.engine = engine;
     this.report = report;
@@ -58,9 +56,11 @@ export abstract class TrainingRun<I extends InputTypes> {
     }
     if (from) restoreOptimizer(engine, trainer.optimizer, from);
     this.#at = new Standing(from?.training ?? null, { ...options, lr: setup.lr, stepsPerEpoch: this.stepsPerEpoch });
-    this.#journal = new Journal(options, command, report.note);
-    const out = { metric: (line: Record<string, number>) => this.#journal.metric(line), note: report.note };
-    this.#overflows = new Overflows(out, this.position, from?.optimizer?.lossScale);
+    this.#keeper = new Keeper(setup, this.#at, {
+      gather: (optimizer, training) => this.gather(optimizer, training),
+      write: (path, checkpoint) => this.write(path, checkpoint),
+    });
+    Object.assign(this.#pace, setup.kept?.pace);
   }
 
   /** Which part of every image, and whether it is mirrored. */
@@ -79,13 +79,13 @@ export abstract class TrainingRun<I extends InputTypes> {
   protected abstract watched(judged: Judgement): number;
   /** Of an evaluation, what the best checkpoint is chosen by: larger is better; null where none is kept. */
   protected abstract merit(judged: Judgement): number | null;
-  /** Writes a checkpoint of everything. */
-  protected abstract write(path: string, optimizer: OptimizerState, training: TrainingState): Promise<void>;
+  protected abstract gather(optimizer: OptimizerState, training: TrainingState): Promise<C>;
+  protected abstract write(path: string, checkpoint: C): Promise<void>;
 
-  /** Makes the output folder what it was when the run was saved. */
-  protected async openFolder(): Promise<void> {
-    await this.#journal.open(this.#setup.from?.training ?? {});
-    this.#damaged = await openLedger(this.#journal, this.#setup.train.length, this.report.note);
+  /** Makes the output folder what it was where this run begins. */
+  async openFolder(): Promise<void> {
+    await this.#keeper.open();
+    this.#damaged = await openLedger(this.#keeper.journal, this.#setup.train.length, this.report.note);
   }
 
   /** Trains to the end, or until it is asked to stop. */
@@ -94,16 +94,19 @@ export abstract class TrainingRun<I extends InputTypes> {
     const total = Math.min(epochs * this.stepsPerEpoch, max_steps ?? Number.POSITIVE_INFINITY);
     const from = this.position;
     this.report.start(total, from);
-    this.#started = performance.now();
-    if (from === 0) await this.#judge();
+    if (!this.kept) {
+      this.#pace.started = performance.now();
+      if (from === 0) await this.#judge();
+      await this.#keep();
+    }
     while (this.#at.epoch < epochs && this.position < total && !this.#setup.stop?.aborted) {
       await this.#trainEpoch(total);
       if (this.#at.step < this.stepsPerEpoch) break;
       await this.#endEpoch();
     }
-    await this.#save(LATEST, true);
+    await this.#keeper.save(LATEST, await this.#keep(true), true);
     this.report.finish();
-    return { imagesPerSecond: this.#pace(), done: this.#done, checkpoint: this.#journal.path(LATEST) };
+    return { imagesPerSecond: this.#speed(), done: this.#pace.done, checkpoint: this.#keeper.journal.path(LATEST) };
   }
 
   async #trainEpoch(total: number): Promise<void> {
@@ -130,7 +133,8 @@ export abstract class TrainingRun<I extends InputTypes> {
       await this.#update(parts);
       parts = [];
       if (this.position >= total || this.#setup.stop?.aborted) break;
-      if (save_steps && this.#at.step % save_steps === 0) await this.#save(LATEST);
+      if (save_steps && this.#at.step % save_steps === 0) await this.#keeper.save(LATEST, await this.#keep(true));
+      else if (this.#keeper.due) await this.#keep();
     }
     await this.#drain(0);
   }
@@ -143,11 +147,12 @@ export abstract class TrainingRun<I extends InputTypes> {
     const weights = parts.map(({ ids }) => ids.length / images);
     const results = await this.#setup.trainer.step(sources, { lr: this.rate(), weights });
     const losses = Promise.all(results.map(async (r, i) => (await r.read()).loss[0] * weights[i]));
-    losses.catch(() => undefined);
-    this.#inFlight.push({ step, loss: losses.then((l) => l.reduce((a, b) => a + b, 0)) });
+    const loss = losses.then((l) => l.reduce((a, b) => a + b, 0));
+    loss.catch(() => undefined); // nobody may come to await it
+    this.#inFlight.push({ step, loss });
     this.#at.step++;
-    this.#done++;
-    this.#images += images;
+    this.#pace.done++;
+    this.#pace.images += images;
     await this.#drain(LOSSES_IN_FLIGHT);
   }
 
@@ -171,9 +176,9 @@ export abstract class TrainingRun<I extends InputTypes> {
       this.#at.lossSum += loss * (updates.size(step) / updates.full);
       const position = epoch * this.stepsPerEpoch + step + 1;
       const lr = this.rate(step);
-      const imagesPerSecond = this.#pace();
+      const imagesPerSecond = this.#speed();
       this.report.step({ epoch, step: position, loss, lr, imagesPerSecond });
-      await this.#journal.metric({
+      await this.#keeper.journal.metric({
         step: position,
         epoch,
         loss,
@@ -205,48 +210,48 @@ export abstract class TrainingRun<I extends InputTypes> {
       better = merit !== null && merit > (this.#at.best ?? Number.NEGATIVE_INFINITY);
       if (better) this.#at.best = merit;
     }
-    await this.#journal.epoch(log);
+    await this.#keeper.journal.epoch(log);
+    const kept = await this.#keep(true);
     // One that could not be kept is none to be better than.
-    if (better && !(await this.#save(BEST))) this.#at.best = before;
+    if (better && !(await this.#keeper.save(BEST, kept))) this.#at.best = before;
     // The latest one after it: it says which numbered ones there are.
-    if (save_freq && (last || epoch % save_freq === 0)) await this.#save(`checkpoint-${epoch}.safetensors`);
-    await this.#save(LATEST);
+    if (save_freq && (last || epoch % save_freq === 0))
+      await this.#keeper.save(`checkpoint-${epoch}.safetensors`, kept);
+    await this.#keeper.save(LATEST, kept);
   }
 
   async #judge(): Promise<Judgement> {
     const judged = await this.evaluate();
     if (Object.keys(judged).length)
-      await this.#journal.metric({ step: this.position, epoch: this.#at.epoch, ...judged });
+      await this.#keeper.journal.metric({ step: this.position, epoch: this.#at.epoch, ...judged });
     return judged;
   }
 
-  /** False where the disk refused; the `final` one must not fail. */
-  async #save(name: string, final = false): Promise<boolean> {
+  /** Copies the state to the host: a run whose device is lost goes on from there. */
+  async #keep(saving = false): Promise<C> {
     await this.#drain(0);
-    const { trainer, train, recipe } = this.#setup;
-    const optimizer = await optimizerState(this.engine, trainer.optimizer);
-    await this.#overflows.saved(this.position, this.#at.epoch, optimizer.lossScale as LossScaleState | null);
-    const state = {
-      recipe,
-      images: train.length,
-      ...this.#at.state,
-      micro_batch: this.#setup.updates.micro_batch,
-      adapter: adapterOf(this.engine),
-      picks: Object.fromEntries(this.engine.picks),
-    };
-    return this.#journal.save(name, (path, folder) => this.write(path, optimizer, { ...state, ...folder }), final);
+    return this.#keeper.keep(this.#pace, { saving });
+  }
+
+  get kept(): Kept<C> | null {
+    return this.#keeper.kept;
+  }
+
+  rescue(): Promise<void> {
+    return this.#keeper.rescue();
   }
 
   protected get epoch(): number {
     return this.#at.epoch;
   }
   /** Optimizer steps since the beginning. */
-  protected get position(): number {
+  get position(): number {
     return this.#at.position;
   }
 
-  #pace(): number {
-    return this.#images / ((performance.now() - this.#started) / 1000);
+  /** Images per second of this process. */
+  #speed(): number {
+    return this.#pace.images / ((performance.now() - this.#pace.started) / 1000);
   }
 
   /** Of a step of this epoch; of the next one unless said. */

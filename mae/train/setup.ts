@@ -4,6 +4,7 @@ import type { Trainer } from '../../engine/trainer.ts';
 import type { Dataset } from '../data/dataset.ts';
 import type { PackTo } from '../data/pack.ts';
 import type { TrainingState } from './checkpoint.ts';
+import type { Journal, Mark } from './journal.ts';
 import type { OptimizerState } from './modelfile.ts';
 import type { Reporter } from './reporter.ts';
 import type { Schedule } from './schedule.ts';
@@ -23,8 +24,34 @@ export interface RunOptions extends Omit<Schedule, 'lr' | 'sched'> {
   readonly patience: number;
 }
 
+/** What a run needs of a checkpoint; commands keep more in theirs. */
+export interface Checkpointed {
+  readonly training: TrainingState | null;
+  readonly optimizer: OptimizerState | null;
+}
+
+/** How far a process has come. */
+export interface Pace {
+  /** Optimizer steps, and images in them. */
+  done: number;
+  images: number;
+  /** When the first of them began, in ms. */
+  started: number;
+}
+
+/** A run's state on the host, to go on from where the device, or what is on it, is no good any more. */
+export interface Kept<C> {
+  readonly checkpoint: C;
+  readonly journal: Journal;
+  /** Optimizer steps since the beginning of the run. */
+  readonly position: number;
+  /** Where the logs stood. */
+  readonly mark: Mark;
+  readonly pace: Pace;
+}
+
 /** What a run begins with. */
-export interface RunSetup<I extends InputTypes> {
+export interface RunSetup<I extends InputTypes, C extends Checkpointed> {
   readonly engine: Engine;
   readonly options: RunOptions;
   readonly report: Reporter;
@@ -40,5 +67,7 @@ export interface RunSetup<I extends InputTypes> {
   readonly recipe: Readonly<Record<string, unknown>>;
   /** Asks the run to save and to end after the step that it is at. */
   readonly stop?: AbortSignal;
-  readonly from: { readonly training: TrainingState | null; readonly optimizer: OptimizerState | null } | null;
+  readonly from: C | null;
+  /** Of this process, where `from` is its checkpoint. */
+  readonly kept?: Kept<C> | null;
 }

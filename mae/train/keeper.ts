@@ -1,0 +1,94 @@
+// A run's state off the device: copies on the host to go on from when the device is lost, and checkpoints on the disk.
+import type { InputTypes } from '../../engine/engine.ts';
+import type { TrainingState } from './checkpoint.ts';
+import { type Folder, Journal, LATEST } from './journal.ts';
+import type { OptimizerState } from './modelfile.ts';
+import { Overflows } from './overflow.ts';
+import { adapterOf, optimizerState } from './resume.ts';
+import type { Checkpointed, Kept, Pace, RunSetup } from './setup.ts';
+import { Snapshots } from './snapshot.ts';
+import type { Standing } from './standing.ts';
+
+export interface KeeperOptions<C> {
+  /** Everything that a checkpoint holds, read off the device. */
+  readonly gather: (optimizer: OptimizerState, training: TrainingState) => Promise<C>;
+  readonly write: (path: string, checkpoint: C) => Promise<void>;
+}
+
+export class Keeper<I extends InputTypes, C extends Checkpointed> {
+  readonly journal: Journal;
+  readonly #setup: RunSetup<I, C>;
+  readonly #at: Standing;
+  readonly #options: KeeperOptions<C>;
+  readonly #overflows: Overflows;
+  readonly #snapshots = new Snapshots();
+  #kept: Kept<C> | null;
+
+  constructor(setup: RunSetup<I, C>, at: Standing, options: KeeperOptions<C>) {
+    const { command, report, from } = setup;
+    this.#setup = setup;
+    this.#at = at;
+    this.#options = options;
+    this.#kept = setup.kept ?? null;
+    this.journal = this.#kept?.journal ?? new Journal(setup.options, command, report.note);
+    const out = { metric: (line: Record<string, number>) => this.journal.metric(line), note: report.note };
+    this.#overflows = new Overflows(out, at.position, from?.optimizer?.lossScale);
+  }
+
+  /** Makes the output folder what it was when the run was saved, or kept. */
+  async open(): Promise<void> {
+    if (this.#kept) await this.journal.rewind(this.#kept.mark);
+    else await this.journal.open(this.#setup.from?.training ?? {});
+  }
+
+  /** What a run that takes this one's place goes on from; null before anything was kept. */
+  get kept(): Kept<C> | null {
+    return this.#kept;
+  }
+
+  /** Whether it is time for a copy that nothing else asks for. */
+  get due(): boolean {
+    return this.#snapshots.due;
+  }
+
+  /** Copies the state to the host, perhaps for a checkpoint. No step may be in flight. */
+  async keep(pace: Readonly<Pace>, { saving = false } = {}): Promise<C> {
+    const { engine, trainer, train, recipe, updates } = this.#setup;
+    const checkpoint = await this.#snapshots.take(async () => {
+      const training = {
+        recipe,
+        images: train.length,
+        ...this.#at.state,
+        micro_batch: updates.micro_batch,
+        adapter: adapterOf(engine),
+        picks: Object.fromEntries(engine.picks),
+        logs: {},
+      };
+      return this.#options.gather(await optimizerState(engine, trainer.optimizer), training);
+    });
+    const { journal } = this;
+    const { position, epoch } = this.#at;
+    if (saving) await this.#overflows.saved(position, epoch, checkpoint.optimizer?.lossScale ?? null);
+    this.#kept = { checkpoint, journal, position, mark: await journal.mark(), pace: { ...pace } };
+    return checkpoint;
+  }
+
+  /** A checkpoint of what was just kept. False where the disk refused; the `final` one must not fail. */
+  save(name: string, checkpoint: C, final = false): Promise<boolean> {
+    return this.#write(name, checkpoint, { best: this.#at.best }, final);
+  }
+
+  /** Saves what was last kept, without the device. */
+  async rescue(): Promise<void> {
+    if (!this.#kept) return;
+    await this.open();
+    await this.#write(LATEST, this.#kept.checkpoint, {}, false);
+  }
+
+  #write(name: string, checkpoint: C, known: Partial<TrainingState>, final: boolean): Promise<boolean> {
+    const whole = (folder: Folder): C => {
+      return { ...checkpoint, training: { ...(checkpoint.training as TrainingState), ...known, ...folder } };
+    };
+    return this.journal.save(name, (path, folder) => this.#options.write(path, whole(folder)), final);
+  }
+}

@@ -1,0 +1,66 @@
+// A training run that outlives its device: another is opened, and the steps since the last copy of its state are computed again.
+import type { Engine } from '../../engine/engine.ts';
+import { DeviceLostError } from '../../engine/errors.ts';
+import type { Reporter } from './reporter.ts';
+import type { Kept } from './setup.ts';
+
+/** Losses in a row that get no further than the one before. */
+const MOST_LOSSES = 3;
+
+/** One try at a run, from where the last one was kept. */
+export interface Attempt<C, R> {
+  openFolder(): Promise<void>;
+  train(): Promise<R>;
+  /** What the next try can go on from; null before there is any. */
+  readonly kept: Kept<C> | null;
+  /** Optimizer steps whose losses are known. */
+  readonly position: number;
+  /** Saves what was kept, without the device. */
+  rescue(): Promise<void>;
+}
+
+export interface RecoveryOptions<C, R> {
+  readonly engine: Engine;
+  readonly report: Pick<Reporter, 'note'>;
+  /** For errors. */
+  readonly command: string;
+  /** The checkpoint that the first try goes on from; null where it goes on from none. */
+  readonly from: C | null;
+  readonly make: (from: C | null, kept: Kept<C> | null) => Promise<Attempt<C, R>>;
+}
+
+/** @throws DeviceLostError, after a rescue, where device after device is lost and nothing is gained in between */
+export async function unbroken<C, R>(options: RecoveryOptions<C, R>): Promise<R> {
+  const { engine, report, command, from, make } = options;
+  let last: Attempt<C, R> | null = null;
+  let furthest = -1;
+  let losses = 0;
+  for (;;) {
+    try {
+      const kept: Kept<C> | null = last?.kept ?? null;
+      const run = await make(kept?.checkpoint ?? from, kept);
+      await run.openFolder();
+      last = run;
+      return await run.train();
+    } catch (error) {
+      if (!(error instanceof DeviceLostError)) throw error;
+      const position = last?.position ?? 0;
+      losses = position > furthest ? 1 : losses + 1;
+      furthest = Math.max(furthest, position);
+      const began = performance.now();
+      try {
+        if (losses >= MOST_LOSSES)
+          throw new DeviceLostError(`${error.message} (${losses} times, and never got past step ${furthest})`);
+        await engine.renew();
+      } catch (final) {
+        await last?.rescue();
+        const remedy =
+          'with --resume auto the same command goes on from the last checkpoint; a smaller --batch_size may help';
+        throw new DeviceLostError(`${command}: ${(final as Error).message}; ${remedy}`);
+      }
+      const seconds = ((performance.now() - began) / 1000).toFixed(1);
+      const step = last?.kept ? `step ${last.kept.position}` : 'where it began';
+      report.note(`${error.message.trim()}; opened again in ${seconds} s, going on from ${step}`);
+    }
+  }
+}
