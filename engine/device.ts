@@ -130,15 +130,16 @@ export class Device {
     if (this.#failure) throw this.#failure;
   }
 
-  /** Maps a buffer for reading; a failure is told as the first error that the GPU reported. */
-  async map(buffer: GPUBuffer): Promise<void> {
+  /** Waits for a buffer that can be mapped and copies what it holds; a failure is told as the first error that the GPU reported. */
+  async bytes(buffer: GPUBuffer): Promise<ArrayBuffer> {
     try {
       await this.wait(buffer.mapAsync(MAP_READ));
+      this.check();
+      return buffer.getMappedRange().slice(0);
     } catch (error) {
       await this.reason();
-      fail(`GPU: ${buffer.label} cannot be read: ${(error as Error).message || (error as Error).name}`);
+      return fail(`GPU: ${buffer.label} cannot be read: ${(error as Error).message || (error as Error).name}`);
     }
-    this.check();
   }
 
   /** After something failed: throws why, where the device knows or is about to be told. */

@@ -94,10 +94,11 @@ export class Memory implements Buffers<GPUBuffer> {
     const encoder = gpu.createCommandEncoder({ label: 'readback' });
     encoder.copyBufferToBuffer(buffer, offset, staging, 0, bytes);
     gpu.queue.submit([encoder.finish()]);
-    await this.#device.map(staging);
-    const copy = staging.getMappedRange().slice(0);
-    staging.destroy();
-    return copy;
+    try {
+      return await this.#device.bytes(staging);
+    } finally {
+      staging.destroy();
+    }
   }
 
   /** Destroys everything that this engine made; the device stays, or is another from now on. */

@@ -185,8 +185,7 @@ export class Replay<K extends string> {
   }
 
   async #readLater(buffer: GPUBuffer): Promise<Record<K, HostData>> {
-    await spanned('wait', 'wait for results', () => this.#device.map(buffer));
-    const copy = buffer.getMappedRange().slice(0);
+    const copy = await spanned('wait', 'wait for results', () => this.#device.bytes(buffer));
     buffer.unmap();
     let at = 0;
     const result: Record<string, HostData> = {};
