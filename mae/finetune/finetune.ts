@@ -33,7 +33,7 @@ import type { Reporter } from '../train/reporter.ts';
 import { unbroken } from '../train/recovery.ts';
 import { findResume, recipeOf } from '../train/resume.ts';
 import { type Judgement, TrainingRun } from '../train/run.ts';
-import type { Kept } from '../train/setup.ts';
+import type { Beginning, Kept } from '../train/setup.ts';
 import { Updates } from '../train/updates.ts';
 import { type ClassifierCheckpoint, loadClassifier, saveClassifier } from './checkpoint.ts';
 import { Judge } from './evaluate.ts';
@@ -60,7 +60,7 @@ export async function finetune(
   type C = ClassifierCheckpoint;
   const begun = await findResume<C>(engine, options, report, FINETUNING);
   const make = async (from: C | null, kept: Kept<C> | null): Promise<Run> =>
-    new Run(engine, options, report, await parts(engine, options, report, from), from, kept, stop);
+    new Run(engine, options, await parts(engine, options, report, from), { report, from, kept, stop });
   return unbroken({ engine, report, command: 'finetune', from: begun, make });
 }
 
@@ -159,37 +159,20 @@ class Run extends TrainingRun<StepInputs, ClassifierCheckpoint> {
   constructor(
     engine: Engine,
     options: FinetuneOptions,
-    report: Reporter,
     made: Awaited<ReturnType<typeof parts>>,
-    from: ClassifierCheckpoint | null,
-    kept: Kept<ClassifierCheckpoint> | null,
-    stop?: AbortSignal,
+    begun: Beginning<ClassifierCheckpoint>,
   ) {
     const { train, config, trainer, updates } = made;
     const [height, width] = config.img_size;
     const output = { chans: config.in_chans, height, width };
     const recipe = recipeOf(options, engine);
     const lr = finetuneRate(options);
-    super({
-      engine,
-      options,
-      report,
-      command: 'finetune',
-      train,
-      output,
-      trainer,
-      updates,
-      lr,
-      recipe,
-      from,
-      kept,
-      stop,
-    });
+    super({ engine, options, command: 'finetune', train, output, trainer, updates, lr, recipe, ...begun });
     this.#options = options;
     this.#parts = made;
     this.#size = [height, width];
     this.#augmentation = made.augmentation;
-    if (!kept) this.#introduce();
+    if (!begun.kept) this.#introduce();
   }
 
   async train(): Promise<FinetuneSummary> {

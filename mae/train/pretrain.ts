@@ -24,7 +24,7 @@ import type { Reporter } from './reporter.ts';
 import { unbroken } from './recovery.ts';
 import { findResume, recipeOf } from './resume.ts';
 import { type Judgement, TrainingRun } from './run.ts';
-import type { Kept } from './setup.ts';
+import type { Beginning, Kept } from './setup.ts';
 import type { StepInputs } from './step.ts';
 
 export interface PretrainSummary {
@@ -48,7 +48,7 @@ export async function pretrain(
   const limit = bytes === undefined ? await deviceMemory(engine.device.adapter) : { bytes, of: '--memory' };
   const opened = { ...(await trainingData(options, report)), limit };
   const make = async (from: Checkpoint | null, kept: Kept<Checkpoint> | null): Promise<Run> =>
-    new Run(engine, options, report, await parts(engine, options, opened, from, report), from, kept, stop);
+    new Run(engine, options, await parts(engine, options, opened, from, report), { report, from, kept, stop });
   return unbroken({ engine, report, command: 'pretrain', from: begun, make });
 }
 
@@ -96,32 +96,15 @@ class Run extends TrainingRun<StepInputs, Checkpoint> {
   constructor(
     engine: Engine,
     options: PretrainOptions,
-    report: Reporter,
     made: Awaited<ReturnType<typeof parts>>,
-    from: Checkpoint | null,
-    kept: Kept<Checkpoint> | null,
-    stop?: AbortSignal,
+    begun: Beginning<Checkpoint>,
   ) {
     const { config, data, train, model, preparer, trainer, updates, judge } = made;
     const [height, width] = config.img_size;
     const output = { chans: config.in_chans, height, width };
     const recipe = recipeOf(options, engine);
     const lr = peakRate(options);
-    super({
-      engine,
-      options,
-      report,
-      command: 'pretrain',
-      train,
-      output,
-      trainer,
-      updates,
-      lr,
-      recipe,
-      from,
-      kept,
-      stop,
-    });
+    super({ engine, options, command: 'pretrain', train, output, trainer, updates, lr, recipe, ...begun });
     this.#options = options;
     this.#config = config;
     this.#model = model;
@@ -133,7 +116,7 @@ class Run extends TrainingRun<StepInputs, Checkpoint> {
     this.#noise = made.noise;
     this.#given = made.given;
     this.#updates = updates;
-    if (!kept) introduce(engine, options, model, trainer, train, updates, report, from !== null);
+    if (!begun.kept) introduce(engine, options, model, trainer, train, updates, begun.report, begun.from !== null);
   }
 
   async train(): Promise<PretrainSummary> {

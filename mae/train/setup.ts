@@ -50,11 +50,21 @@ export interface Kept<C> {
   readonly pace: Pace;
 }
 
+/** Where a run begins, and who hears of it. */
+export interface Beginning<C> {
+  readonly report: Reporter;
+  /** null: it goes on from nothing. */
+  readonly from: C | null;
+  /** Of this process, where `from` is its checkpoint. */
+  readonly kept: Kept<C> | null;
+  /** Asks the run to save and to end after the step that it is at. */
+  readonly stop?: AbortSignal;
+}
+
 /** What a run begins with. */
-export interface RunSetup<I extends InputTypes, C extends Checkpointed> {
+export interface RunSetup<I extends InputTypes, C extends Checkpointed> extends Beginning<C> {
   readonly engine: Engine;
   readonly options: RunOptions;
-  readonly report: Reporter;
   /** The command, for errors. */
   readonly command: string;
   readonly train: Dataset;
@@ -65,9 +75,4 @@ export interface RunSetup<I extends InputTypes, C extends Checkpointed> {
   readonly lr: number;
   /** What decides its numbers, kept in checkpoints. */
   readonly recipe: Readonly<Record<string, unknown>>;
-  /** Asks the run to save and to end after the step that it is at. */
-  readonly stop?: AbortSignal;
-  readonly from: C | null;
-  /** Of this process, where `from` is its checkpoint. */
-  readonly kept?: Kept<C> | null;
 }
