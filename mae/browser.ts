@@ -1,5 +1,5 @@
 // All of the model that runs in browsers: it, its masks, data from bytes on, the training step, reconstructions and their picture.
-// No module of Node and no package is reached from here, which `npm run check` holds.
+// No module of Node is reached from here, and of packages only those that read weights of other projects, which `npm run check` holds.
 export * from './index.ts';
 export { type Dataset, IMAGENET_MEAN, IMAGENET_STD, type Sample } from './data/dataset.ts';
 export { type Batch, batchCount, loadBatches, type LoaderOptions } from './data/loader.ts';

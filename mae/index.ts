@@ -1,4 +1,4 @@
-// The model's public surface: sizes, the autoencoder, checkpoints and pretraining.
+// The model's public surface: sizes, models, and weights from anywhere. Loads in browsers.
 export {
   configure,
   type EncoderConfig,
@@ -9,6 +9,9 @@ export {
   parameterSpecs,
 } from './model/config.ts';
 export { Classifier, type ClassifierConfig, classifierWeights } from './model/classifier.ts';
+export { VisionEncoder } from './model/encoder.ts';
 export { initialWeights } from './model/init.ts';
 export { MaskedAutoencoder, type MaeOutput } from './model/model.ts';
 export { interpolatePositions, sinCosPositions } from './model/posembed.ts';
+export type { Loaded, LoadedAutoencoder, LoadedClassifier, LoadedEncoder, Report } from './weights/loaded.ts';
+export { fromPretrained, loadPretrained, type Pretrained, type Where } from './weights/pretrained.ts';

@@ -47,6 +47,10 @@ export async function bundleForBrowser(contents, { minify = false } = {}) {
       platform: 'browser',
       target: 'es2022',
       plugins: [wgsl],
+      // Optional: a page that names repositories of the hub brings it, by an import map.
+      external: ['@huggingface/hub'],
+      // unzipit looks whether it is in Node.
+      define: { process: 'undefined' },
       logLevel: 'silent',
       // For a page's errors to name files and lines.
       sourcemap: minify ? false : 'inline',

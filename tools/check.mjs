@@ -56,7 +56,8 @@ async function checks() {
   const files = sources();
   const scripts = files.filter(({ path }) => !path.endsWith('.wgsl'));
   const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
-  const dependencies = Object.keys(manifest.dependencies);
+  // Optional packages are peers: loaded where they are needed, with word of what to install.
+  const dependencies = Object.keys({ ...manifest.dependencies, ...manifest.peerDependencies });
   const generate = join(root, 'tools', 'generate.mjs');
   return [
     ['types', types],

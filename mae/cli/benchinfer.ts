@@ -2,7 +2,7 @@
 import { type Command, Option } from 'commander';
 import picocolors from 'picocolors';
 import type { Engine } from '../../engine/engine.ts';
-import type { MaskedAutoencoder } from '../model/model.ts';
+import type { FeatureModel } from '../evaluate/features.ts';
 import { real, text, whole } from '../train/flags.ts';
 import { misuse } from '../usage.ts';
 import {
@@ -31,7 +31,7 @@ export interface InferRow extends BenchRow {
 export interface InferBench {
   benchInfer(
     engine: Engine,
-    model: MaskedAutoencoder,
+    model: FeatureModel,
     options: { readonly model: string; readonly batches: readonly number[]; readonly seconds: number },
     progress: (what: string) => void,
   ): Promise<BenchReport<InferRow>>;

@@ -45,14 +45,14 @@ async function run(flags: Flags & { config?: string }, command: Command): Promis
   const { config, eval: judging, ...rest } = flags;
   if (judging) return judge(rest, config, command);
   const reporter = makeReporter();
-  const [{ recipeToResume }, { loadClassifier }] = await Promise.all([
+  const [{ recipeToResume }, { loadStanding }] = await Promise.all([
     import('../train/resume.ts'),
-    import('../finetune/checkpoint.ts'),
+    import('../train/checkpoint.ts'),
   ]);
   const sources = { flags: rest, configFile: config, unused: FINETUNE_UNUSED, note: () => {} };
   const { output_dir: folder = FINETUNE_OPTIONS.output_dir.standard, resume } = givenOptions(FINETUNE_OPTIONS, sources);
   const globals = globalsOf(command);
-  const load = (path: string) => loadClassifier(path);
+  const load = (path: string) => loadStanding(path, 'classify');
   const recipe = await recipeToResume(resume, folder, globals.profile, load);
   const options = parseFinetuneOptions(rest, config, reporter.note, recipe);
   const [{ finetune }, engine] = await Promise.all([

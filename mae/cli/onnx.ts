@@ -88,12 +88,11 @@ async function exported(path: string, flags: Flags): Promise<Exported> {
   const asked = value(flags, 'graph', oneOf(GRAPHS));
   const masks = value(flags, 'masks', oneOf(['noise', 'ids'])) as MaskInput | undefined;
   const maskRatio = value(flags, 'mask_ratio', real({ open: true, below: 1 }));
-  const [{ exportClassifier, exportEncoder, exportMae }, { taskOf }] = await Promise.all([
+  const [{ exportClassifier, exportEncoder, exportMae }, { kindAt, loadEncoder }] = await Promise.all([
     import('../onnx/export.ts'),
-    import('../train/modelfile.ts'),
+    import('../weights/node.ts'),
   ]);
-  const task = await taskOf(path);
-  const graph = asked ?? (task === 'classify' ? 'classifier' : 'encoder');
+  const graph = asked ?? ((await kindAt(path)) === 'classifier' ? 'classifier' : 'encoder');
   if (graph !== 'mae' && (masks !== undefined || maskRatio !== undefined))
     misuse(`--${masks === undefined ? 'mask_ratio' : 'masks'} is for --graph mae; this is the ${graph}`);
   if (masks === 'ids' && maskRatio !== undefined)
@@ -104,8 +103,11 @@ async function exported(path: string, flags: Flags): Promise<Exported> {
     return exportClassifier(loaded.config, weightsOf(loaded, path, flags.ema === true), loaded.data);
   }
   if (flags.ema) misuse('--ema is for classifiers: pretraining keeps no averaged weights');
+  if (graph === 'encoder') {
+    const { config, weights, data } = await loadEncoder(path, { demandNorm: true });
+    return exportEncoder(config, weights, data);
+  }
   const { loadCheckpoint } = await import('../train/checkpoint.ts');
   const { config, weights, data, maskRatio: trained } = await loadCheckpoint(path);
-  if (graph === 'encoder') return exportEncoder(config, weights, data);
   return exportMae(config, weights, data, { masks: masks ?? 'noise', maskRatio: maskRatio ?? trained });
 }

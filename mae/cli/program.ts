@@ -81,6 +81,11 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     summary: 'list the sets that have a name, fetch one, or describe your own',
     load: () => import('./data.ts'),
   },
+  convert: {
+    group: TRAIN,
+    summary: 'weights of facebookresearch/mae, Hugging Face, timm and our own: what they are, and into one another',
+    load: () => import('./convert.ts'),
+  },
   doctor: {
     group: CHECK,
     summary: 'adapter, features, limits, and a self-check of the kernels',

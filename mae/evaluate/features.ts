@@ -16,7 +16,7 @@ import type { Dataset } from '../data/dataset.ts';
 import { loadBatches } from '../data/loader.ts';
 import { newCapacities } from '../data/pack.ts';
 import { centrePlaces, type Place, weakPlaces } from '../data/sampler.ts';
-import type { MaskedAutoencoder } from '../model/model.ts';
+import type { VisionEncoder } from '../model/encoder.ts';
 import { Preparer } from '../train/prepare.ts';
 
 export const KINDS = ['cls', 'gap'] as const;
@@ -44,19 +44,22 @@ export interface FeatureOptions {
   readonly note?: (line: string) => void;
 }
 
+/** An encoder, or an autoencoder of which only that is used. */
+export type FeatureModel = Pick<VisionEncoder, 'config' | 'parameters' | 'encodeAll'>;
+
 /** Results that may wait on the device. */
 const IN_FLIGHT = 2;
 
 /** Features of a model as its weights are at the moment; its buffers and plans serve every call. */
 export class FeatureExtractor {
   readonly #engine: Engine;
-  readonly #model: MaskedAutoencoder;
+  readonly #model: FeatureModel;
   readonly #preparer: Preparer;
   readonly #batchSize: number;
   readonly #capacities = newCapacities();
   readonly #programs = new Map<number, Program<Record<never, never>, FeatureKind>>();
 
-  constructor(engine: Engine, model: MaskedAutoencoder, { mean, std, batchSize = 256 }: FeatureOptions) {
+  constructor(engine: Engine, model: FeatureModel, { mean, std, batchSize = 256 }: FeatureOptions) {
     this.#engine = engine;
     this.#model = model;
     this.#preparer = new Preparer(engine, model.config, { mean, std });
@@ -111,7 +114,7 @@ export class FeatureExtractor {
 }
 
 /** cls and gap (N, D) of img (N, C, H, W), after the encoder's final norm. */
-export function featuresOf(model: MaskedAutoencoder, img: Tensor): Record<FeatureKind, Tensor> {
+export function featuresOf(model: FeatureModel, img: Tensor): Record<FeatureKind, Tensor> {
   const x = model.encodeAll(img);
   const [batch, , dim] = x.shape;
   return { cls: take({ x }, { rows: [0] }).y.reshape(batch, dim), gap: pool({ x }, {}).y };
@@ -127,7 +130,7 @@ export interface KeptOptions extends FeatureOptions {
 /** Features from the cache, or computed and put there. A damaged file is computed again. */
 export async function keptFeatures(
   engine: Engine,
-  model: MaskedAutoencoder,
+  model: FeatureModel,
   dataset: Dataset,
   options: KeptOptions,
 ): Promise<Features> {
@@ -194,7 +197,7 @@ async function readFeatures(path: string, length: number): Promise<Features | nu
 /** Everything that features depend on: weights, sizes, images, views, and the precision of products. */
 async function keyOf(
   { precision }: Engine,
-  model: MaskedAutoencoder,
+  model: FeatureModel,
   dataset: Dataset,
   { mean, std, view, source }: KeptOptions,
 ): Promise<string> {

@@ -14,6 +14,7 @@ import { random } from '../../kernels/random/random.ts';
 import { epochOrder } from '../data/sampler.ts';
 import { STREAM } from '../data/streams.ts';
 import { learningRate, scaledRate } from '../train/schedule.ts';
+import { BATCH_NORM_EPS } from '../weights/probe.ts';
 import type { Labelled } from './knn.ts';
 import { type Metrics, Tally } from './metrics.ts';
 
@@ -31,7 +32,6 @@ export interface ProbeOptions {
 /** facebookresearch/mae's, which has 16,384 images a step by many machines. */
 export const PROBE_DEFAULTS = { blr: 0.1, batch_size: 512, epochs: 90, warmup_epochs: 10 } as const;
 
-export const BATCH_NORM_EPS = 1e-6;
 const BATCH_NORM = { eps: BATCH_NORM_EPS, momentum: 0.1 } as const;
 const HEAD_STD = 0.01;
 

@@ -5,9 +5,12 @@ import type { Dataset } from '../data/dataset.ts';
 import { openData } from '../data/open.ts';
 import type { FetchProgress } from '../data/fetch.ts';
 import { refuseSecond, splitOff, type SplitRequest, splitWanted } from '../data/validation.ts';
+import { NO_DECODER } from '../model/classifier.ts';
+import type { MaeConfig } from '../model/config.ts';
+import { VisionEncoder } from '../model/encoder.ts';
 import { initialWeights } from '../model/init.ts';
-import { MaskedAutoencoder } from '../model/model.ts';
-import { type Checkpoint, loadCheckpoint } from '../train/checkpoint.ts';
+import { loadEncoder } from '../weights/node.ts';
+import type { EncoderCheckpoint } from '../weights/own.ts';
 
 export const SPLITS = ['val', 'test'] as const;
 export type Split = (typeof SPLITS)[number];
@@ -47,14 +50,16 @@ export async function labelledData(
   return { ...splitOff(train, split), test, classes, source };
 }
 
-/** The checkpoint's model, or with `randomSeed` its sizes with the weights that a run of this seed begins with. */
+/** The checkpoint's encoder, or with `randomSeed` its sizes with the weights that a run of this seed begins with. */
 export async function openModel(
   engine: Engine,
   path: string,
   randomSeed?: number,
-): Promise<{ model: MaskedAutoencoder; checkpoint: Checkpoint }> {
-  const checkpoint = await loadCheckpoint(path);
+): Promise<{ model: VisionEncoder; checkpoint: EncoderCheckpoint }> {
+  const checkpoint = await loadEncoder(path, { demandNorm: true });
   const { config, weights } = checkpoint;
-  const values = randomSeed === undefined ? weights : initialWeights(config, randomSeed);
-  return { model: new MaskedAutoencoder(engine, config, values), checkpoint };
+  // Of a run of ours the decoder's sizes are known, on which the draws depend.
+  const whole = { ...NO_DECODER, ...config } as MaeConfig;
+  const values = randomSeed === undefined ? weights : initialWeights(whole, randomSeed);
+  return { model: new VisionEncoder(engine, config, values), checkpoint };
 }

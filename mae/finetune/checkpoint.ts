@@ -1,13 +1,17 @@
 // Files of classifiers: those that fine-tuning trains, and linear probes put on their encoder.
 import type { ClassifierConfig } from '../model/classifier.ts';
-import { checkedClassifier, classifierSpecs } from '../model/classifier.ts';
+import { classifierSpecs } from '../model/classifier.ts';
 import type { Choice } from '../evaluate/kinds.ts';
 import type { ProbeHead } from '../evaluate/linprobe.ts';
-import { BATCH_NORM_EPS } from '../evaluate/linprobe.ts';
 import { rawTensor } from '../../engine/rawtensor.ts';
-import { type Checkpoint, type DataInfo, stateOf, type TrainingState } from '../train/checkpoint.ts';
+import type { DataInfo, TrainingState } from '../train/checkpoint.ts';
 import { misuse } from '../usage.ts';
-import { ModelFile, type OptimizerState, writeModel } from '../train/modelfile.ts';
+import type { OptimizerState } from '../train/modelfile.ts';
+import { writeModel } from '../train/savemodel.ts';
+import type { LoadedEncoder } from '../weights/loaded.ts';
+import { openPlace } from '../weights/node.ts';
+import { readClassifier } from '../weights/own.ts';
+import { foldedHead } from '../weights/probe.ts';
 
 export interface ClassifierCheckpoint {
   readonly config: ClassifierConfig;
@@ -28,19 +32,10 @@ export async function saveClassifier(path: string, c: ClassifierCheckpoint): Pro
   });
 }
 
-/** Without `training` the optimizer's state is left on the disk. */
+/** Reads a classifier of any format that mae/weights knows; without `training` the optimizer's state is left where it is. */
 export async function loadClassifier(path: string, { training = false } = {}): Promise<ClassifierCheckpoint> {
-  await using file = await ModelFile.open(path, 'classify');
-  const config = file.config<ClassifierConfig>(checkedClassifier);
-  const specs = classifierSpecs(config);
-  return {
-    config,
-    weights: await file.weights(specs),
-    averages: await file.averages(specs),
-    data: file.json('data'),
-    optimizer: training ? await file.optimizer(specs) : null,
-    training: file.has('training') ? stateOf(file.json('training'), file.scaled) : null,
-  };
+  await using place = await openPlace(path);
+  return await readClassifier(place, { training });
 }
 
 /** Its own weights, or with `ema` the averaged ones. */
@@ -50,8 +45,7 @@ export function weightsOf(c: ClassifierCheckpoint, path: string, ema: boolean): 
 }
 
 /**
- * A linear probe as a classifier. Its batch norm is a fixed scaling once trained, and goes into the head: w' = w / sqrt(var + eps),
- * b' = b - w' mean. The probe's own tensors are kept beside it under the reference's names (head.0.*, head.1.*).
+ * A linear probe as a classifier, its batch norm in the head. The probe's own tensors are kept beside it under the reference's names (head.0.*, head.1.*).
  */
 export async function saveProbe(
   path: string,
@@ -59,18 +53,15 @@ export async function saveProbe(
     config: { img_size, patch_size, in_chans, embed_dim, depth, num_heads, mlp_ratio, ln_eps, pos_embed },
     weights,
     data,
-  }: Checkpoint,
+  }: Pick<LoadedEncoder, 'config' | 'weights' | 'data'>,
   classes: readonly string[],
   choice: Exclude<Choice, 'both'>,
   head: ProbeHead,
 ): Promise<void> {
   const get = (name: string): Float32Array => head.get(name) as Float32Array;
-  const [mean, variance] = [get('head.0.running_mean'), get('head.0.running_var')];
-  const [w, b] = [get('head.1.weight'), get('head.1.bias')];
+  const { weight, bias } = foldedHead(get);
   const K = classes.length;
   const D = embed_dim;
-  const weight = w.map((x, i) => x / Math.sqrt(variance[i % D] + BATCH_NORM_EPS));
-  const bias = b.map((x, k) => x - weight.subarray(k * D, (k + 1) * D).reduce((sum, v, i) => sum + v * mean[i], 0));
   const sizes = {
     img_size,
     patch_size,

@@ -23,7 +23,6 @@ import { labelledData, type Labels } from '../evaluate/open.ts';
 import { Classifier, type ClassifierConfig, classifierWeights, lastBlocks } from '../model/classifier.ts';
 import { adaptedText, adaptedTo } from '../model/adapt.ts';
 import { configure, type EncoderConfig } from '../model/config.ts';
-import { loadSource } from '../train/begin.ts';
 import type { TrainingState } from '../train/checkpoint.ts';
 import type { OptimizerState } from '../train/modelfile.ts';
 import { layerGroups, makeOptimizer } from '../train/optimizer.ts';
@@ -35,6 +34,7 @@ import { findResume, recipeOf } from '../train/resume.ts';
 import { type Judgement, TrainingRun } from '../train/run.ts';
 import type { Beginning, Kept } from '../train/setup.ts';
 import { Updates } from '../train/updates.ts';
+import { loadEncoder } from '../weights/node.ts';
 import { type ClassifierCheckpoint, loadClassifier, saveClassifier } from './checkpoint.ts';
 import { Judge } from './evaluate.ts';
 import { augmentationOf, FINETUNE_OPTIONS, type FinetuneOptions, finetuneRate } from './options.ts';
@@ -77,7 +77,7 @@ async function beginning(options: FinetuneOptions, train: Labels['train'], class
       data: withChannels(train, config.in_chans),
     };
   }
-  const from = await loadSource(options.finetune);
+  const from = await loadEncoder(options.finetune);
   const config = classifierConfig(from.config, options, classes);
   const weights = classifierWeights(config, from, { seed });
   note(`init: ${options.finetune}: ${adaptedText(adaptedTo(weights, from))}`);

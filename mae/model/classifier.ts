@@ -126,7 +126,7 @@ export function classifierWeights(
 }
 
 /** Any decoder: only the encoder's part of its weights is taken. */
-const NO_DECODER = { decoder_embed_dim: 4, decoder_depth: 1, decoder_num_heads: 1, norm_pix_loss: false };
+export const NO_DECODER = { decoder_embed_dim: 4, decoder_depth: 1, decoder_num_heads: 1, norm_pix_loss: false };
 
 function freshHead(name: string, n: number, seed: number, index: number, std: number): Float32Array | null {
   if (name === 'head.bias' || name === 'fc_norm.bias') return new Float32Array(n);

@@ -227,6 +227,19 @@ export function parameterSpecs(c: MaeConfig): ParameterSpec[] {
   return specs;
 }
 
+/** Of the encoder alone, in that order. */
+export function encoderSpecs(c: EncoderConfig): ParameterSpec[] {
+  const { specs, add, fixed, norm, blocks } = specList(c.mlp_ratio);
+  const D = c.embed_dim;
+  add('cls_token', 1, 1, D);
+  (c.pos_embed === 'learned' ? add : fixed)('pos_embed', 1, patchesOf(c) + 1, D);
+  add('patch_embed.proj.weight', D, c.in_chans, c.patch_size, c.patch_size);
+  add('patch_embed.proj.bias', D);
+  blocks('blocks', c.depth, D);
+  norm('norm', D);
+  return specs;
+}
+
 /** Weight decay as the reference's timm groups: none for biases and 1-D tensors; cls and mask tokens do decay. */
 export const decays = (spec: { name: string; shape: readonly number[] }): boolean =>
   spec.shape.length > 1 && !spec.name.endsWith('.bias');

@@ -1,15 +1,35 @@
 // The encoder that pretraining, probing and fine-tuning share: patch embedding, positions, cls token, blocks.
 // N batch, L patches, K kept patches, D width, p patch side, C channels.
+import type { Engine } from '../../engine/engine.ts';
 import { embed } from '../../engine/ops/embed.ts';
 import { linear } from '../../engine/ops/linear.ts';
 import type { Masking } from '../../engine/ops/masking.ts';
 import { CONV_ORDER, patchify } from '../../engine/ops/patchify.ts';
-import type { Parameters } from '../../engine/parameters.ts';
+import { layernorm } from '../../engine/ops/layernorm.ts';
+import { Parameters } from '../../engine/parameters.ts';
 import { restore } from '../../engine/ops/restore.ts';
 import { numel, type Tensor } from '../../engine/tensor.ts';
 import { STREAM } from '../data/streams.ts';
 import { type DropoutKey, layerOf, transformerBlock } from './block.ts';
-import { type EncoderConfig, patchesOf } from './config.ts';
+import { type EncoderConfig, encoderSpecs, patchesOf } from './config.ts';
+
+/** An encoder whose features are wanted, without a decoder or head. */
+export class VisionEncoder {
+  readonly config: EncoderConfig;
+  readonly parameters: Parameters;
+
+  constructor(engine: Engine, config: EncoderConfig, weights: ReadonlyMap<string, Float32Array>) {
+    this.config = config;
+    this.parameters = new Parameters(engine, 'encoder', encoderSpecs(config));
+    this.parameters.load(weights);
+  }
+
+  /** (N, 1 + L, D) of img (N, C, H, W), after the final norm: every patch seen, nothing masked and nothing random. */
+  encodeAll(img: Tensor, options: ForwardOptions = {}): Tensor {
+    const x = encodeTokens(this.parameters, this.config, img, everyPatch(img, this.config), options);
+    return layernorm({ x, r: null, ...layerOf(this.parameters, 'norm') }, { eps: this.config.ln_eps }).y;
+  }
+}
 
 /** Called with every activation that the conformance cases name; for looking inside. */
 export type Watch = (name: string, value: Tensor) => void;

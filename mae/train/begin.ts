@@ -1,13 +1,13 @@
 // --init: a run that begins with the weights of a checkpoint, its optimizer and schedule fresh.
 import { fail } from '../../engine/errors.ts';
-import { adaptedText, adaptWeights } from '../model/adapt.ts';
+import { adaptedText, adaptWeights, type Source } from '../model/adapt.ts';
 import { type MaeConfig, parameterSpecs } from '../model/config.ts';
 import { initialWeights } from '../model/init.ts';
-import { type Checkpoint, loadCheckpoint } from './checkpoint.ts';
+import { loadWeights } from '../weights/node.ts';
 import type { Reporter } from './reporter.ts';
 
-/** The one place where weights to begin with are read. @throws where `path` holds no autoencoder */
-export const loadSource = (path: string): Promise<Checkpoint> => loadCheckpoint(path);
+/** The one place where weights to begin with are read: an autoencoder's, or an encoder's alone, of any format. */
+const loadSource = (path: string): Promise<Source> => loadWeights(path);
 
 /** Of a checkpoint that a run begins with: the flags that need not be said again, where no --model says other sizes. */
 export async function sizesOf(path: string): Promise<Record<string, unknown>> {

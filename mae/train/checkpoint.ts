@@ -2,9 +2,12 @@
 // command must know (sizes, target, normalisation, classes), so that nobody has to say it again.
 import type { KnobValues } from '../../kernels/kernel.ts';
 import type { DamageCount } from '../data/damage.ts';
-import { checked, type MaeConfig, parameterSpecs } from '../model/config.ts';
+import { type MaeConfig, parameterSpecs } from '../model/config.ts';
+import { openPlace } from '../weights/node.ts';
+import { readAutoencoder, readTraining } from '../weights/own.ts';
 import type { PlateauState } from './schedule.ts';
-import { ModelFile, type OptimizerState, writeModel } from './modelfile.ts';
+import type { OptimizerState, Task } from './modelfile.ts';
+import { writeModel } from './savemodel.ts';
 
 /** What the model was trained on. */
 export interface DataInfo {
@@ -66,32 +69,17 @@ export async function saveCheckpoint(path: string, c: Checkpoint): Promise<void>
   });
 }
 
-/** Reads a checkpoint; without `training` the optimizer's state is left on the disk. */
+/**
+ * Reads an autoencoder of any format that mae/weights knows, from a file, a folder, an address or the hub; without `training` the optimizer's
+ * state is left where it is. Those of other projects have none.
+ */
 export async function loadCheckpoint(path: string, { training = false } = {}): Promise<Checkpoint> {
-  await using file = await ModelFile.open(path, 'pretrain');
-  const config = file.config<MaeConfig>(checked);
-  const specs = parameterSpecs(config);
-  const weights = await file.weights(specs);
-  const optimizer = training ? await file.optimizer(specs) : null;
-  return {
-    config,
-    weights,
-    data: file.json<DataInfo>('data'),
-    maskRatio: Number(file.text('mask_ratio')),
-    optimizer,
-    training: file.has('training') ? stateOf(file.json('training'), file.scaled) : null,
-  };
+  await using place = await openPlace(path);
+  return await readAutoencoder(place, { training });
 }
 
-/**
- * Files of before there were picks were trained with none; of before the precision was noted: only f16 has a loss scale; of before leftovers
- * were used: without them.
- */
-export function stateOf(
-  written: Omit<TrainingState, 'picks'> & Partial<TrainingState>,
-  scaled: boolean,
-): TrainingState {
-  const { precision, drop_last = true } = written.recipe;
-  const recipe = { ...written.recipe, precision: precision ?? (scaled ? 'f16' : 'f32'), drop_last };
-  return { picks: {}, ...written, recipe };
+/** Where the run that wrote a checkpoint stands: read without its weights. */
+export async function loadStanding(path: string, task: Task): Promise<Pick<Checkpoint, 'training'>> {
+  await using place = await openPlace(path);
+  return { training: await readTraining(place, task) };
 }

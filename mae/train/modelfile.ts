@@ -1,9 +1,9 @@
 // Model files: safetensors with weights under the reference's names, the optimizer's state beside them, and metadata that says what it is.
+// Reading them needs no Node.
 import { fail, TesseraeError } from '../../engine/errors.ts';
-import { type FileSource, openSafetensorsFile, writeFileAtomic } from '../../engine/node/files.ts';
 import type { ParameterSpec } from '../../engine/parameters.ts';
-import { type RawTensor, rawTensor, toFloat32, viewAs } from '../../engine/rawtensor.ts';
-import { readHeader, readTensor, writeSafetensors } from '../../engine/safetensors.ts';
+import { type RawTensor, toFloat32, viewAs } from '../../engine/rawtensor.ts';
+import { type ByteSource, readHeader, readTensor, type SafetensorsHeader } from '../../engine/safetensors.ts';
 import type { EncoderConfig } from '../model/config.ts';
 import { VERSION } from '../version.ts';
 
@@ -11,11 +11,18 @@ import { VERSION } from '../version.ts';
 export const FORMAT = 1;
 
 /** What a file's model was made for; files of before there was a second kind do not say. */
-export type Task = 'pretrain' | 'classify';
+export type Task = 'pretrain' | 'classify' | 'encode';
+/** By the kind of model. */
+export const TASK_OF = { autoencoder: 'pretrain', encoder: 'encode', classifier: 'classify' } as const;
 const COMMANDS: Readonly<Record<Task, string>> = {
   pretrain: 'a masked autoencoder: reconstruct, linprobe, knn, finetune and pretrain --resume take it',
   classify: 'a classifier: eval, classify and finetune --resume take it',
+  encode: 'an encoder without decoder or head: linprobe, knn, finetune and pretrain --init take it',
 };
+
+/** What a file is, as an error tells a user who wanted another kind. */
+export const kindText = (task: string): string =>
+  COMMANDS[task as Task] ?? `a model for ${task}, which this version does not know`;
 
 /** What every optimizer keeps per parameter. */
 const SLOTS: Readonly<Record<string, readonly string[]>> = { adamw: ['m', 'v'], sgd: ['momentum'], lars: ['momentum'] };
@@ -39,89 +46,48 @@ export interface LossScaleState {
   readonly skipped: number;
 }
 
-export interface Stored {
-  readonly specs: readonly ParameterSpec[];
-  readonly weights: ReadonlyMap<string, Float32Array>;
-  readonly optimizer: OptimizerState | null;
-  /** Averages of the weights (EMA), by the same names. */
-  readonly averages?: ReadonlyMap<string, Float32Array> | null;
-  /** Tensors besides, under names that no parameter has. */
-  readonly besides?: readonly (readonly [string, RawTensor])[];
-}
-
-/** Writes the file whole or not at all. Metadata that is not text goes in as JSON; null is left out. */
-export async function writeModel(
-  path: string,
-  { specs, weights, optimizer, averages, besides = [] }: Stored,
-  task: Task,
-  metadata: Readonly<Record<string, unknown>>,
-): Promise<void> {
-  const tensors: (readonly [string, RawTensor])[] = [];
-  for (const { name, shape } of specs) {
-    const add = (prefix: string, data: Float32Array | undefined): void => {
-      if (data) tensors.push([prefix + name, rawTensor('F32', shape, data)]);
-    };
-    add('', weights.get(name) ?? fail(`save: the weights lack ${name}`));
-    for (const [slot, values] of Object.entries(optimizer?.slots ?? {}))
-      add(`${optimizer?.name}.${slot}.`, values.get(name));
-    add('ema.', averages?.get(name));
-  }
-  if (optimizer) tensors.push([`${optimizer.name}.step`, rawTensor('U32', [1], Uint32Array.of(optimizer.step))]);
-  if (optimizer?.lossScale) {
-    const { scale, good, skipped } = optimizer.lossScale;
-    tensors.push(['lossscale.scale', rawTensor('F32', [1], Float32Array.of(scale))]);
-    tensors.push(['lossscale.steps', rawTensor('U32', [2], Uint32Array.of(good, skipped))]);
-  }
-  const texts: Record<string, string> = { format: 'pt', tesserae: String(FORMAT), made_by: VERSION, task };
-  for (const [key, value] of Object.entries(metadata)) {
-    if (value !== null && value !== undefined) texts[key] = typeof value === 'string' ? value : JSON.stringify(value);
-  }
-  await writeFileAtomic(path, writeSafetensors([...tensors, ...besides], texts));
-}
-
-/** What the model in a file is for, from its header alone; a file that says nothing is an autoencoder. */
-export async function taskOf(path: string): Promise<string> {
-  await using source = await openSafetensorsFile(path);
-  return (await readHeader(source)).metadata.get('task') ?? 'pretrain';
-}
-
-/** An open model file; every error names it. */
+/** A model file of ours that may be read from; every error names it. */
 export class ModelFile {
   readonly #path: string;
-  readonly #source: FileSource;
-  readonly #header: Awaited<ReturnType<typeof readHeader>>;
+  readonly #source: ByteSource;
+  readonly #header: SafetensorsHeader;
 
-  private constructor(path: string, source: FileSource, header: Awaited<ReturnType<typeof readHeader>>) {
-    this.#path = path;
+  private constructor(source: ByteSource, header: SafetensorsHeader) {
+    this.#path = source.name ?? 'the given bytes';
     this.#source = source;
     this.#header = header;
   }
 
-  /** @throws where it is no file of ours, of a later version, or of another task */
-  static async open(path: string, task: Task): Promise<ModelFile> {
-    const source = await openSafetensorsFile(path);
-    try {
-      const file = new ModelFile(path, source, await readHeader(source, { requireChecksums: true }));
-      const version = Number(file.text('tesserae'));
-      if (!(version <= FORMAT)) {
-        const maker = file.#header.metadata.get('made_by');
-        const by = maker ? `made by Tesserae ${maker}, this is ${VERSION}: ` : '';
-        fail(
-          `load: ${path}: ${by}format ${file.text('tesserae')}, this version reads up to ${FORMAT}; update Tesserae`,
-        );
-      }
-      const own = (file.#header.metadata.get('task') ?? 'pretrain') as Task;
-      if (own !== task)
-        fail(`load: ${path} holds ${COMMANDS[own] ?? `a model for ${own}, which this version does not know`}`);
-      return file;
-    } catch (error) {
-      await source[Symbol.asyncDispose]();
-      throw error;
+  /** Null where the file is a safetensors file of others. @throws where it is damaged, or of a later version */
+  static async of(source: ByteSource): Promise<ModelFile | null> {
+    if (!(await readHeader(source)).metadata.has('tesserae')) return null;
+    const file = new ModelFile(source, await readHeader(source, { requireChecksums: true }));
+    const version = Number(file.text('tesserae'));
+    if (!(version <= FORMAT)) {
+      const maker = file.#header.metadata.get('made_by');
+      const by = maker ? `made by Tesserae ${maker}, this is ${VERSION}: ` : '';
+      const said = file.text('tesserae');
+      fail(`load: ${file.#path}: ${by}format ${said}, this version reads up to ${FORMAT}; update Tesserae`);
     }
+    return file;
+  }
+
+  get task(): Task {
+    return (this.#header.metadata.get('task') ?? 'pretrain') as Task;
+  }
+
+  /** @throws where the model was made for something else */
+  demand(task: Task): void {
+    if (this.task !== task) fail(`load: ${this.#path} holds ${kindText(this.task)}`);
   }
 
   has(key: string): boolean {
     return this.#header.metadata.has(key);
+  }
+
+  /** Whether there is a tensor of this name. */
+  holds(name: string): boolean {
+    return this.#header.tensors.has(name);
   }
 
   text(key: string): string {
@@ -182,10 +148,6 @@ export class ModelFile {
     const counts = steps && viewAs(steps, 'U32');
     const lossScale = scale && counts && { scale: toFloat32(scale)[0], good: counts[0], skipped: counts[1] };
     return { name, slots, step: viewAs(step, 'U32')[0], lossScale };
-  }
-
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.#source[Symbol.asyncDispose]() as Promise<void>;
   }
 
   async #read(name: string): Promise<RawTensor | null> {

@@ -10,7 +10,8 @@ import type { Profile } from '../../kernels/kernel.ts';
 import type { Picks } from '../../kernels/picks.ts';
 import type { Reporter } from './reporter.ts';
 import type { LossScale } from '../../engine/optim/lossscale.ts';
-import { type Checkpoint, loadCheckpoint } from './checkpoint.ts';
+import { isAddress } from '../weights/http.ts';
+import { type Checkpoint, loadCheckpoint, loadStanding } from './checkpoint.ts';
 import type { LossScaleState, OptimizerState } from './modelfile.ts';
 import { OPTIONS } from './options.ts';
 import type { OptionTable } from './table.ts';
@@ -55,11 +56,11 @@ export async function recipeToResume(
   resume: string | undefined,
   output_dir: string,
   profile?: Profile,
-  load: (path: string) => Promise<Pick<Checkpoint, 'training'>> = loadCheckpoint,
+  load: (path: string) => Promise<Pick<Checkpoint, 'training'>> = (path) => loadStanding(path, 'pretrain'),
 ): Promise<Record<string, unknown> & { precision?: Precision }> {
   if (!resume) return {};
   const path = resume === 'auto' ? join(output_dir, 'checkpoint.safetensors') : resume;
-  if (!(await exists(path))) return {};
+  if (!isAddress(path) && !(await exists(path))) return {};
   const recipe: Record<string, unknown> & { precision?: Precision } = {
     ...(await load(path)).training?.recipe,
   };

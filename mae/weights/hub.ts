@@ -1,0 +1,85 @@
+// Repositories of the Hugging Face hub, by the hub's own library, which is optional: in Node kept in its cache, in browsers read in ranges.
+import { fail, TesseraeError } from '../../engine/errors.ts';
+import type { ByteSource } from '../../engine/safetensors.ts';
+import { blobSource, type Place } from './place.ts';
+
+const PACKAGE = '@huggingface/hub';
+/** What the library says where a repository has no such file. */
+const ABSENT = /cannot get path info|404|not.?found/i;
+
+type Hub = typeof import('@huggingface/hub');
+/** `url` of another hub than huggingface.co. */
+export interface HubAccess {
+  readonly hubUrl?: string;
+  readonly accessToken?: string;
+  readonly revision?: string;
+}
+
+const library = (): Promise<Hub> =>
+  import('@huggingface/hub').catch(() =>
+    fail(
+      `the hub's files are fetched by ${PACKAGE}, which is not installed: npm install ${PACKAGE}, or download the files and name the folder`,
+    ),
+  );
+
+/** Every file that is asked for is fetched whole, once: `fetched` gives its path. */
+export async function hubPlace(
+  id: string,
+  access: HubAccess & { readonly cacheDir?: string },
+  openFile: (path: string) => Promise<ByteSource & { close(): Promise<void> }>,
+): Promise<Place> {
+  const { downloadFileToCacheDir } = await library();
+  const opened: { close(): Promise<void> }[] = [];
+  const open = (path: string): Promise<ByteSource | null> =>
+    present(id, path, async () => {
+      const file = await quietly(() => downloadFileToCacheDir({ repo: { type: 'model', name: id }, path, ...access }));
+      const source = await openFile(file);
+      opened.push(source);
+      return source;
+    });
+  return {
+    name: nameOf(id, access),
+    file: null,
+    open,
+    [Symbol.asyncDispose]: async () => {
+      for (const source of opened) await source.close();
+    },
+  };
+}
+
+/** Without a disk: parts of files, as they are read. */
+export async function browserHubPlace(id: string, access: HubAccess = {}): Promise<Place> {
+  const { downloadFile } = await library();
+  const open = (path: string): Promise<ByteSource | null> =>
+    present(id, path, async () => {
+      const blob = await downloadFile({ repo: { type: 'model', name: id }, path, ...access });
+      return blob && blobSource(blob, `${nameOf(id, access)}/${path}`);
+    });
+  return { name: nameOf(id, access), file: null, open, [Symbol.asyncDispose]: async () => {} };
+}
+
+const nameOf = (id: string, { revision }: HubAccess): string => `hf://${id}${revision ? `@${revision}` : ''}`;
+
+/** Null where the repository has no such file. */
+async function present<T>(id: string, path: string, work: () => Promise<T>): Promise<T | null> {
+  try {
+    return await work();
+  } catch (error) {
+    const { message, cause } = error as Error & { cause?: { code?: string } };
+    if (error instanceof TesseraeError) throw error;
+    if (ABSENT.test(message)) return null;
+    const reason = cause?.code ?? message.split('\n')[0].slice(0, 150);
+    return fail(`hub: ${id}: ${path} cannot be fetched (${reason}): check the name and the network`);
+  }
+}
+
+/** The library tells the console what it downloads. */
+async function quietly<T>(work: () => Promise<T>): Promise<T> {
+  const { debug } = console;
+  console.debug = () => {};
+  try {
+    return await work();
+  } finally {
+    console.debug = debug;
+  }
+}
