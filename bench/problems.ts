@@ -51,6 +51,8 @@ const attention = one(({ batch, keep, heads, dim }) => {
   const each = dim / heads;
   return { batch, tokens: 1 + keep, heads, dim: each, scale: each ** -0.5 };
 });
+const looked: Problems = (s, traits) =>
+  attention(s, traits).map(({ problem }) => ({ problem: { ...problem, first: 0, rows: problem.tokens } }));
 const images = ({ batch, chans, height, width }: BenchSizes) => ({ batch, chans, height, width });
 const pixels = (s: BenchSizes) => ({ ...images(s), patch_size: s.patch_size });
 const flat = one((s) => ({ n: hidden(s) }));
@@ -102,6 +104,7 @@ export const PROBLEMS: Readonly<Record<string, Problems>> = {
   'attention.backward': attention,
   'attention.delta': attention,
   'attention.forward': attention,
+  'attention.probabilities': looked,
   'augment.bytes': crops((s) => ({ height: s.height, words: imageWords(s.height, s.width, s.chans) })),
   'augment.horizontal': crops((_, words) => ({ words })),
   'augment.normalize': one(bytesOf),

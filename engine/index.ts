@@ -3,7 +3,7 @@ export { Device, type DeviceOptions, openDevice, useDevice } from './device.ts';
 export { Engine, type InputTypes, type Program } from './engine.ts';
 export { DeviceLostError, TesseraeError } from './errors.ts';
 export { defineOp, type Op, type OpSpec } from './op.ts';
-export { attention } from './ops/attention.ts';
+export { attention, attentionProbabilities } from './ops/attention.ts';
 export { batchNorm } from './ops/batch-norm.ts';
 export { classTargets, crossEntropy } from './ops/cross-entropy.ts';
 export { dropPath } from './ops/drop-path.ts';

@@ -1,4 +1,4 @@
-// Attention with plain loops in f64, the oracle of attention.forward, .delta and .backward.
+// Attention with plain loops in f64, the oracle of attention.forward, .delta, .backward and .probabilities.
 
 export interface Sizes {
   batch: number;
@@ -104,6 +104,22 @@ export function saliency(
     for (let j = 1; j < tokens; j++) {
       const score = scale * dot(qkv, qkvAt(0, Q), qkv, qkvAt(j, K), dim);
       arrays.saliency[image * (tokens - 1) + j - 1] += Math.exp(score - lse[rowAt(0)]) / heads;
+    }
+  });
+}
+
+/** exp(scale q k^T - lse) for the rows of q from `first` on. */
+export function probabilities(
+  arrays: { qkv: Float64Array; lse: Float64Array; probabilities: Float64Array },
+  sizes: Sizes & { first: number; rows: number },
+): void {
+  const { qkv, lse } = arrays;
+  const { tokens, dim, scale, first, rows } = sizes;
+  let at = 0;
+  eachHead(sizes, (qkvAt, _, rowAt) => {
+    for (let i = first; i < first + rows; i++) {
+      for (let j = 0; j < tokens; j++, at++)
+        arrays.probabilities[at] = Math.exp(scale * dot(qkv, qkvAt(i, Q), qkv, qkvAt(j, K), dim) - lse[rowAt(i)]);
     }
   });
 }

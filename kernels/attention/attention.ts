@@ -10,6 +10,7 @@ import delta from './attention.delta.wgsl';
 import forwardCpu from './attention.forward.cpu.wgsl';
 import forwardMatrix from './attention.forward.matrix.wgsl';
 import forward from './attention.forward.wgsl';
+import probabilities from './attention.probabilities.wgsl';
 import * as ref from './attention.ref.ts';
 import { laneCandidates, simtCandidates } from './candidates.ts';
 import rows from './rows.wgsl';
@@ -148,4 +149,31 @@ export const attentionBackward = defineKernel({
   reference: ref.backward,
   inputs: afterForward,
   cases: [...cases, ...halves],
+});
+
+/**
+ * probabilities = softmax(scale q k^T) of the rows of q from `first` on, (batch, heads, rows, tokens), from what forward left: what
+ * attention looks at.
+ */
+export const attentionProbabilities = defineKernel({
+  name: 'attention.probabilities',
+  variants: {
+    simt: variant(probabilities, {
+      grid: ({ batch, heads, rows, tokens, WG }) => fold(ceilDiv(batch * heads * rows * tokens, WG)),
+    }),
+  },
+  options: { HALF: false },
+  half: { qkv: 'HALF' },
+  shapes: (s) => ({
+    qkv: qkvShape(s),
+    lse: rowShape(s),
+    probabilities: [s.batch, s.heads, s.rows, s.tokens],
+  }),
+  flops: ({ batch, heads, rows, tokens, dim }) => 2 * batch * heads * rows * tokens * dim,
+  reference: ref.probabilities,
+  inputs: afterForward,
+  cases: [...cases, ...halves].flatMap((c) => [
+    { ...c, first: 0, rows: c.tokens },
+    { ...c, first: c.tokens >> 1, rows: Math.ceil(c.tokens / 4) },
+  ]),
 });

@@ -29,6 +29,8 @@ export interface BlockOptions {
   readonly streams: readonly [dropout: number, dropPath: number];
   /** The inside is computed again for the backward pass: less memory, a fifth more work. */
   readonly checkpoint?: boolean;
+  /** Called with qkv (N, T, 3 * D); for looking at its attention. */
+  readonly look?: (qkv: Tensor) => void;
 }
 
 /** The weights that linear and layernorm take, by their common name. */
@@ -48,6 +50,7 @@ function blockOf(parameters: Parameters, name: string, x: Tensor, options: Block
   const layer = (part: string) => layerOf(parameters, `${name}.${part}`);
   const first = layernorm({ x, r: null, ...layer('norm1') }, { eps, half: true });
   const { y: qkv } = linear({ x: first.y, ...layer('attn.qkv'), r: null }, { half: true });
+  options.look?.(qkv);
   const { o } = attention({ qkv }, { heads });
   const proj = layer('attn.proj');
   const fc1 = layer('mlp.fc1');

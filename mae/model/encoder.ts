@@ -36,6 +36,8 @@ export type Watch = (name: string, value: Tensor) => void;
 
 export interface ForwardOptions {
   readonly watch?: Watch;
+  /** Called with the qkv (N, 1 + K, 3 * D) of every block of the encoder, the first being 0. */
+  readonly look?: (block: number, qkv: Tensor) => void;
   readonly dropout?: DropoutKey;
   /** Values inside of blocks are computed again for the backward pass: less memory, a fifth more work. */
   readonly checkpointBlocks?: boolean;
@@ -80,7 +82,8 @@ export function encodeTokens(
   for (let i = 0; i < depth; i++) {
     const rate = depth > 1 ? (dropPath * i) / (depth - 1) : dropPath;
     const streams = [STREAM.dropout + 2 * i, STREAM.dropPath + 2 * i] as const;
-    const how = { heads, eps, key, dropout, dropPath: rate, streams, checkpoint };
+    const look = options.look && ((qkv: Tensor) => options.look?.(i, qkv));
+    const how = { heads, eps, key, dropout, dropPath: rate, streams, checkpoint, look };
     x = transformerBlock(parameters, `blocks.${i}`, x, how);
     options.watch?.(`enc_block.${i}`, x);
   }

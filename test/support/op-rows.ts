@@ -1,6 +1,6 @@
 // One row an op: random ugly inputs and how it is called. The gradient tests (f64 on the host, f32 on Dawn) iterate it.
 import type { Random } from '../../kernels/random/random.ts';
-import { attention } from '../../engine/ops/attention.ts';
+import { attention, attentionProbabilities } from '../../engine/ops/attention.ts';
 import { batchNorm } from '../../engine/ops/batch-norm.ts';
 import { classTargets, crossEntropy } from '../../engine/ops/cross-entropy.ts';
 import { dropPath } from '../../engine/ops/drop-path.ts';
@@ -182,6 +182,15 @@ export const ROWS: readonly OpRow[] = [
     return {
       inputs: { qkv: k.normal(batch, tokens, 3 * heads * dim) },
       forward: (x: Loose) => attention(x, { heads }),
+    };
+  }),
+  row('attentionProbabilities', 'no gradient', (k) => {
+    const [batch, tokens, heads, dim] = [k.upTo(2), k.pick(1, 2, 7, 15, 16, 17, 33), k.pick(1, 3), k.pick(4, 12, 16)];
+    const first = k.upTo(tokens) - 1;
+    const rows = k.upTo(tokens - first);
+    return {
+      inputs: { qkv: k.data(batch, tokens, 3 * heads * dim) },
+      forward: ({ qkv }) => ({ p: attentionProbabilities(qkv, { heads, first, rows }) }),
     };
   }),
   layernormRow(false, 'y'),
