@@ -5,11 +5,46 @@ export { type Dataset, IMAGENET_MEAN, IMAGENET_STD, type Sample } from './data/d
 export { type Batch, batchCount, loadBatches, type LoaderOptions } from './data/loader.ts';
 export { centrePlaces, epochOrder, evalPlaces, type Place, PRETRAIN_CROP, randomPlaces } from './data/sampler.ts';
 export { STREAM } from './data/streams.ts';
+export {
+  type ChosenMask,
+  complementary,
+  listed,
+  noiseFor,
+  painted,
+  PATTERNS,
+  type Rectangle,
+  removing,
+  underRectangles,
+} from './model/chosen-masks.ts';
 export { guidedNoise } from './model/guided.ts';
 export { type DrawnMask, MASKS, maskNoise, type MaskKey, noiseOf } from './model/masks.ts';
-export { panel, type PanelOptions, type Rebuilt, tiles } from './pictures/panel.ts';
+export { columnsOf, coveredColumnsOf, coveredStrip, panel, type Scored, strip, tiles } from './pictures/panel.ts';
 export type { Picture } from './pictures/picture.ts';
-export { reconstruct, type Reconstruction, type ReconstructOptions } from './reconstruct.ts';
+export { type Group, sheet, type SheetOptions, type Strip } from './pictures/sheet.ts';
+export {
+  type Pass,
+  type Passes,
+  rebuild,
+  reconstruct,
+  type Reconstruction,
+  type ReconstructOptions,
+} from './reconstruct.ts';
+export { heat } from './render/colours.ts';
+export { patchAt, spread } from './render/patches.ts';
+export { type Quality, qualityOf } from './render/quality.ts';
+export {
+  coveredPixels,
+  errorMap,
+  pasted,
+  pixelsOf,
+  type Prediction,
+  type Rebuilt,
+  rebuiltPixels,
+  renderingsOf,
+  type View,
+} from './render/rebuilt.ts';
+export { type Statistics, STATISTICS_LABEL } from './render/statistics.ts';
+export { framed, heatTile, maskedTile, overlayTile, tileOf, WORST_ERROR } from './render/tiles.ts';
 export { Heldout, type HeldoutOptions } from './train/heldout.ts';
 export { layerGroups, makeOptimizer, type OptimizerChoice } from './train/optimizer.ts';
 export { Preparer } from './train/prepare.ts';

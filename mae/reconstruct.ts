@@ -1,16 +1,64 @@
-// Lets a model rebuild images from the patches that a random mask leaves: what the panels show.
+// Lets a model rebuild images from the patches that masks leave: what panels, sheets and animations show.
 import type { Engine } from '../engine/engine.ts';
-import { uniformNoise } from '../engine/ops/masking.ts';
 import type { Dataset } from './data/dataset.ts';
 import { loadBatches } from './data/loader.ts';
 import { newCapacities } from './data/pack.ts';
 import { centrePlaces } from './data/sampler.ts';
-import { STREAM } from './data/streams.ts';
+import { type ChosenMask, noiseFor } from './model/chosen-masks.ts';
 import { lenKeep, patchesOf } from './model/config.ts';
 import { noiseOf } from './model/masks.ts';
 import type { MaskedAutoencoder } from './model/model.ts';
-import type { Rebuilt } from './pictures/panel.ts';
+import type { Prediction, Rebuilt } from './render/rebuilt.ts';
 import { Preparer } from './train/prepare.ts';
+
+export interface Pass extends Prediction {
+  /** Mean squared (or absolute) error over the removed patches, as in training. */
+  readonly loss: number;
+}
+
+/** An image with what the model made of it under each of its masks. */
+export interface Passes {
+  /** Number within the set. */
+  readonly id: number;
+  /** (C, H, W), normalised by mean and std as the model saw it. */
+  readonly img: Float32Array;
+  readonly passes: readonly Pass[];
+}
+
+/** One after the other: the centre of each image, as large as the model's ratio allows, resized to its size, under all masks that `masksOf` gives it. */
+export async function* rebuild(
+  engine: Engine,
+  model: MaskedAutoencoder,
+  images: Dataset,
+  masksOf: (id: number) => readonly ChosenMask[],
+  ids?: readonly number[],
+): AsyncGenerator<Passes, void, undefined> {
+  const { config } = model;
+  const [height, width] = config.img_size;
+  const preparer = new Preparer(engine, config, images);
+  const programs = new Map<number, ReturnType<typeof forward>>();
+  const forward = (keep: number) =>
+    engine.compile({ noise: 'f32' }, ({ noise }, t) => {
+      const { pred, mask, loss } = model.forward(t.use(preparer.images(1)), noise, keep);
+      return { pred, mask, loss };
+    });
+  const output = { chans: config.in_chans, height, width };
+  const order = Uint32Array.from(ids ?? Array.from({ length: images.length }, (_, i) => i));
+  const place = centrePlaces(output);
+  for await (const batch of loadBatches(images, { order, batchSize: 1, place, output, capacities: newCapacities() })) {
+    await preparer.run(batch);
+    const img = Float32Array.from(await engine.read(preparer.images(1)));
+    const passes: Pass[] = [];
+    for (const { noise, keep } of masksOf(batch.ids[0])) {
+      const program = programs.get(keep) ?? forward(keep);
+      programs.set(keep, program);
+      const results = await program.run({ noise: { data: noise, shape: [1, patchesOf(config)] } });
+      const { pred, mask, loss } = await results.read();
+      passes.push({ pred: Float32Array.from(pred), mask: Float32Array.from(mask), loss: loss[0] });
+    }
+    yield { id: batch.ids[0], img, passes };
+  }
+}
 
 export interface ReconstructOptions {
   readonly maskRatio: number;
@@ -22,14 +70,12 @@ export interface ReconstructOptions {
   readonly ids?: readonly number[];
 }
 
-export interface Reconstruction extends Rebuilt {
+export interface Reconstruction extends Rebuilt, Pass {
   /** Number within the set. */
   readonly id: number;
-  /** Mean squared error over the removed patches, as in training. */
-  readonly loss: number;
 }
 
-/** One after the other: the centre of each image, as large as the model's ratio allows, resized to its size. */
+/** One pass over every image under a random mask. */
 export async function reconstruct(
   engine: Engine,
   model: MaskedAutoencoder,
@@ -37,28 +83,12 @@ export async function reconstruct(
   { maskRatio, idsKeep, seed, ids }: ReconstructOptions,
 ): Promise<Reconstruction[]> {
   const { config } = model;
-  const [height, width] = config.img_size;
-  const patches = patchesOf(config);
-  const keep = idsKeep?.length ?? lenKeep(patches, maskRatio);
-  const preparer = new Preparer(engine, config, images);
-  const program = engine.compile({ ids: 'u32', clock: 'u32' }, ({ ids: numbers, clock }, t) => {
-    const img = t.use(preparer.images(1));
-    const noise = idsKeep
-      ? t.constant(noiseOf(idsKeep, patches), [1, patches])
-      : uniformNoise(numbers, clock, patches, seed, STREAM.heldout);
-    const { pred, mask, loss } = model.forward(img, noise, keep);
-    return { pred, mask, loss };
-  });
-  const clock = { data: new Uint32Array(2), shape: [2] };
-  const output = { chans: config.in_chans, height, width };
-  const order = Uint32Array.from(ids ?? Array.from({ length: images.length }, (_, i) => i));
-  const place = centrePlaces(output);
+  const keep = idsKeep?.length ?? lenKeep(patchesOf(config), maskRatio);
+  const masksOf = (id: number): ChosenMask[] => [
+    { noise: idsKeep ? noiseOf(idsKeep, patchesOf(config)) : noiseFor('random', config, keep, seed, id), keep },
+  ];
   const results: Reconstruction[] = [];
-  for await (const batch of loadBatches(images, { order, batchSize: 1, place, output, capacities: newCapacities() })) {
-    await preparer.run(batch);
-    const { pred, mask, loss } = await (await program.run({ ids: { data: batch.ids, shape: [1] }, clock })).read();
-    const img = await engine.read(preparer.images(1));
-    results.push({ id: batch.ids[0], img: Float32Array.from(img), pred: Float32Array.from(pred), mask, loss: loss[0] });
-  }
+  for await (const { id, img, passes } of rebuild(engine, model, images, masksOf, ids))
+    results.push({ id, img, ...passes[0] });
   return results;
 }

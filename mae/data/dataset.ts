@@ -23,6 +23,8 @@ export interface Dataset {
   read(index: number): Promise<Sample>;
   /** The class, without reading the image; absent where reading is the only way to know. */
   label?(index: number): number;
+  /** What a person would call the image; absent where it has no name of its own. */
+  title?(index: number): string;
 }
 
 export const IMAGENET_MEAN = [0.485, 0.456, 0.406] as const;
@@ -40,11 +42,12 @@ export const pick = (set: Dataset, indices: Uint32Array): Dataset => mapped(set,
 
 /** `length` images, of which the i-th is the set's `at(i)`-th. */
 function mapped(set: Dataset, length: number, at: (index: number) => number): Dataset {
-  const { label } = set;
+  const { label, title } = set;
   return {
     ...set,
     length,
     read: (index) => set.read(at(index)),
     label: label && ((index) => label(at(index))),
+    title: title && ((index) => title(at(index))),
   };
 }

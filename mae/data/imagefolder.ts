@@ -46,6 +46,7 @@ export async function imageFolder(root: string, split = 'train'): Promise<Datase
     std: IMAGENET_STD,
     read: (index) => readImage(files[index].path, files[index].label),
     label: (index) => files[index].label,
+    title: (index) => basename(files[index].path),
   };
 }
 
@@ -109,6 +110,7 @@ export async function imageFiles(
     mean: IMAGENET_MEAN,
     std: IMAGENET_STD,
     read: async (index) => samples[index],
+    title: (index) => basename(files[index]),
   };
   return { ...withChannels(colour, channels), mean, std };
 }

@@ -5,7 +5,7 @@ import { misuse } from '../usage.ts';
 import { draw, STREAM, unit } from '../data/streams.ts';
 
 /** Drawn here, image by image; random is drawn on the device (kernels/random), and the model guides the rest there (guided.ts). */
-const DRAWN = ['block', 'grid', 'bernoulli'] as const;
+export const DRAWN = ['block', 'grid', 'bernoulli'] as const;
 export const GUIDES = ['loss', 'attention'] as const;
 export type Guide = (typeof GUIDES)[number];
 export const MASKS = ['random', ...DRAWN, ...GUIDES] as const;

@@ -5,9 +5,10 @@ import { random } from '../../kernels/random/random.ts';
 import { configure, patchesOf, type MaeConfig } from '../../mae/model/config.ts';
 import { drawText, TEXT_HEIGHT, textWidth } from '../../mae/pictures/font.ts';
 import { lossCurve, parseMetrics, smooth, thin } from '../../mae/pictures/loss-curve.ts';
-import { panel, type Rebuilt, tiles } from '../../mae/pictures/panel.ts';
+import { panel, tiles } from '../../mae/pictures/panel.ts';
 import type { Picture } from '../../mae/pictures/picture.ts';
 import { encodePng } from '../../mae/pictures/png.ts';
+import type { Rebuilt } from '../../mae/render/rebuilt.ts';
 import { loadSharp } from '../../mae/data/sharp.ts';
 
 const seed = Number(process.env.SEED ?? Date.now() % 2 ** 31);
