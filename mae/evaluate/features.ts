@@ -18,6 +18,7 @@ import { newCapacities } from '../data/pack.ts';
 import { centrePlaces, type Place, weakPlaces } from '../data/sampler.ts';
 import type { VisionEncoder } from '../model/encoder.ts';
 import { Preparer } from '../train/prepare.ts';
+import { fittingBatch } from './fitting.ts';
 
 export const KINDS = ['cls', 'gap'] as const;
 export type FeatureKind = (typeof KINDS)[number];
@@ -63,7 +64,7 @@ export class FeatureExtractor {
     this.#engine = engine;
     this.#model = model;
     this.#preparer = new Preparer(engine, model.config, { mean, std });
-    this.#batchSize = batchSize;
+    this.#batchSize = fittingBatch(engine, model.config, batchSize);
   }
 
   run(dataset: Dataset, options: Pick<FeatureOptions, 'view' | 'progress' | 'note'> = {}): Promise<Features> {

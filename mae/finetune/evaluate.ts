@@ -5,6 +5,7 @@ import type { Dataset } from '../data/dataset.ts';
 import { loadBatches } from '../data/loader.ts';
 import { newCapacities } from '../data/pack.ts';
 import { centrePlaces, evalPlaces } from '../data/sampler.ts';
+import { fittingBatch } from '../evaluate/fitting.ts';
 import { type Metrics, Tally } from '../evaluate/metrics.ts';
 import type { Classifier } from '../model/classifier.ts';
 import { Preparer } from '../train/prepare.ts';
@@ -12,6 +13,7 @@ import { Preparer } from '../train/prepare.ts';
 export interface JudgeOptions {
   readonly mean: readonly number[];
   readonly std: readonly number[];
+  /** Fewer where the device binds no more. */
   readonly batchSize: number;
   /** Part of the resized short side that is kept; 1: the whole centre. */
   readonly cropPct?: number;
@@ -30,7 +32,8 @@ export class Judge {
   constructor(engine: Engine, classifier: Classifier, options: JudgeOptions) {
     this.#engine = engine;
     this.#classifier = classifier;
-    this.#options = options;
+    const batchSize = fittingBatch(engine, classifier.config, options.batchSize);
+    this.#options = { ...options, batchSize };
     this.#preparer = new Preparer(engine, classifier.config, options);
   }
 

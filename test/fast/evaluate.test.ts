@@ -6,10 +6,12 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { random } from '../../kernels/random/random.ts';
 import { forgetOldest } from '../../mae/evaluate/features.ts';
+import { fittingBatch } from '../../mae/evaluate/fitting.ts';
 import { knnOnHost, nearest, normalized } from '../../mae/evaluate/knn.ts';
 import { Tally } from '../../mae/evaluate/metrics.ts';
 import { effectiveRank, rankOf } from '../../mae/evaluate/rank.ts';
 import { ridgeTop1 } from '../../mae/evaluate/ridge.ts';
+import { configure } from '../../mae/model/config.ts';
 import { summary } from '../../mae/study.ts';
 
 const seed = Number(process.env.SEED ?? Date.now() % 2 ** 31);
@@ -131,5 +133,19 @@ test('kept features: the oldest go first, and the newest stays', async () => {
 
 test('a summary over seeds has the mean and the width', () => {
   assert.equal(summary([3, 5, 4]), { mean: 4, spread: 2 });
+});
+test('a forward pass takes as many images as the device binds, and one at least', () => {
+  const of = (preset: string, maxBindingBytes: number) =>
+    fittingBatch({ device: { traits: { maxBindingBytes } } }, configure(preset), 256);
+  assert.is(of('mae_vit_nano_patch4_32', 2 ** 27), 256);
+  // 197 tokens of 4 x 192 and 4 x 768 numbers; at width 64 the image itself is larger.
+  assert.is(of('mae_vit_tiny_patch16', 2 ** 27), Math.floor(2 ** 27 / (4 * 197 * 768)));
+  assert.is(of('mae_vit_base_patch16', 2 ** 27), Math.floor(2 ** 27 / (4 * 197 * 3072)));
+  const narrow = configure('mae_vit_tiny_patch16', { embed_dim: 64, num_heads: 1 });
+  assert.is(
+    fittingBatch({ device: { traits: { maxBindingBytes: 2 ** 27 } } }, narrow, 256),
+    Math.floor(2 ** 27 / (4 * 3 * 224 * 224)),
+  );
+  assert.is(of('mae_vit_huge_patch14', 1000), 1);
 });
 test.run();
