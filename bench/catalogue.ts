@@ -1,5 +1,6 @@
 // Every kernel of the catalogue at the sizes of a model's step, held against what the device can do at best.
 import type { Device } from '../engine/device.ts';
+import type { Rates } from '../engine/pace.ts';
 import type { Precision } from '../engine/trace.ts';
 import { TN } from '../kernels/gemm/gemm.ts';
 import { catalogue } from '../kernels/index.ts';
@@ -11,7 +12,7 @@ import { problemText } from './kernels.ts';
 import { type BenchProblem, type BenchSizes, PROBLEMS } from './problems.ts';
 import { report } from './result.ts';
 
-interface Work {
+export interface Work {
   readonly kernel: AnyKernel;
   readonly made: BenchProblem;
 }
@@ -25,18 +26,15 @@ function chosen(only: string, sizes: BenchSizes, device: Device, precision: Prec
 }
 
 /** Everything that a kernel may store as f16 stored so, but gradients of weights and what a problem says itself. */
-function halved({ kernel, made }: Work): Work {
+export function halved({ kernel, made }: Work): Work {
   const sums = kernel.name === 'gemm.reduce' || (kernel.name === 'gemm' && made.problem.LAYOUT === TN);
   const options = Object.values(kernel.half).filter((option) => option !== undefined && !(sums && option === 'C16'));
   const halves = kernel.name === 'elementwise.cast' ? {} : Object.fromEntries(options.map((option) => [option, true]));
   return { kernel, made: { ...made, problem: { ...halves, ...made.problem } } };
 }
 
-export const kernelNames: CatalogueBench['kernelNames'] = () => catalogue.map(({ name }) => name);
-
-export const benchCatalogue: CatalogueBench['benchCatalogue'] = async (device, sizes, asked, progress) => {
-  const { only, samples, precision } = asked;
-  progress(0, 'what the device can do at best');
+/** What the device can do at best, by the names that rows are bound by; and how each was found. */
+export async function bestOf(device: Device): Promise<{ best: Rates['best']; ceilings: Ceiling[] }> {
   const matrix = device.traits.profile === 'matrix' && device.traits.matrices.length > 0;
   const small = device.adapter.software;
   const ceilings = [
@@ -44,7 +42,15 @@ export const benchCatalogue: CatalogueBench['benchCatalogue'] = async (device, s
     ...(matrix ? await measureCeilings(device, true, small, () => {}) : []),
   ];
   const rateOf = (what: Ceiling['what']): number => ceilings.find((c) => c.what === what)?.rate ?? 0;
-  const best = { copy: rateOf('copy'), fma: rateOf('fma f32'), matrix: rateOf('matrix f16') };
+  return { best: { copy: rateOf('copy'), fma: rateOf('fma f32'), matrix: rateOf('matrix f16') }, ceilings };
+}
+
+export const kernelNames: CatalogueBench['kernelNames'] = () => catalogue.map(({ name }) => name);
+
+export const benchCatalogue: CatalogueBench['benchCatalogue'] = async (device, sizes, asked, progress) => {
+  const { only, samples, precision } = asked;
+  progress(0, 'what the device can do at best');
+  const { best, ceilings } = await bestOf(device);
   const rows: CatalogueRow[] = [];
   const work = chosen(only, sizes, device, precision);
   for (const [i, { kernel, made }] of work.entries()) {

@@ -43,7 +43,7 @@ export const addJson = (command: Command): void =>
  * Takes the report to where --json wants it; true where nothing else is to be printed. A file that cannot be written is refused now: a long
  * measurement must not end in that.
  */
-export function jsonOf({ json }: Flags): (report: BenchReport) => boolean {
+export function jsonOf({ json }: Flags): (report: object) => boolean {
   if (json === undefined) return () => false;
   if (json === true) {
     return (report) => {

@@ -69,7 +69,8 @@ export async function openEngine(
     note = sayOnStderr,
     raiseLimits = true,
     precision,
-  }: { note?: (line: string) => void; raiseLimits?: boolean; precision?: string } = {},
+    planOnly = false,
+  }: { planOnly?: boolean; note?: (line: string) => void; raiseLimits?: boolean; precision?: string } = {},
 ): Promise<Engine> {
   const [{ openDawn }, { Engine: Class }, { usePicks }] = await Promise.all([
     import('../../engine/node/dawn.ts'),
@@ -88,7 +89,7 @@ export async function openEngine(
   if (profile === 'matrix' && device.traits.matrices.length === 0)
     note('profile matrix: this adapter has no subgroup matrices, products are computed as in profile simt');
   await usePicks(device, untuned, note);
-  return asUsage(() => new Class(device, { precision: precision as Precision | undefined }));
+  return asUsage(() => new Class(device, { precision: precision as Precision | undefined, planOnly }));
 }
 
 /** Examples for the end of a command's help. */

@@ -31,6 +31,11 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     summary: 'pretrain a masked autoencoder on your images',
     load: () => import('./pretrain.ts'),
   },
+  plan: {
+    group: TRAIN,
+    summary: 'what pretraining would cost here: memory, work, time, and the largest batch that fits',
+    load: () => import('./plan.ts'),
+  },
   reconstruct: {
     group: TRAIN,
     summary: 'let a checkpoint rebuild images; writes a picture',

@@ -7,6 +7,8 @@ export interface Spy {
   /** Buffers that were made and not destroyed. */
   readonly buffers: ReadonlySet<GPUBuffer>;
   readonly bytes: number;
+  /** The most bytes that there were at once. */
+  readonly peak: number;
   /** Fills every living buffer of this label. */
   fill(label: string, value: number): number;
 }
@@ -27,13 +29,18 @@ const CREATE = [
 export function spyOn(gpu: GPUDevice): Spy {
   const made: Record<string, number> = Object.fromEntries(CREATE.map((name) => [name, 0]));
   const buffers = new Set<GPUBuffer>();
+  const bytes = (): number => [...buffers].reduce((sum, b) => sum + b.size, 0);
+  let peak = 0;
   const methods = gpu as unknown as Record<string, (descriptor: unknown) => unknown>;
   for (const name of CREATE) {
     const original = methods[name].bind(gpu);
     const wrapped = (descriptor: unknown): unknown => {
       made[name]++;
       const object = original(descriptor);
-      if (name === 'createBuffer') follow(object as GPUBuffer, buffers);
+      if (name === 'createBuffer') {
+        follow(object as GPUBuffer, buffers);
+        peak = Math.max(peak, bytes());
+      }
       return object;
     };
     Object.defineProperty(gpu, name, { value: wrapped, configurable: true });
@@ -42,7 +49,10 @@ export function spyOn(gpu: GPUDevice): Spy {
     made,
     buffers,
     get bytes() {
-      return [...buffers].reduce((sum, b) => sum + b.size, 0);
+      return bytes();
+    },
+    get peak() {
+      return peak;
     },
     fill(label, value) {
       const chosen = [...buffers].filter((b) => b.label === label);
