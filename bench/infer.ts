@@ -3,7 +3,7 @@ import { fail } from '../engine/errors.ts';
 import { numel } from '../engine/tensor.ts';
 import { random } from '../kernels/random/random.ts';
 import type { InferBench, InferRow } from '../mae/cli/benchinfer.ts';
-import { featuresOf } from '../mae/evaluate/features.ts';
+import { featuresOf } from '../mae/model/features.ts';
 import { median } from './median.ts';
 import { report } from './result.ts';
 
@@ -31,7 +31,7 @@ export const benchInfer: InferBench['benchInfer'] = async (engine, model, option
     const images = engine.variable(`images ${batch}`, shape, {
       data: Float32Array.from({ length: numel(shape) }, () => rng.normal()),
     });
-    const program = engine.compile({}, (_, t) => featuresOf(model, t.use(images)));
+    const program = engine.compile({}, (_, t) => featuresOf(model, t.use(images), ['cls', 'gap']));
     const once = async (): Promise<unknown> => (await program.run({})).read();
     // The first compiles; the second finds everything as it stays.
     await once();

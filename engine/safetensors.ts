@@ -140,7 +140,7 @@ export function writeSafetensors(
 }
 
 /** Length, then JSON padded with spaces: the data begins at a multiple of 8. */
-function encodeHeader(json: string): Uint8Array {
+export function encodeHeader(json: string): Uint8Array {
   const text = new TextEncoder().encode(json);
   const length = Math.ceil(text.length / 8) * 8;
   if (length > MAX_HEADER_BYTES)

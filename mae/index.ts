@@ -13,5 +13,6 @@ export { VisionEncoder } from './model/encoder.ts';
 export { initialWeights } from './model/init.ts';
 export { MaskedAutoencoder, type MaeOutput } from './model/model.ts';
 export { interpolatePositions, sinCosPositions } from './model/posembed.ts';
+export { FEATURES, type Feature, featuresOf, tokensOf } from './model/features.ts';
 export type { Loaded, LoadedAutoencoder, LoadedClassifier, LoadedEncoder, Report } from './weights/loaded.ts';
 export { fromPretrained, loadPretrained, type Pretrained, type Where } from './weights/pretrained.ts';

@@ -10,9 +10,9 @@ import { AtomicFile } from '../engine/node/atomic-file.ts';
 import { openDawn } from '../engine/node/dawn.ts';
 import type { HostTensor } from '../engine/tensor.ts';
 import { random } from '../kernels/random/random.ts';
-import { featuresOf } from '../mae/evaluate/features.ts';
 import { Classifier, type ClassifierConfig, classifierWeights } from '../mae/model/classifier.ts';
 import { configure, lenKeep, type MaeConfig, patchesOf } from '../mae/model/config.ts';
+import { FEATURES, featuresOf } from '../mae/model/features.ts';
 import { MaskedAutoencoder } from '../mae/model/model.ts';
 import {
   type Exported,
@@ -109,7 +109,7 @@ async function ours(config: MaeConfig, weights: ReadonlyMap<string, Float32Array
   const given = tinyBatch(batch, seed, config);
   const features = engine.compile({ img: 'f32' }, ({ img }) => ({
     all: model.encodeAll(img),
-    ...featuresOf(model, img),
+    ...featuresOf(model, img, FEATURES),
   }));
   const whole = engine.compile({ img: 'f32', noise: 'f32' }, ({ img, noise }) => {
     const { pred, mask, ids_keep, ids_restore } = model.forward(img, noise, keep);
@@ -131,17 +131,12 @@ async function checkEncoder(
   const found = await runSession(ort!, opened, { pixel_values: img });
   checkShapes(opened, found, img.shape[0]);
   await opened.release();
-  const { all, cls, gap } = own.encoded;
-  const [T, D] = [1 + patchesOf(config), config.embed_dim];
-  const patches = Float32Array.from({ length: img.shape[0] * (T - 1) * D }, (_, i) => {
-    const image = Math.floor(i / ((T - 1) * D));
-    return all[i + (image + 1) * D];
-  });
+  const { all, cls, gap, patch_tokens } = own.encoded;
   return Math.max(
     agree('last_hidden_state', found.last_hidden_state.data, all),
     agree('cls', found.cls.data, cls),
     agree('gap', found.gap.data, gap),
-    agree('patch_tokens', found.patch_tokens.data, patches),
+    agree('patch_tokens', found.patch_tokens.data, patch_tokens),
   );
 }
 

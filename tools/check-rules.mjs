@@ -58,7 +58,9 @@ export function checkImports({ path, text }, dependencies) {
 }
 
 /** What a browser must be able to load: these, and all that they import. */
-const FOR_BROWSERS = ['kernels/index.ts', 'engine/index.ts', 'mae/browser.ts'];
+const FOR_BROWSERS = ['kernels/index.ts', 'engine/index.ts', 'mae/browser.ts', 'mae/onnx/export.ts'];
+/** ONNX is protobuf, whose library runs anywhere; the bundle of the engine and the model does without. */
+const ofOnnx = (path, specifier) => path.startsWith('mae/onnx/') && specifier.startsWith('@bufbuild/protobuf');
 const OF_NODE = /\b(process|Buffer|setImmediate|__dirname|__filename|require)\b(?=\s*[.(])/g;
 
 /** Packages that run in browsers as they are: how weights of other projects are read there. */
@@ -74,7 +76,7 @@ export function checkBrowser(files) {
     const from = way.length > 1 ? `, which ${way[0]} reaches by ${way.slice(1).join(' > ')}` : '';
     const text = texts.get(path) ?? '';
     for (const { specifier, line, type } of importsOf(text)) {
-      if (type || WEB_PACKAGES.includes(specifier)) continue;
+      if (type || WEB_PACKAGES.includes(specifier) || ofOnnx(path, specifier)) continue;
       if (!specifier.startsWith('.'))
         found.push(`${path}:${line}  imports ${specifier}: browsers load this file${from}`);
       else {

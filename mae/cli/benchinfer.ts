@@ -2,7 +2,7 @@
 import { type Command, Option } from 'commander';
 import picocolors from 'picocolors';
 import type { Engine } from '../../engine/engine.ts';
-import type { FeatureModel } from '../evaluate/features.ts';
+import type { FeatureModel } from '../model/features.ts';
 import { real, text, whole } from '../train/flags.ts';
 import { misuse } from '../usage.ts';
 import {

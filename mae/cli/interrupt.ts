@@ -6,11 +6,31 @@ const SIGNALS = ['SIGINT', 'SIGTERM'] as const;
 /** What is not saved within this time is not: the last checkpoint is whole in any case. */
 const PATIENCE_MS = 4500;
 
+/** What is said: at the interrupt, at a second one, where nothing came of the first in time, and at the end. */
+export interface Words {
+  readonly first: string;
+  readonly again: string;
+  readonly late: string;
+  readonly ended: string;
+}
+
+const GOES_ON = '--resume auto goes on from the last checkpoint, if there is one';
+const TRAINING: Words = {
+  first: 'interrupted: saving (once more ends at once)',
+  again: `interrupted again: ended at once; ${GOES_ON}`,
+  late: `interrupted: this could not be saved in time; ${GOES_ON}`,
+  ended: 'interrupted and saved; the same command with --resume auto goes on',
+};
+
 /**
  * Runs `work`, which looks at the signal that it is given and saves when that says so. A second interrupt ends at once. Always ends the reporter,
  * interrupted or not.
  */
-export async function interruptible(reporter: Reporter, work: (stop: AbortSignal) => Promise<void>): Promise<void> {
+export async function interruptible(
+  reporter: Reporter,
+  work: (stop: AbortSignal) => Promise<void>,
+  words = TRAINING,
+): Promise<void> {
   const stop = new AbortController();
   const end = (signal: (typeof SIGNALS)[number], line: string): never => {
     reporter.finish();
@@ -19,19 +39,16 @@ export async function interruptible(reporter: Reporter, work: (stop: AbortSignal
   };
   let first: (typeof SIGNALS)[number] | null = null;
   const interrupted = (signal: (typeof SIGNALS)[number]): void => {
-    if (first)
-      end(signal, 'interrupted again: ended at once; --resume auto goes on from the last checkpoint, if there is one');
+    if (first) end(signal, words.again);
     first = signal;
-    reporter.note('interrupted: saving (once more ends at once)');
+    reporter.note(words.first);
     stop.abort();
-    const late =
-      'interrupted: this could not be saved in time; --resume auto goes on from the last checkpoint, if there is one';
-    setTimeout(() => end(signal, late), PATIENCE_MS).unref();
+    setTimeout(() => end(signal, words.late), PATIENCE_MS).unref();
   };
   for (const signal of SIGNALS) process.on(signal, interrupted);
   try {
     await work(stop.signal);
-    if (first) end(first, 'interrupted and saved; the same command with --resume auto goes on');
+    if (first) end(first, words.ended);
   } finally {
     reporter.finish();
     for (const signal of SIGNALS) process.removeListener(signal, interrupted);

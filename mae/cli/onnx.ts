@@ -4,6 +4,7 @@ import { type Command, Option } from 'commander';
 import type { Exported, MaskInput } from '../onnx/export.ts';
 import { oneOf, real } from '../train/flags.ts';
 import { misuse } from '../usage.ts';
+import { VERSION } from '../version.ts';
 import { bytesText } from '../bytes.ts';
 import { columns, examples, type Flags, value } from './command.ts';
 
@@ -11,7 +12,10 @@ const GRAPHS = ['encoder', 'mae', 'classifier'] as const;
 
 export function define(command: Command): void {
   command
-    .argument('<checkpoint>', 'a checkpoint.safetensors of pretrain or finetune, or linprobe-*.safetensors of linprobe')
+    .argument(
+      '<checkpoint>',
+      'a checkpoint of pretrain, finetune or linprobe, or weights of other projects (tesserae convert tells which)',
+    )
     .argument('<out>', 'the file to write; its name ends in .onnx')
     .option('--graph <NAME>', 'encoder, mae or classifier (default: classifier of a classifier, else encoder)')
     .option('--external_data', 'weights in OUT.onnx.data beside the graph; always so above 2 GB, where ONNX needs it')
@@ -65,7 +69,7 @@ async function run(path: string, out: string, flags: Flags): Promise<void> {
   const name = `${basename(out)}.data`;
   await using model = await AtomicFile.create(out);
   await using data = apart ? await AtomicFile.create(`${out}.data`) : null;
-  await writeModel(graph, info, model, data ? { location: name, sink: data } : undefined);
+  await writeModel(graph, { ...info, version: VERSION }, model, data ? { location: name, sink: data } : undefined);
   await data?.commit();
   await model.commit();
   const sizes = [`${out}: ${bytesText(model.length)}`, ...(data ? [`${out}.data: ${bytesText(data.length)}`] : [])];

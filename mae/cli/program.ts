@@ -71,6 +71,11 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     summary: 'classify by the nearest training images; trains nothing',
     load: () => import('./knn.ts'),
   },
+  features: {
+    group: USE,
+    summary: 'what the encoder knows of every image of a folder or set, into a file',
+    load: () => import('./features.ts'),
+  },
   onnx: {
     group: USE,
     summary: 'export a model to ONNX: the encoder, the classifier, the whole autoencoder',

@@ -29,7 +29,7 @@ function barReporter(stream: Stream): Reporter {
   const { cyan, dim, bold } = picocolors.createColors(true);
   const tail = `${dim('loss')} ${bold('{loss}')}  {rate} images/s  ${dim('ETA')} {left}`;
   const formats = {
-    fetch: `${cyan('{bar}')} {percentage} %  {what}`,
+    fetch: `${cyan('{bar}')} {percentage} %  {what}  {rate}`,
     train: `${cyan('{bar}')} {percentage} %  ${dim('epoch')} {epoch}  ${tail}`,
   };
   const at = pace(seconds);
@@ -55,10 +55,10 @@ function barReporter(stream: Stream): Reporter {
   };
   let fetched: string | null = null;
   return {
-    fetching: (fraction, what) => {
-      if (fetched !== what) open(formats.fetch, 100, 0, { what });
+    fetching: (fraction, what, rate = '') => {
+      if (fetched !== what) open(formats.fetch, 100, 0, { what, rate });
       fetched = what;
-      bar?.update(Math.floor(100 * fraction));
+      bar?.update(Math.floor(100 * fraction), { rate });
     },
     start: (total, done) => {
       at.start(total, done);
@@ -93,12 +93,12 @@ export function lineReporter(write: (line: string) => void, now: Clock = seconds
     unsaid = null;
   };
   return {
-    fetching: (fraction, what) => {
+    fetching: (fraction, what, rate = '') => {
       const tenth = Math.floor(10 * fraction);
       if (fetched.what === what && tenth < fetched.tenth + 2 && fraction < 1) return;
       if (fetched.what === what && fetched.tenth === tenth) return;
       fetched = { what, tenth };
-      write(`${String(10 * tenth).padStart(3)} %  ${what}`);
+      write(`${String(10 * tenth).padStart(3)} %  ${what}  ${rate}`.trimEnd());
     },
     start: (total, done) => {
       at.start(total, done);

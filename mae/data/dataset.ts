@@ -25,6 +25,8 @@ export interface Dataset {
   label?(index: number): number;
   /** What a person would call the image; absent where it has no name of its own. */
   title?(index: number): string;
+  /** The file within its folder, or the key within its shard; absent where images have numbers only. */
+  id?(index: number): string;
 }
 
 export const IMAGENET_MEAN = [0.485, 0.456, 0.406] as const;
@@ -42,12 +44,13 @@ export const pick = (set: Dataset, indices: Uint32Array): Dataset => mapped(set,
 
 /** `length` images, of which the i-th is the set's `at(i)`-th. */
 function mapped(set: Dataset, length: number, at: (index: number) => number): Dataset {
-  const { label, title } = set;
+  const { label, title, id } = set;
   return {
     ...set,
     length,
     read: (index) => set.read(at(index)),
     label: label && ((index) => label(at(index))),
     title: title && ((index) => title(at(index))),
+    id: id && ((index) => id(at(index))),
   };
 }

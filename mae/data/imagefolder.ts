@@ -1,6 +1,6 @@
 // A folder of JPEG, PNG or WebP files as torchvision's ImageFolder reads it, or one flat folder without labels.
 import { readdir, stat } from 'node:fs/promises';
-import { basename, extname, join } from 'node:path';
+import { basename, extname, join, relative } from 'node:path';
 import { fail } from '../../engine/errors.ts';
 import { withChannels } from './channels.ts';
 import { type Dataset, IMAGENET_MEAN, IMAGENET_STD } from './dataset.ts';
@@ -47,6 +47,7 @@ export async function imageFolder(root: string, split = 'train'): Promise<Datase
     read: (index) => readImage(files[index].path, files[index].label),
     label: (index) => files[index].label,
     title: (index) => basename(files[index].path),
+    id: (index) => relative(root, files[index].path).replaceAll('\\', '/'),
   };
 }
 

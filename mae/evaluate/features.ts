@@ -3,22 +3,16 @@
 import { createHash } from 'node:crypto';
 import { mkdir, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Engine, Program } from '../../engine/engine.ts';
+import type { Engine } from '../../engine/engine.ts';
 import { openSafetensorsFile, writeFileAtomic } from '../../engine/node/files.ts';
-import { pool } from '../../engine/ops/pool.ts';
-import { take } from '../../engine/ops/take.ts';
 import { rawTensor, toFloat32, viewAs } from '../../engine/rawtensor.ts';
 import { readHeader, readTensor, writeSafetensors } from '../../engine/safetensors.ts';
-import type { Tensor } from '../../engine/tensor.ts';
 import { cacheDir } from '../data/cache.ts';
 import { overReadable } from '../data/damage.ts';
 import type { Dataset } from '../data/dataset.ts';
-import { loadBatches } from '../data/loader.ts';
-import { newCapacities } from '../data/pack.ts';
-import { centrePlaces, type Place, weakPlaces } from '../data/sampler.ts';
-import type { VisionEncoder } from '../model/encoder.ts';
-import { Preparer } from '../train/prepare.ts';
-import { fittingBatch } from './fitting.ts';
+import { weakPlaces } from '../data/sampler.ts';
+import type { FeatureModel } from '../model/features.ts';
+import { Extractor } from './extract.ts';
 
 export const KINDS = ['cls', 'gap'] as const;
 export type FeatureKind = (typeof KINDS)[number];
@@ -45,26 +39,14 @@ export interface FeatureOptions {
   readonly note?: (line: string) => void;
 }
 
-/** An encoder, or an autoencoder of which only that is used. */
-export type FeatureModel = Pick<VisionEncoder, 'config' | 'parameters' | 'encodeAll'>;
-
-/** Results that may wait on the device. */
-const IN_FLIGHT = 2;
-
-/** Features of a model as its weights are at the moment; its buffers and plans serve every call. */
+/** Features of a model as its weights are at the moment, all in memory; buffers and plans serve every call. */
 export class FeatureExtractor {
-  readonly #engine: Engine;
   readonly #model: FeatureModel;
-  readonly #preparer: Preparer;
-  readonly #batchSize: number;
-  readonly #capacities = newCapacities();
-  readonly #programs = new Map<number, Program<Record<never, never>, FeatureKind>>();
+  readonly #extractor: Extractor<FeatureKind>;
 
-  constructor(engine: Engine, model: FeatureModel, { mean, std, batchSize = 256 }: FeatureOptions) {
-    this.#engine = engine;
+  constructor(engine: Engine, model: FeatureModel, { mean, std, batchSize }: FeatureOptions) {
     this.#model = model;
-    this.#preparer = new Preparer(engine, model.config, { mean, std });
-    this.#batchSize = fittingBatch(engine, model.config, batchSize);
+    this.#extractor = new Extractor(engine, model, { mean, std, batchSize, kinds: KINDS });
   }
 
   run(dataset: Dataset, options: Pick<FeatureOptions, 'view' | 'progress' | 'note'> = {}): Promise<Features> {
@@ -76,49 +58,18 @@ export class FeatureExtractor {
     order: Uint32Array,
     { view, progress }: Pick<FeatureOptions, 'view' | 'progress'>,
   ): Promise<Features> {
-    const { img_size, in_chans: chans, embed_dim: dim } = this.#model.config;
-    const output = { chans, height: img_size[0], width: img_size[1] };
-    const place: Place = view ? weakPlaces(view.seed, view.number) : centrePlaces(output);
+    const { embed_dim: dim } = this.#model.config;
     const count = order.length;
     const features = { cls: new Float32Array(count * dim), gap: new Float32Array(count * dim) };
     const labels = new Int32Array(count);
-    const waiting: Promise<void>[] = [];
-    let done = 0;
-    const batchSize = this.#batchSize;
-    const loading = { order, batchSize, place, output, capacities: this.#capacities, concurrency: 10 };
-    for await (const batch of loadBatches(dataset, loading)) {
-      const size = batch.ids.length;
-      await this.#preparer.run(batch);
-      const results = await this.#program(size).run({});
-      const at = batch.index * batchSize;
-      labels.set(batch.labels, at);
-      const arrived = results.read().then((values) => {
-        for (const kind of KINDS) features[kind].set(values[kind] as Float32Array, at * dim);
-        done += size;
-        progress?.(done, count);
-      });
-      arrived.catch(() => {});
-      waiting.push(arrived);
-      if (waiting.length > IN_FLIGHT) await waiting.shift();
+    const place = view && weakPlaces(view.seed, view.number);
+    for await (const batch of this.#extractor.over(dataset, order, place)) {
+      labels.set(batch.labels, batch.first);
+      for (const kind of KINDS) features[kind].set(batch.values[kind], batch.first * dim);
+      progress?.(batch.first + batch.ids.length, count);
     }
-    await Promise.all(waiting);
     return { ...features, labels, dim, count };
   }
-
-  #program(batch: number): Program<Record<never, never>, FeatureKind> {
-    const images = this.#preparer.images(batch);
-    const made =
-      this.#programs.get(batch) ?? this.#engine.compile({}, (_, t) => featuresOf(this.#model, t.use(images)));
-    this.#programs.set(batch, made);
-    return made;
-  }
-}
-
-/** cls and gap (N, D) of img (N, C, H, W), after the encoder's final norm. */
-export function featuresOf(model: FeatureModel, img: Tensor): Record<FeatureKind, Tensor> {
-  const x = model.encodeAll(img);
-  const [batch, , dim] = x.shape;
-  return { cls: take({ x }, { rows: [0] }).y.reshape(batch, dim), gap: pool({ x }, {}).y };
 }
 
 export interface KeptOptions extends FeatureOptions {

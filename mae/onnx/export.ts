@@ -1,7 +1,6 @@
 // From a checkpoint's contents to a graph and all that the file says about itself. Knows no files and nothing of Node: browsers export, too.
 import type { ClassifierConfig } from '../model/classifier.ts';
 import { type EncoderConfig, type MaeConfig, patchesOf } from '../model/config.ts';
-import { VERSION } from '../version.ts';
 import type { Graph } from './graph.ts';
 import { classifierGraph, encoderGraph, maeGraph, type MaskInput } from './models.ts';
 import type { ModelInfo } from './write.ts';
@@ -75,5 +74,5 @@ function describe(
     ...besides,
     config: JSON.stringify(config),
   };
-  return { name, description, producer: { name: 'tesserae', version: VERSION }, metadata };
+  return { name, description, metadata };
 }

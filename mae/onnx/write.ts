@@ -24,7 +24,8 @@ export interface Sink {
 export interface ModelInfo {
   readonly name: string;
   readonly description: string;
-  readonly producer: { readonly name: string; readonly version: string };
+  /** Of Tesserae, from those who know it: browsers have no package.json to read. */
+  readonly version?: string;
   /** metadata_props: what a user of the file must know beside it. */
   readonly metadata: Readonly<Record<string, string>>;
 }
@@ -96,12 +97,12 @@ export async function writeModel(
 const opened = (field: number, length: number): Uint8Array =>
   new BinaryWriter().tag(field, WireType.LengthDelimited).uint32(length).finish();
 
-function modelHead({ description, producer, metadata }: ModelInfo): Uint8Array {
+function modelHead({ description, version, metadata }: ModelInfo): Uint8Array {
   const model = create(ModelProtoSchema, {
     irVersion: IR_VERSION,
     opsetImport: [{ domain: '', version: OPSET }],
-    producerName: producer.name,
-    producerVersion: producer.version,
+    producerName: 'tesserae',
+    producerVersion: version ?? '',
     docString: description,
     metadataProps: Object.entries(metadata).map(([key, value]) => ({ key, value })),
   });

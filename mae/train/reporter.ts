@@ -10,8 +10,8 @@ export interface StepReport {
 }
 
 export interface Reporter {
-  /** Bytes arriving: a fraction of the whole, and of what. */
-  fetching(fraction: number, what: string): void;
+  /** Bytes arriving, or images done: a fraction of the whole, of what, and how fast. */
+  fetching(fraction: number, what: string, rate?: string): void;
   /** `total` steps, of which `done` were done before. */
   start(total: number, done: number): void;
   step(report: StepReport): void;

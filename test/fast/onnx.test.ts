@@ -1,7 +1,9 @@
 // ONNX files as bytes, without a runtime: what is declared, what lies where, and what the metadata tell.
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { fromBinary } from '@bufbuild/protobuf';
+import { build } from 'esbuild';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { random } from '../../kernels/random/random.ts';
@@ -131,6 +133,27 @@ test('weights of another model are refused by name', async () => {
     () => exportEncoder({ ...TINY, depth: 3 }, weights, data),
     /onnx: the weights lack blocks\.2\.norm1\.weight/,
   );
+});
+
+test('the exporter is bundled for browsers as it is', async () => {
+  const entryPoints = [fileURLToPath(new URL('../../mae/onnx/export.ts', import.meta.url))];
+  const options = {
+    entryPoints,
+    bundle: true,
+    format: 'esm',
+    platform: 'browser',
+    write: false,
+    minify: true,
+  } as const;
+  const { outputFiles, errors } = await build({ ...options, logLevel: 'silent' });
+  assert.equal(errors, []);
+  const { exportEncoder: alone, writeModel: write } = await import(
+    `data:text/javascript;base64,${Buffer.from(outputFiles[0].contents).toString('base64')}`
+  );
+  const sink = new Bytes();
+  const { graph, info } = alone(TINY, weights, data) as Exported;
+  await write(graph, info, sink);
+  assert.ok(sink.all.equals((await written(exportEncoder(TINY, weights, data))).bytes));
 });
 
 const scratch = new Scratch();

@@ -53,6 +53,7 @@ export async function webDataset(path: string, progress: FetchProgress = () => {
       mean: IMAGENET_MEAN,
       std: IMAGENET_STD,
       label: labelAt,
+      id: (index) => `${basename(samples[index].shard)}/${samples[index].entry[3]}`,
       read: async (index) => {
         const { shard, entry } = samples[index];
         const [offset, size, , key] = entry;
