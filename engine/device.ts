@@ -125,6 +125,11 @@ export class Device {
     return new Device(gpu, info, options, owned, matrices, probed);
   }
 
+  /** From here on everything ends with this error, unless with an earlier one; but a loss is told in any case, as there is a remedy. */
+  fault(error: TesseraeError): void {
+    if (!this.lost && (!this.#failure || error instanceof DeviceLostError)) this.#failure = error;
+  }
+
   /** Throws the first error that the GPU reported, if any. */
   check(): void {
     if (this.#failure) throw this.#failure;

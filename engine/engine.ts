@@ -3,11 +3,10 @@ import type { AdapterTraits } from '../kernels/kernel.ts';
 import type { Picks } from '../kernels/picks.ts';
 import type { Device } from './device.ts';
 import { DeviceLostError, fail, shapeText } from './errors.ts';
-import { USAGE } from './allocate.ts';
 import { Memory } from './memory.ts';
 import { Pipelines } from './pipelines.ts';
 import { makePlan, type Plan } from './plan.ts';
-import { checkInput, type Dummies, Replay, type Results } from './replay.ts';
+import { checkInput, Replay, type Results } from './replay.ts';
 import {
   arrayOf,
   type DType,
@@ -43,7 +42,6 @@ export class Engine {
   picks: Picks;
   readonly memory: Memory;
   #pipelines!: Pipelines;
-  #dummies!: Dummies | null;
   #groups = 0;
   /** Of how many devices this is the engine's: programs of one do not run on the next. */
   #generation = 0;
@@ -67,8 +65,12 @@ export class Engine {
     this.#generation++;
     this.#groups = 0;
     this.#pipelines = new Pipelines(this.device);
-    const dummy = (i: number) => this.memory.create(`unused ${i}`, 16, USAGE.STORAGE);
-    this.#dummies = this.memory.dry ? null : { read: dummy(0), write: [dummy(1), dummy(2), dummy(3)] };
+  }
+
+  async #build<K extends string>(plan: Plan): Promise<Replay<K>> {
+    const replay = await Replay.build<K>(plan, this.device, this.memory, this.#pipelines);
+    this.#groups += plan.dispatches;
+    return replay;
   }
 
   /**
@@ -155,12 +157,13 @@ export class Engine {
       const key = names.map((name) => shapeText(checkInput(name, types[name], inputs[name]).shape)).join();
       let replay = replays.get(key);
       if (!replay) {
-        if (!this.#dummies) fail('run: this engine only plans');
+        if (this.memory.dry) fail('run: this engine only plans');
         const shapes = Object.fromEntries(names.map((name) => [name, inputs[name].shape])) as Shapes<I>;
         const made = plan(shapes);
-        this.#groups += made.dispatches;
-        replay = Replay.build<K>(made, this.device, this.memory, this.#pipelines, this.#dummies);
+        replay = this.#build<K>(made);
         replays.set(key, replay);
+        // Where there was no room there may be some later.
+        replay.catch(() => replays.delete(key));
       }
       return (await replay).run(inputs);
     };

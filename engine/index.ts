@@ -1,7 +1,7 @@
 // The engine's public surface: everything that an application needs, on one screen.
 export { Device, type DeviceOptions, openDevice, useDevice } from './device.ts';
 export { Engine, type InputTypes, type Program } from './engine.ts';
-export { DeviceLostError, TesseraeError } from './errors.ts';
+export { CapacityError, DeviceLostError, OutOfMemoryError, TesseraeError } from './errors.ts';
 export { defineOp, type Op, type OpSpec } from './op.ts';
 export { attention, attentionProbabilities } from './ops/attention.ts';
 export { batchNorm } from './ops/batch-norm.ts';

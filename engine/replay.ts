@@ -17,12 +17,6 @@ import {
   type Storage,
 } from './tensor.ts';
 
-/** Buffers for bindings that a problem does not use; two writable ones of a dispatch must differ. */
-export interface Dummies {
-  readonly read: GPUBuffer;
-  readonly write: readonly GPUBuffer[];
-}
-
 interface Dispatch {
   readonly pipeline: GPUComputePipeline;
   readonly group: GPUBindGroup;
@@ -66,18 +60,20 @@ export class Replay<K extends string> {
     this.#slots = slots.map((buffer) => ({ buffer, pending: null }));
   }
 
+  /** @throws OutOfMemoryError, having made nothing */
   static async build<K extends string>(
     plan: Plan,
     device: Device,
     memory: Memory,
     pipelines: Pipelines,
-    dummies: Dummies,
   ): Promise<Replay<K>> {
     const compiled = await spanned('compile', 'compile', () =>
       Promise.all(plan.steps.map((step) => pipelines.get(step))),
     );
     const params = layoutParams(plan.steps);
-    const { transients, inputs, constants, uniform, staging } = allocate(plan, params, memory);
+    const { dummies, transients, inputs, constants, uniform, staging } = await memory.together(() => {
+      return { dummies: memory.dummies, ...allocate(plan, params, memory) };
+    });
     for (const [{ home }, buffer] of constants)
       if (home?.kind === 'constant') device.gpu.queue.writeBuffer(buffer, 0, home.data as Float32Array<ArrayBuffer>);
     const place: Place = (storage) => {

@@ -1,5 +1,5 @@
 // Values of a trace (Tensor on a Storage) and what persists between runs (Variable in a Slab).
-import { fail, shapeText } from './errors.ts';
+import { fail, shapeText, type TesseraeError } from './errors.ts';
 import type { Trace } from './trace.ts';
 
 export type DType = 'f32' | 'f16' | 'u32' | 'i32';
@@ -38,8 +38,8 @@ export class Slab {
   readonly dtype: DType;
   readonly length: number;
   buffer: GPUBuffer | null = null;
-  /** Its buffer was destroyed: what it held is not to be taken for zeros. */
-  gone = false;
+  /** Why what it held is lost, and not to be taken for zeros. */
+  gone: TesseraeError | null = null;
   #half: Slab | null = null;
 
   /** A twin of the same layout for f16 copies of its elements, which traces fill (trace.half). */

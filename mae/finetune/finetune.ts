@@ -1,6 +1,7 @@
 // Fine-tuning (MAE, appendix A.1; facebookresearch/mae's main_finetune.py): the encoder and a head on labelled images.
 import type { Engine } from '../../engine/engine.ts';
 import { fail } from '../../engine/errors.ts';
+import { MemoryForecast } from '../../engine/forecast.ts';
 import { classTargets, crossEntropy } from '../../engine/ops/cross-entropy.ts';
 import { Ema } from '../../engine/optim/ema.ts';
 import { LossScale } from '../../engine/optim/lossscale.ts';
@@ -145,7 +146,12 @@ async function parts(engine: Engine, options: FinetuneOptions, report: Reporter,
   const judge = new Judge(engine, classifier, judging);
   const averagedJudge = averaged && new Judge(engine, averaged, judging);
   const sets = { train, val, updates: new Updates({ ...options, images: train.length, even: mixing }) };
-  const views = { augmentation, policy };
+  const peak = (images: number): number => {
+    const shape = [images];
+    return new MemoryForecast(trainer.plans([{ ids: shape, clock: [2], labels: shape, partner: shape, lambda: [1] }]))
+      .total;
+  };
+  const views = { augmentation, policy, peak };
   return { ...sets, ...views, config, data, classifier, averaged, preparer, trainer, judge, averagedJudge };
 }
 
@@ -162,12 +168,12 @@ class Run extends TrainingRun<StepInputs, ClassifierCheckpoint> {
     made: Awaited<ReturnType<typeof parts>>,
     begun: Beginning<ClassifierCheckpoint>,
   ) {
-    const { train, config, trainer, updates } = made;
+    const { train, config, trainer, updates, peak } = made;
     const [height, width] = config.img_size;
     const output = { chans: config.in_chans, height, width };
     const recipe = recipeOf(options, engine);
     const lr = finetuneRate(options);
-    super({ engine, options, command: 'finetune', train, output, trainer, updates, lr, recipe, ...begun });
+    super({ engine, options, command: 'finetune', train, output, trainer, updates, peak, lr, recipe, ...begun });
     this.#options = options;
     this.#parts = made;
     this.#size = [height, width];

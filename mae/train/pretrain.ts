@@ -9,7 +9,7 @@ import { Evidence } from '../evaluate/evidence.ts';
 import { gridOf, lenKeep, type MaeConfig, patchesOf } from '../model/config.ts';
 import { maskNoise, nextRatio, noiseOf, isDrawn, RATIO_RULE } from '../model/masks.ts';
 import type { MaskedAutoencoder } from '../model/model.ts';
-import { cutToFit, type Limit } from './room.ts';
+import { cutToFit, type Limit, peakOf } from './room.ts';
 import { stepParts } from './stepparts.ts';
 import type { Updates } from './updates.ts';
 import { type Checkpoint, type DataInfo, saveCheckpoint, type TrainingState } from './checkpoint.ts';
@@ -75,8 +75,12 @@ async function parts(
   const evidence =
     heldout && evidence_freq > 0 ? new Evidence(engine, model, { train, val: heldout, images, note }) : null;
   const before = from && (from.training?.micro_batch ?? options.batch_size);
-  const updates = cutToFit({ ...made.plans, judge }, { ...options, images: train.length }, limit, before, note);
-  return { config, data, train, judge, ratio, evidence, updates, ...made };
+  const [plans, cutting] = [
+    { ...made.plans, judge },
+    { ...options, images: train.length },
+  ];
+  const updates = cutToFit(plans, cutting, limit, before, note);
+  return { config, data, train, judge, ratio, evidence, updates, peak: peakOf(plans, cutting), ...made };
 }
 
 class Run extends TrainingRun<StepInputs, Checkpoint> {
@@ -99,12 +103,12 @@ class Run extends TrainingRun<StepInputs, Checkpoint> {
     made: Awaited<ReturnType<typeof parts>>,
     begun: Beginning<Checkpoint>,
   ) {
-    const { config, data, train, model, preparer, trainer, updates, judge } = made;
+    const { config, data, train, model, preparer, trainer, updates, peak, judge } = made;
     const [height, width] = config.img_size;
     const output = { chans: config.in_chans, height, width };
     const recipe = recipeOf(options, engine);
     const lr = peakRate(options);
-    super({ engine, options, command: 'pretrain', train, output, trainer, updates, lr, recipe, ...begun });
+    super({ engine, options, command: 'pretrain', train, output, trainer, updates, peak, lr, recipe, ...begun });
     this.#options = options;
     this.#config = config;
     this.#model = model;

@@ -1,6 +1,6 @@
 // A training run that outlives its device: another is opened, and the steps since the last copy of its state are computed again.
 import type { Engine } from '../../engine/engine.ts';
-import { DeviceLostError } from '../../engine/errors.ts';
+import { CapacityError, DeviceLostError, OutOfMemoryError } from '../../engine/errors.ts';
 import type { Reporter } from './reporter.ts';
 import type { Kept } from './setup.ts';
 
@@ -15,6 +15,7 @@ export interface Attempt<C, R> {
   readonly kept: Kept<C> | null;
   /** Optimizer steps whose losses are known. */
   readonly position: number;
+  refusal(error: OutOfMemoryError): string;
   /** Saves what was kept, without the device. */
   rescue(): Promise<void>;
 }
@@ -43,6 +44,7 @@ export async function unbroken<C, R>(options: RecoveryOptions<C, R>): Promise<R>
       last = run;
       return await run.train();
     } catch (error) {
+      if (error instanceof OutOfMemoryError && last) throw new CapacityError(`${command}: ${last.refusal(error)}`);
       if (!(error instanceof DeviceLostError)) throw error;
       const position = last?.position ?? 0;
       losses = position > furthest ? 1 : losses + 1;

@@ -1,5 +1,5 @@
 // Room for a run on the device: what it will take for any cut of its batches, and the cut that there is room for.
-import { CapacityError } from '../../engine/errors.ts';
+import { CapacityError, type OutOfMemoryError } from '../../engine/errors.ts';
 import { largestBatch, splitBatch } from '../../engine/fit.ts';
 import { MemoryForecast } from '../../engine/forecast.ts';
 import type { Plan } from '../../engine/plan.ts';
@@ -51,6 +51,30 @@ export interface Limit {
   readonly of: string;
 }
 
+const cutOf = (cutting: Cutting, most: number): Updates =>
+  new Updates({ ...cutting, micro_batch: splitBatch(cutting.batch_size, most)[0] });
+
+/** Bytes of a run whose micro-batches have so many images at most. */
+export const peakOf =
+  (plans: RunPlans, cutting: Cutting) =>
+  (most: number): number =>
+    roomFor(plansOf(plans, cutOf(cutting, most))).peak;
+
+/** What to say where the device had no room all the same: what was wanted, and what fits in what it gave. `peak`: bytes by images of a micro-batch. */
+export function refusal(
+  { what, bytes, held }: OutOfMemoryError,
+  peak: (images: number) => number,
+  { micro_batch }: Pick<Updates, 'micro_batch'>,
+): string {
+  const refused = `the device has no room for ${what}, ${bytesText(bytes)}, beside the ${bytesText(held)} that are in use`;
+  const need = `micro-batches of ${micro_batch} images need ${bytesText(peak(micro_batch))} by their plan`;
+  const fitting = largestBatch(peak, held, micro_batch - 1);
+  const remedy = fitting
+    ? `those of ${fitting} would fit: give --batch_size ${fitting}, and --accum_iter for the rest`
+    : 'not even one image fits: close what else uses the device, or take a smaller model';
+  return `memory: ${refused}; ${need}, ${remedy}`;
+}
+
 /**
  * The cut of a run's batches that there is room for: whole passes where they fit, else micro-batches, which a line tells of.
  * A run that goes on keeps the cut that it had, so that its bits are the same, unless it has no room here.
@@ -65,9 +89,8 @@ export function cutToFit(
 ): Updates {
   const { batch_size } = cutting;
   const bytes = limit?.bytes ?? Number.POSITIVE_INFINITY;
-  const cut = (micro_batch: number): Updates =>
-    new Updates({ ...cutting, micro_batch: splitBatch(batch_size, micro_batch)[0] });
-  const peak = (micro: number): number => roomFor(plansOf(plans, cut(micro))).peak;
+  const cut = (micro_batch: number): Updates => cutOf(cutting, micro_batch);
+  const peak = peakOf(plans, cutting);
   const say = (updates: Updates, why: string): Updates => {
     const sizes = splitBatch(batch_size, updates.micro_batch);
     const each = sizes[0] === sizes.at(-1) ? `${sizes[0]}` : `${sizes[0]} or ${sizes.at(-1)}`;

@@ -1,6 +1,6 @@
 // A training run, whatever it trains: epochs over a data set, losses read late, logs, checkpoints, and a resume that changes no bit.
 import type { Engine, InputTypes } from '../../engine/engine.ts';
-import { fail } from '../../engine/errors.ts';
+import { fail, type OutOfMemoryError } from '../../engine/errors.ts';
 import type { Batch as Inputs } from '../../engine/trainer.ts';
 import { type DamageLedger, replacements } from '../data/damage.ts';
 import { type Batch, loadBatches } from '../data/loader.ts';
@@ -14,6 +14,7 @@ import type { OptimizerState } from './modelfile.ts';
 import { notFinite } from './overflow.ts';
 import type { Reporter } from './reporter.ts';
 import { restoreOptimizer } from './resume.ts';
+import { refusal } from './room.ts';
 import { plateau } from './schedule.ts';
 import type { Checkpointed, Kept, Pace, RunSetup } from './setup.ts';
 import { Standing } from './standing.ts';
@@ -235,6 +236,11 @@ export abstract class TrainingRun<I extends InputTypes, C extends Checkpointed> 
 
   get kept(): Kept<C> | null {
     return this.#keeper.kept;
+  }
+
+  /** What to say where the device had no room. */
+  refusal(error: OutOfMemoryError): string {
+    return refusal(error, this.#setup.peak, this.#setup.updates);
   }
 
   rescue(): Promise<void> {

@@ -71,6 +71,8 @@ export interface RunSetup<I extends InputTypes, C extends Checkpointed> extends 
   readonly output: PackTo;
   readonly trainer: Trainer<I>;
   readonly updates: Updates;
+  /** Bytes on the device by the plan, of micro-batches of so many images. */
+  readonly peak: (images: number) => number;
   /** Peak learning rate. */
   readonly lr: number;
   /** What decides its numbers, kept in checkpoints. */

@@ -38,6 +38,7 @@ async function attempts(reach: readonly (number | null)[], kept: readonly number
       openFolder: async () => {},
       kept: kept[at] === undefined ? null : ({ position: kept[at], checkpoint: null } as Kept<null>),
       position: reach[at] ?? 99,
+      refusal: ({ message }) => message,
       rescue: async () => void rescued++,
       train: async () => {
         if (reach[at] !== null) throw new DeviceLostError('GPU device was lost: gone');
