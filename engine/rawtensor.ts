@@ -95,7 +95,8 @@ export function rawTensor<D extends Dtype>(dtype: D, shape: readonly number[], a
 export function viewAs<D extends Dtype>(tensor: RawTensor, dtype: D): ViewOf<D> {
   if (tensor.dtype !== dtype) fail(`viewAs: the tensor is ${tensor.dtype}, asked for ${dtype}: convert it first`);
   const size = DTYPE_BYTES[dtype];
-  const { buffer, byteOffset, length } = tensor.data.byteOffset % size === 0 ? tensor.data : tensor.data.slice();
+  const { buffer, byteOffset, length } =
+    tensor.data.byteOffset % size === 0 ? tensor.data : new Uint8Array(tensor.data);
   return new VIEWS[dtype](buffer, byteOffset, length / size);
 }
 

@@ -69,7 +69,9 @@ export async function evaluate(path: string, flags: Flags, command: Command): Pr
       ? (opened.test ?? misuse(`--split test: ${data_path} has no test images; give it a folder test/`))
       : opened.val;
   const images = withChannels(chosen, config.in_chans);
-  if (String(classes) !== String(data.classes)) {
+  // Weights of others may name no classes: theirs are the folders in order, as here.
+  const unnamed = data.classes.every((name, i) => name === String(i)) && data.classes.length === classes.length;
+  if (!unnamed && String(classes) !== String(data.classes)) {
     misuse(
       `eval: ${path} tells ${data.classes.length} classes apart (${data.classes.slice(0, 3).join(', ')}, …), ${data_path} has ${classes.length} (${classes.slice(0, 3).join(', ')}, …)`,
     );

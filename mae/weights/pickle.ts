@@ -6,7 +6,7 @@ import { fail, TesseraeError } from '../../engine/errors.ts';
 import { DTYPE_BYTES, type Dtype, tensorBytes } from '../../engine/rawtensor.ts';
 
 /** Opcodes that may follow one another, by far more than a checkpoint of ViT-H with its optimizer has (some 80,000). */
-const MOST_OPCODES = 500_000;
+const MOST_OPCODES = 300_000;
 
 /** What Python's pickler writes in protocols 2 to 5 for dictionaries, tuples, numbers, text, tensors and namespaces; the others are refused. */
 const OPCODES: Readonly<Record<string, number>> = {
