@@ -1,6 +1,7 @@
 // All of the model that runs in browsers: it, its masks, data from bytes on, the training step, reconstructions and their picture.
 // No module of Node is reached from here, and of packages only those that read weights of other projects, which `npm run check` holds.
 export * from './index.ts';
+export { attend, type AttentionOptions, type ImageAttention, type LayerAttention } from './attention.ts';
 export { type Dataset, IMAGENET_MEAN, IMAGENET_STD, type Sample } from './data/dataset.ts';
 export { type Batch, batchCount, loadBatches, type LoaderOptions } from './data/loader.ts';
 export { centrePlaces, epochOrder, evalPlaces, type Place, PRETRAIN_CROP, randomPlaces } from './data/sampler.ts';
@@ -18,6 +19,7 @@ export {
 } from './model/chosen-masks.ts';
 export { guidedNoise } from './model/guided.ts';
 export { type DrawnMask, MASKS, maskNoise, type MaskKey, noiseOf } from './model/masks.ts';
+export { attentionGrid, type AttentionBlock, type GridOptions, type NamedMap } from './pictures/attention-grid.ts';
 export { columnsOf, coveredColumnsOf, coveredStrip, panel, type Scored, strip, tiles } from './pictures/panel.ts';
 export type { Picture } from './pictures/picture.ts';
 export { type Group, sheet, type SheetOptions, type Strip } from './pictures/sheet.ts';
@@ -29,6 +31,7 @@ export {
   type Reconstruction,
   type ReconstructOptions,
 } from './reconstruct.ts';
+export { headMean, onPatches, rolloutOf } from './render/attention.ts';
 export { heat } from './render/colours.ts';
 export { patchAt, spread } from './render/patches.ts';
 export { type Quality, qualityOf } from './render/quality.ts';

@@ -18,6 +18,7 @@ import { initialWeights } from '../mae/model/init.ts';
 import { MaskedAutoencoder } from '../mae/model/model.ts';
 import { rebuild, reconstruct } from '../mae/reconstruct.ts';
 import { saveCheckpoint } from '../mae/train/checkpoint.ts';
+import { said } from './support/said.ts';
 import { cli } from './support/spawn-cli.ts';
 import { TINY } from './support/tiny.ts';
 
@@ -62,22 +63,6 @@ test.before(async () => {
 const asked = (args: string): string[] =>
   args.split(' ').map((a) => (/^(photos|mask|text|raw|norm|out\d*)\b/.test(a) ? at(a) : a));
 const sizeOf = async (path: string) => (await loadSharp())(path, { animated: true }).metadata();
-
-/** What a command writes to stdout. */
-async function said(work: () => Promise<void>): Promise<string> {
-  const write = process.stdout.write;
-  let out = '';
-  process.stdout.write = ((text: string) => {
-    out += text;
-    return true;
-  }) as typeof write;
-  try {
-    await work();
-  } finally {
-    process.stdout.write = write;
-  }
-  return out;
-}
 
 test('a picture of what each flag asks for', async () => {
   const seen = new Map<string, string>();

@@ -41,6 +41,11 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     summary: 'let a checkpoint rebuild images; writes a picture',
     load: () => import('./reconstruct.ts'),
   },
+  attention: {
+    group: TRAIN,
+    summary: 'show where an encoder looks: heads, layers and rollout; writes a picture',
+    load: () => import('./attention.ts'),
+  },
   study: {
     group: TRAIN,
     summary: 'carry a recipe through: pretrain, probe and fine-tune, beside a random encoder',

@@ -46,7 +46,7 @@ export async function imageFolder(root: string, split = 'train'): Promise<Datase
     std: IMAGENET_STD,
     read: (index) => readImage(files[index].path, files[index].label),
     label: (index) => files[index].label,
-    title: (index) => basename(files[index].path),
+    title: (index) => relative(base, files[index].path),
     id: (index) => relative(root, files[index].path).replaceAll('\\', '/'),
   };
 }

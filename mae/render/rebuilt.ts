@@ -1,6 +1,6 @@
 // What a model made of an image, as pixels: predictions with their honest statistics, pasted between what was visible, and many passes as one.
 // Arithmetic alone, for terminals and browsers. Pixels are (C, H, W) in [0, 1].
-import { type MaeConfig, patchesOf, patchValues } from '../model/config.ts';
+import { type EncoderConfig, type MaeConfig, patchesOf, patchValues } from '../model/config.ts';
 import { spread, unpatchify } from './patches.ts';
 import { fromNeighbours, type Statistics, STATISTICS, statisticsOf } from './statistics.ts';
 
@@ -30,7 +30,10 @@ export const renderingsOf = ({ config }: View): readonly Statistics[] =>
   config.norm_pix_loss ? STATISTICS : ['original'];
 
 /** An image as the model saw it, in pixels. */
-export function pixelsOf(img: Float32Array, { config, mean, std }: View): Float32Array {
+export function pixelsOf(
+  img: Float32Array,
+  { config, mean, std }: Pick<View, 'mean' | 'std'> & { readonly config: EncoderConfig },
+): Float32Array {
   const area = config.img_size[0] * config.img_size[1];
   return img.map((v, i) => {
     const c = Math.floor(i / area);

@@ -3,6 +3,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { random } from '../../kernels/random/random.ts';
 import { gridOf, type MaeConfig, patchesOf, patchValues } from '../../mae/model/config.ts';
+import { headMean, onPatches, rolloutOf } from '../../mae/render/attention.ts';
 import { heat } from '../../mae/render/colours.ts';
 import { patchAt, patchify, unpatchify } from '../../mae/render/patches.ts';
 import { qualityOf, ssimMap } from '../../mae/render/quality.ts';
@@ -132,6 +133,28 @@ test('a perfect reconstruction scores infinity and 1; nothing removed scores NaN
   assert.ok(Number.isNaN(qualityOf(original, original, new Float32Array(patchesOf(config)), config).psnr));
   const one = original.subarray(0, config.img_size[0] * config.img_size[1]);
   assert.ok(ssimMap(one, one, config.img_size).every((v) => Math.abs(v - 1) < 1e-12));
+});
+
+test('attention: the mean of heads, what lies on patches, and a rollout that stays where nothing attends elsewhere', () => {
+  assert.equal([...headMean([1, 2, 3, 4, 5, 9], 2)], [2.5, 3.5, 6]);
+  const { patches, cls } = onPatches([0.5, 0.2, 0.3]);
+  assert.equal([[...patches], cls], [[0.2, 0.3], 0.5]);
+  const tokens = 1 + rng.below(9);
+  const own = Float64Array.from({ length: tokens ** 2 }, (_, i) => Number(i % (tokens + 1) === 0));
+  const query = rng.below(tokens);
+  assert.equal(
+    [...rolloutOf([own, own], query)],
+    Array.from({ length: tokens }, (_, t) => Number(t === query)),
+  );
+  const even = own.map(() => 1 / tokens);
+  // Half stays by the residual connection, in either block.
+  near(rolloutOf([even, even], query)[query], 0.25 + 0.75 / tokens, 1e-12, 'rollout');
+  near(
+    rolloutOf([even, own], query).reduce((a, b) => a + b),
+    1,
+    1e-12,
+    'its sum',
+  );
 });
 
 test('heat colours rise in brightness from black to pale yellow', () => {

@@ -1,0 +1,92 @@
+// What an encoder attends to in whole images, block by block and head by head, and rolled out over its blocks.
+import type { Engine } from '../engine/engine.ts';
+import { fail } from '../engine/errors.ts';
+import { attentionProbabilities } from '../engine/ops/attention.ts';
+import type { Tensor } from '../engine/tensor.ts';
+import type { Dataset } from './data/dataset.ts';
+import { loadBatches } from './data/loader.ts';
+import { newCapacities } from './data/pack.ts';
+import { centrePlaces } from './data/sampler.ts';
+import { patchesOf } from './model/config.ts';
+import type { VisionEncoder } from './model/encoder.ts';
+import { headMean, rolloutOf } from './render/attention.ts';
+import { Preparer } from './train/prepare.ts';
+
+export interface AttentionOptions {
+  /** Blocks, from 0. */
+  readonly layers: readonly number[];
+  /** The token that attends: 0 for cls, 1 + l for patch l. */
+  readonly query: number;
+  /** Whether to roll out over the blocks up to each of `layers`: needs the attention of every token in all of these. */
+  readonly rollout: boolean;
+  /** Numbers of the images within the set; all of them unless said. */
+  readonly ids?: readonly number[];
+}
+
+/** What the query takes from every token (T = 1 + L, cls first), after one block. */
+export interface LayerAttention {
+  readonly layer: number;
+  /** (T) of every head; each sums to 1 */
+  readonly heads: readonly Float32Array[];
+  /** (T), sums to 1; null where it was not asked for */
+  readonly rollout: Float64Array | null;
+}
+
+export interface ImageAttention {
+  /** Number within the set. */
+  readonly id: number;
+  /** (C, H, W), normalised as the model saw it. */
+  readonly img: Float32Array;
+  readonly layers: readonly LayerAttention[];
+}
+
+/** One image after the other: its centre, resized to the model's size, every patch seen. */
+export async function* attend(
+  engine: Engine,
+  encoder: VisionEncoder,
+  images: Dataset,
+  { layers, query, rollout, ids }: AttentionOptions,
+): AsyncGenerator<ImageAttention, void, undefined> {
+  const { config } = encoder;
+  const { depth, num_heads: heads, in_chans: chans } = config;
+  const tokens = 1 + patchesOf(config);
+  const wrong = layers.find((layer) => !(Number.isInteger(layer) && layer >= 0 && layer < depth));
+  if (wrong !== undefined) fail(`attention: layers are 0 to ${depth - 1}, got ${wrong}`);
+  if (!(Number.isInteger(query) && query >= 0 && query < tokens))
+    fail(`attention: tokens are 0 (cls) to ${tokens - 1}, got ${query}`);
+  const last = Math.max(...layers);
+  const preparer = new Preparer(engine, config, images);
+  const rows = rollout ? { first: 0, rows: tokens } : { first: query, rows: 1 };
+  const program = engine.compile({}, (_, t) => {
+    const maps: Record<string, Tensor> = {};
+    encoder.encodeAll(t.use(preparer.images(1)), {
+      look: (block, qkv) => {
+        if (rollout ? block <= last : layers.includes(block))
+          maps[block] = attentionProbabilities(qkv, { heads, ...rows });
+      },
+    });
+    return maps;
+  });
+  const [height, width] = config.img_size;
+  const output = { chans, height, width };
+  const order = Uint32Array.from(ids ?? Array.from({ length: images.length }, (_, i) => i));
+  const place = centrePlaces(output);
+  for await (const batch of loadBatches(images, { order, batchSize: 1, place, output, capacities: newCapacities() })) {
+    await preparer.run(batch);
+    const img = Float32Array.from(await engine.read(preparer.images(1)));
+    const maps = (await (await program.run({})).read()) as Record<string, Float32Array>;
+    const means = rollout ? Array.from({ length: last + 1 }, (_, block) => headMean(maps[block], heads)) : [];
+    const seen = layers.map((layer): LayerAttention => {
+      const rowOf = (head: number): Float32Array => {
+        const at = (head * rows.rows + query - rows.first) * tokens;
+        return maps[layer].slice(at, at + tokens);
+      };
+      return {
+        layer,
+        heads: Array.from({ length: heads }, (_, head) => rowOf(head)),
+        rollout: rollout ? rolloutOf(means.slice(0, layer + 1), query) : null,
+      };
+    });
+    yield { id: batch.ids[0], img, layers: seen };
+  }
+}
