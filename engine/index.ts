@@ -27,6 +27,7 @@ export { PickDatabase } from './pickdatabase.ts';
 export { keepPick, loadPicks, type PickStore, type PickTable, picksOf, shippedTable } from './picks.ts';
 export type { Plan } from './plan.ts';
 export { type ReferenceMemory, runReference } from './reference.ts';
+export { type RawTensor, rawTensor, toFloat32 } from './rawtensor.ts';
 export type { Results } from './replay.ts';
 export { parseSafetensors, type Safetensors, writeSafetensors } from './safetensors.ts';
 export { type DType, type HostTensor, type Shape, Tensor, Variable } from './tensor.ts';

@@ -16,6 +16,11 @@ Writes ES modules for browsers, minified and each complete in itself (a page nee
   engine.js     openDevice(navigator.gpu), Engine, ops, optimizers, safetensors
   tesserae.js   the engine and the masked autoencoder
 
+In a page:
+  import { configure, Engine, MaskedAutoencoder, openDevice } from './tesserae.js';
+  const engine = new Engine(await openDevice(navigator.gpu));
+  const model = new MaskedAutoencoder(engine, configure('mae_vit_nano_patch4_32'), 0);
+
   --out DIR     where they go (default dist/browser)
 `;
 

@@ -89,9 +89,9 @@ function options(argv) {
   return { only: only.value, adapter: adapter.value, limit, withCheck: timeout.rest.includes('--with-check') };
 }
 
-/** Fetches a browser before the files that open pages, so that none of them waits for it; without one they skip. */
+/** Fetches a browser before the files that open pages or run on its SwiftShader, so that none waits for it; without one they skip. */
 async function prepareChromium(files) {
-  if (!files.some((path) => readFileSync(join(root, path), 'utf8').includes('/support/chromium.ts'))) return;
+  if (!files.some((path) => /support\/(chromium|on-adapter)\.ts/.test(readFileSync(join(root, path), 'utf8')))) return;
   try {
     const found = await ensureChromium();
     process.stdout.write(

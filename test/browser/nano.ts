@@ -1,16 +1,23 @@
-// The nano model for a page and for Node alike: some training steps and a reconstruction, on images and weights that a seed gives.
-import type { Device } from '../../engine/device.ts';
-import { Engine } from '../../engine/engine.ts';
-import { openDevice } from '../../engine/index.ts';
+// The nano model for a page and for Node alike: training steps and reconstructions, on images and weights that a seed gives.
 import { numel } from '../../engine/tensor.ts';
-import { configure, MaskedAutoencoder, type MaeConfig, pretrainStep } from '../../mae/browser.ts';
+import { type Device, Engine, openDevice, parseSafetensors, toFloat32 } from '../../engine/index.ts';
+import {
+  configure,
+  type Dataset,
+  MaskedAutoencoder,
+  pretrainStep,
+  reconstruct,
+  type Reconstruction,
+} from '../../mae/browser.ts';
 import { random } from '../../kernels/random/random.ts';
+import { gpu } from './gpu.ts';
+
+export const NANO = 'mae_vit_nano_patch4_32';
 
 export interface Training {
   readonly seed: number;
   readonly batch: number;
   readonly steps: number;
-  readonly changes?: Partial<MaeConfig>;
 }
 
 export interface Trained {
@@ -21,10 +28,10 @@ export interface Trained {
   readonly losses: number[];
 }
 
-/** Losses of the first steps: masks from the seed, AdamW, weights from the seed. */
-export async function train(device: Device, { seed, batch, steps, changes }: Training): Promise<Trained> {
+/** Losses of the first steps: images, masks and weights from the seed, AdamW. */
+export async function train(device: Device, { seed, batch, steps }: Training): Promise<Trained> {
   using engine = new Engine(device);
-  const config = configure('mae_vit_nano_patch4_32', changes);
+  const config = configure(NANO);
   const shape = [batch, config.in_chans, ...config.img_size];
   const data = Float32Array.from({ length: numel(shape) }, random(seed).normal);
   const images = engine.variable('images', shape, { data });
@@ -40,8 +47,41 @@ export async function train(device: Device, { seed, batch, steps, changes }: Tra
   return { adapter: device.adapter.id, profile, subgroups: [subgroupMinSize, subgroupMaxSize], losses };
 }
 
-/** The same on the page's own adapter. */
 export async function trainHere(training: Training): Promise<Trained> {
-  using device = await openDevice((globalThis as unknown as { navigator: { gpu: GPU } }).navigator.gpu);
+  using device = await openDevice(gpu());
   return await train(device, training);
+}
+
+/** Random bytes, larger than the model's images and not square, so that they are cropped and resized. */
+function pictures(seed: number, length: number): Dataset {
+  const [height, width, channels] = [37, 45, 3];
+  const read = async (index: number) => {
+    const rng = random(seed, index);
+    const data = Uint8Array.from({ length: height * width * channels }, () => rng.below(256));
+    return { data, height, width, channels, label: -1 };
+  };
+  return { name: 'noise', length, classes: null, channels, mean: [0.5, 0.4, 0.3], std: [0.2, 0.25, 0.3], read };
+}
+
+export type Rebuilt = { readonly [K in 'img' | 'pred' | 'mask']: number[] } & { readonly loss: number };
+
+/** Two images as a model of the given weights, a safetensors file's bytes, rebuilds them. */
+export async function rebuild(device: Device, weights: Uint8Array, seed: number): Promise<Rebuilt[]> {
+  using engine = new Engine(device);
+  const { tensors } = parseSafetensors(weights);
+  const values = new Map([...tensors].map(([name, tensor]) => [name, toFloat32(tensor)]));
+  const model = new MaskedAutoencoder(engine, configure(NANO), values);
+  const found = await reconstruct(engine, model, pictures(seed, 2), { maskRatio: 0.75, seed });
+  return found.map(({ img, pred, mask, loss }: Reconstruction) => ({
+    img: Array.from(img),
+    pred: Array.from(pred),
+    mask: Array.from(mask),
+    loss,
+  }));
+}
+
+export async function rebuildHere(address: string, seed: number): Promise<Rebuilt[]> {
+  using device = await openDevice(gpu());
+  const weights = new Uint8Array(await (await fetch(address)).arrayBuffer());
+  return await rebuild(device, weights, seed);
 }

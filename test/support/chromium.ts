@@ -57,6 +57,8 @@ const CANVAS = [
 export interface PageOptions {
   /** The page shows something on a canvas by WebGPU, or a picture is taken of it; else it only computes. */
   readonly canvas?: boolean;
+  /** The entry minified, as pages get it. */
+  readonly minify?: boolean;
   /** What the body holds. */
   readonly html?: string;
   /** Served beside the page by path, as `/weights.safetensors`. */
@@ -140,7 +142,7 @@ const HTML = (body: string) => `<!doctype html><meta charset="utf-8"><title>Tess
 export async function openPage<M>(entry: string, options: PageOptions = {}): Promise<BrowserPage<M>> {
   if (!chromium) throw new Error('there is no Chromium: ask `chromium` first');
   const path = fileURLToPath(new URL(`../../${entry}`, import.meta.url));
-  const { bytes } = await bundleForBrowser(`export * from ${JSON.stringify(path)};`);
+  const { bytes } = await bundleForBrowser(`export * from ${JSON.stringify(path)};`, options);
   const types = { html: 'text/html', js: 'text/javascript' } as Record<string, string>;
   const served = new Map<string, string | Uint8Array>([
     ['/index.html', HTML(options.html ?? '')],
