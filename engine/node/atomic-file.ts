@@ -9,6 +9,7 @@ export class AtomicFile {
   readonly #temporary: string;
   #file: node.FileHandle | null;
   #end = 0;
+  #renamed = false;
 
   private constructor(path: string, temporary: string, file: node.FileHandle) {
     this.path = path;
@@ -51,16 +52,16 @@ export class AtomicFile {
       await file.close();
       this.#file = null;
       await node.rename(this.#temporary, this.path);
+      this.#renamed = true;
       await syncFolder(dirname(this.path), node);
     });
   }
 
   /** Takes everything back; nothing where it was committed. */
   async [Symbol.asyncDispose](): Promise<void> {
-    if (!this.#file) return;
-    await this.#file.close().catch(() => {});
+    await this.#file?.close().catch(() => {});
     this.#file = null;
-    await node.unlink(this.#temporary).catch(() => {});
+    if (!this.#renamed) await node.unlink(this.#temporary).catch(() => {});
   }
 
   #open(): node.FileHandle {
@@ -73,7 +74,8 @@ export class AtomicFile {
       await work();
     } catch (error) {
       const space = await spaceText(error, bytes, dirname(this.path));
-      throw fileError('save', this.path, error, space, 'nothing was changed');
+      const outcome = this.#renamed ? 'the new file is there, but a power cut may undo it' : 'nothing was changed';
+      throw fileError('save', this.path, error, space, outcome);
     }
   }
 }

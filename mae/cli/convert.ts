@@ -37,6 +37,8 @@ mae/weights/README.md.\n${examples(
 
 async function run(path: string, out: string | undefined, flags: Flags): Promise<void> {
   const to = (value(flags, 'to', oneOf(FORMATS)) as Format | undefined) ?? formatOf(out);
+  if (out !== undefined && /\.onnx$/i.test(out))
+    misuse(`${out}: tesserae onnx ${path} ${out} writes ONNX, and has the flags for it`);
   if (out !== undefined && to !== 'huggingface' && !/\.safetensors$/i.test(out))
     misuse(`--to ${to} writes one file: OUT must end in .safetensors, got ${out}`);
   const [{ loadWeights }, { describe }] = await Promise.all([

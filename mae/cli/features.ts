@@ -32,7 +32,7 @@ export function define(command: Command): void {
 Nothing is masked and nothing random. Of every image the centre is seen, resized to the size of the model. Damaged images are told and left out.
   .safetensors  a tensor a feature, (images, width) or (images, patches, width), and labels; ids and classes as JSON in the metadata
   .npy          one feature; ids, labels and classes in a .csv beside it
-  .parquet      a row an image: id, label, class, and a list of floats a feature
+  .parquet      a row an image: id, label, class, and a list of floats a feature; of patch_tokens far slower to write than the others
 An id is the file's path within DATA, a key within its shard, or a number. The file is written as the images are read and has its name once it is
 whole: what is in memory does not grow with the number of images.
 ${examples(
