@@ -56,6 +56,7 @@ export class Device {
   readonly #owned: boolean;
   readonly #again: (() => Promise<GPUDevice>) | null;
   #gpu: GPUDevice;
+  #unwatch = (): void => {};
   #failure: TesseraeError | null = null;
 
   /** Wraps a probed device; `owned` devices are destroyed by dispose(), one that was passed in never is. */
@@ -110,9 +111,10 @@ export class Device {
         this.#failure = error;
     };
     // Dawn drops a whole submit after a validation error, silently: any uncaptured error ends the work.
-    gpu.addEventListener('uncapturederror', (event) => {
+    const listener = (event: Event): void =>
       failed(new TesseraeError(`GPU error: ${(event as GPUUncapturedErrorEvent).error.message}`));
-    });
+    gpu.addEventListener('uncapturederror', listener);
+    this.#unwatch = () => gpu.removeEventListener('uncapturederror', listener);
     void gpu.lost.then(({ reason, message }) => {
       failed(new DeviceLostError(`GPU device was ${reason === 'destroyed' ? 'destroyed' : 'lost'}: ${message}`));
     });
@@ -182,7 +184,9 @@ export class Device {
     throw new DeviceLostError(`${before}; no other can be opened: ${why}`);
   }
 
+  /** Destroys the GPUDevice if `openDevice` made it; one that was passed in only loses what was attached to it. */
   dispose(): void {
+    this.#unwatch();
     if (this.#owned) this.gpu.destroy();
   }
 
@@ -230,24 +234,42 @@ function isSoftware(info: GPUAdapterInfo): boolean {
   );
 }
 
+/** What a device must be made with, in the words of `GPUAdapter.requestDevice`. */
+export interface Requirements {
+  readonly requiredFeatures: GPUFeatureName[];
+  readonly requiredLimits: Record<string, number>;
+}
+
+/**
+ * What the engine asks of this adapter, no more than it has, for an application that makes the device itself:
+ * `adapter.requestDevice(requirements(adapter))`, with its own needs added, then `useDevice`. Nothing of it is
+ * indispensable: on a device with WebGPU's defaults kernels without subgroups or f16 run, on smaller buffers.
+ */
+export function requirements(adapter: GPUAdapter, options: DeviceOptions = {}): Requirements {
+  const wanted = WANTED.filter((f) => adapter.features.has(f) && !options.without?.includes(f));
+  const requiredLimits: Record<string, number> = {};
+  if (options.raiseLimits !== false) for (const name of RAISED) requiredLimits[name] = adapter.limits[name];
+  return { requiredFeatures: wanted as GPUFeatureName[], requiredLimits };
+}
+
 /** Opens a device on `gpu` (navigator.gpu, or Dawn's through the Node entry). */
 export async function openDevice(gpu: GPU, options: DeviceOptions = {}): Promise<Device> {
   const open = async (): Promise<{ device: GPUDevice; info: GPUAdapterInfo }> => {
     const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' });
     if (!adapter)
       fail('device: no WebGPU adapter found: a driver for the GPU is needed, or a software one such as lavapipe');
-    const wanted = WANTED.filter((f) => adapter.features.has(f) && !options.without?.includes(f));
-    const requiredFeatures = wanted as GPUFeatureName[];
-    const requiredLimits: Record<string, number> = {};
-    if (options.raiseLimits !== false) for (const name of RAISED) requiredLimits[name] = adapter.limits[name];
-    const device = await adapter.requestDevice({ label: 'tesserae', requiredFeatures, requiredLimits });
+    const device = await adapter.requestDevice({ label: 'tesserae', ...requirements(adapter, options) });
     return { device, info: adapter.info };
   };
   const { device, info } = await open();
   return Device.wrap(device, info, { again: async () => (await open()).device, ...options }, true);
 }
 
-/** Uses a device that the application already owns; it is never destroyed here. */
+/**
+ * Uses a device that the application already owns (`requirements` lists what to make it with); it is never destroyed here.
+ * Dawn drops a whole submit after a validation error, so any error that the device reports, the application's own too, ends
+ * what runs on it here: `check` and later runs throw it.
+ */
 export async function useDevice(gpu: GPUDevice, options: DeviceOptions = {}): Promise<Device> {
   return Device.wrap(gpu, gpu.adapterInfo, options, false);
 }

@@ -6,6 +6,7 @@ import { DeviceLostError, fail, shapeText } from './errors.ts';
 import { Memory } from './memory.ts';
 import { Pipelines } from './pipelines.ts';
 import { makePlan, type Plan } from './plan.ts';
+import type { Recorded } from './recorded.ts';
 import { checkInput, Replay, type Results } from './replay.ts';
 import {
   arrayOf,
@@ -32,7 +33,13 @@ export interface Program<I extends InputTypes, K extends string> {
   plan(shapes: Shapes<I>): Plan;
   /** The recorded calls at these shapes, for the reference interpreter and for printing. */
   trace(shapes: Shapes<I>): { trace: Trace; outputs: Record<K, Tensor> };
+  /** Uploads the inputs, submits, and gives what can be read back now or later. */
   run(inputs: HostTensors<I>): Promise<Results<K>>;
+  /**
+   * Compiles and allocates for these shapes, and leaves encoding and submitting to the caller: for a frame loop, where
+   * results stay in GPUBuffers. Variables must have been written before.
+   */
+  record(shapes: Shapes<I>): Promise<Recorded<keyof I & string, K>>;
 }
 
 export class Engine {
@@ -79,7 +86,7 @@ export class Engine {
    */
   async renew(): Promise<void> {
     await this.device.reopen();
-    this.memory.dispose();
+    this.memory.clear();
     this.#begin();
   }
 
@@ -138,10 +145,10 @@ export class Engine {
       });
       return { trace: recorded, outputs: fn(Object.fromEntries(entries) as Tensors<I>, recorded) };
     };
+    const names = Object.keys(types);
+    const keyOf = (shapes: Shapes<I>): string => names.map((name) => shapeText(shapes[name] ?? [])).join();
     const plan = (shapes: Shapes<I>): Plan => {
-      const key = Object.keys(types)
-        .map((name) => shapeText(shapes[name] ?? []))
-        .join();
+      const key = keyOf(shapes);
       let made = plans.get(key);
       if (!made) {
         const { trace: recorded, outputs } = trace(shapes);
@@ -149,25 +156,38 @@ export class Engine {
       }
       return made;
     };
-    const run = async (inputs: HostTensors<I>): Promise<Results<K>> => {
+    const replayOf = async (shapes: Shapes<I>): Promise<Replay<K>> => {
       this.memory.check();
       if (generation !== this.#generation)
         throw new DeviceLostError('run: this program was made on a device that was lost; compile it again');
-      const names = Object.keys(types);
-      const key = names.map((name) => shapeText(checkInput(name, types[name], inputs[name]).shape)).join();
+      const key = keyOf(shapes);
       let replay = replays.get(key);
       if (!replay) {
         if (this.memory.dry) fail('run: this engine only plans');
-        const shapes = Object.fromEntries(names.map((name) => [name, inputs[name].shape])) as Shapes<I>;
         const made = plan(shapes);
         replay = this.#build<K>(made);
         replays.set(key, replay);
         // Where there was no room there may be some later.
         replay.catch(() => replays.delete(key));
       }
-      return (await replay).run(inputs);
+      return replay;
     };
-    return { plan, trace, run };
+    const run = async (inputs: HostTensors<I>): Promise<Results<K>> => {
+      const shapes = names.map((name) => [name, checkInput(name, types[name], inputs[name]).shape]);
+      return (await replayOf(Object.fromEntries(shapes) as Shapes<I>)).run(inputs);
+    };
+    const records = new Map<string, Promise<Recorded<keyof I & string, K>>>();
+    const record = (shapes: Shapes<I>): Promise<Recorded<keyof I & string, K>> => {
+      const key = keyOf(shapes);
+      let made = records.get(key);
+      if (!made) {
+        made = replayOf(shapes).then((replay) => this.memory.together(() => replay.recorded()));
+        records.set(key, made);
+        made.catch(() => records.delete(key));
+      }
+      return made;
+    };
+    return { plan, trace, run, record };
   }
 
   /** Waits until the device has done all that was submitted. */
@@ -176,6 +196,7 @@ export class Engine {
     this.device.check();
   }
 
+  /** Destroys every buffer that the engine made; the device stays. What was compiled here must not run again, and says so. */
   dispose(): void {
     this.memory.dispose();
   }

@@ -1,5 +1,6 @@
 // The engine's public surface: everything that an application needs, on one screen.
-export { Device, type DeviceOptions, openDevice, useDevice } from './device.ts';
+export { type Bound, type BorrowedKernel, borrowKernel } from './borrow.ts';
+export { Device, type DeviceOptions, openDevice, requirements, type Requirements, useDevice } from './device.ts';
 export { Engine, type InputTypes, type Program } from './engine.ts';
 export { CapacityError, DeviceLostError, OutOfMemoryError, TesseraeError } from './errors.ts';
 export { defineOp, type Op, type OpSpec } from './op.ts';
@@ -28,6 +29,7 @@ export { keepPick, loadPicks, type PickStore, type PickTable, picksOf, shippedTa
 export type { Plan } from './plan.ts';
 export { type ReferenceMemory, runReference } from './reference.ts';
 export { type RawTensor, rawTensor, toFloat32 } from './rawtensor.ts';
+export type { Output, Recorded } from './recorded.ts';
 export type { Results } from './replay.ts';
 export { parseSafetensors, type Safetensors, writeSafetensors } from './safetensors.ts';
 export { type DType, type HostTensor, type Shape, Tensor, Variable } from './tensor.ts';

@@ -33,6 +33,7 @@ export class Memory implements Buffers<GPUBuffer> {
   /** Nothing is made. */
   readonly dry: boolean;
   bytes = 0;
+  #disposed = false;
 
   /** `dry`: makes nothing; what is written is checked and forgotten. */
   constructor(device: Device, dry = false) {
@@ -41,8 +42,9 @@ export class Memory implements Buffers<GPUBuffer> {
     this.#gpu = device.gpu;
   }
 
-  /** @throws where the device is another by now: another engine that uses it has reopened it */
+  /** @throws after `dispose`, and where the device is another by now: another engine that uses it has reopened it */
   check(): void {
+    if (this.#disposed) fail('engine: it was disposed of; make a new one');
     if (this.#gpu !== this.#device.gpu)
       throw new DeviceLostError('engine: its device was lost and opened again; renew the engine, too');
   }
@@ -216,8 +218,14 @@ export class Memory implements Buffers<GPUBuffer> {
     }
   }
 
-  /** Destroys everything that this engine made; the device stays, or is another from now on. */
+  /** Destroys everything that this engine made, for good; the device stays. */
   dispose(): void {
+    this.clear();
+    this.#disposed = true;
+  }
+
+  /** Destroys everything that this engine made; the device is another from now on. */
+  clear(): void {
     this.#gpu = this.#device.gpu;
     for (const buffer of this.#all) buffer.destroy();
     this.#unsettled.clear();

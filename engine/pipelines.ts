@@ -1,7 +1,7 @@
 // Compute pipelines by their text: compiled once an engine, all of a plan in parallel.
+import type { Program } from '../kernels/restate.ts';
 import type { Device } from './device.ts';
 import { TesseraeError } from './errors.ts';
-import type { Step } from './plan.ts';
 
 const COMPUTE = 4;
 
@@ -22,16 +22,17 @@ export class Pipelines {
     return this.#byCode.size;
   }
 
-  get({ call, program }: Step): Promise<Pipeline> {
+  /** The program's pipeline; `label` names it in errors. */
+  get(label: string, program: Program): Promise<Pipeline> {
     let made = this.#byCode.get(program.code);
     if (!made) {
-      made = this.#compile(call.kernel.name, program);
+      made = this.#compile(label, program);
       this.#byCode.set(program.code, made);
     }
     return made;
   }
 
-  async #compile(label: string, { code, wgsl }: Step['program']): Promise<Pipeline> {
+  async #compile(label: string, { code, wgsl }: Program): Promise<Pipeline> {
     const { gpu } = this.#device;
     const entries: GPUBindGroupLayoutEntry[] = Object.values(wgsl.bindings).map((b) => ({
       binding: b.binding,

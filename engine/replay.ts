@@ -5,6 +5,7 @@ import { fail, shapeText } from './errors.ts';
 import type { Memory } from './memory.ts';
 import type { Pipelines } from './pipelines.ts';
 import type { Plan } from './plan.ts';
+import { makeRecorded, type Recorded } from './recorded.ts';
 import { recording, type Recorder, runTimed, spanned, spannedNow } from './timings.ts';
 import {
   arrayOf,
@@ -30,7 +31,7 @@ export interface Results<K extends string> {
   read(): Promise<Record<K, HostData>>;
 }
 
-type Place = (storage: Storage) => { buffer: GPUBuffer; offset: number };
+export type Place = (storage: Storage) => { buffer: GPUBuffer; offset: number };
 
 /** A submit is ended where its forecast passes this, so that no GPU watchdog (about 2 s) bites: 0.2 s at 1 TFLOP/s. */
 const FLOPS_PER_SUBMIT = 2e11;
@@ -42,11 +43,13 @@ export class Replay<K extends string> {
   readonly #place: Place;
   readonly #inputs: ReadonlyMap<string, GPUBuffer>;
   readonly #slots: { buffer: GPUBuffer; pending: Promise<unknown> | null }[];
+  readonly #memory: Memory;
   #next = 0;
 
   private constructor(
     plan: Plan,
     device: Device,
+    memory: Memory,
     dispatches: Dispatch[],
     place: Place,
     inputs: ReadonlyMap<string, GPUBuffer>,
@@ -54,6 +57,7 @@ export class Replay<K extends string> {
   ) {
     this.plan = plan;
     this.#device = device;
+    this.#memory = memory;
     this.#dispatches = dispatches;
     this.#place = place;
     this.#inputs = inputs;
@@ -68,7 +72,7 @@ export class Replay<K extends string> {
     pipelines: Pipelines,
   ): Promise<Replay<K>> {
     const compiled = await spanned('compile', 'compile', () =>
-      Promise.all(plan.steps.map((step) => pipelines.get(step))),
+      Promise.all(plan.steps.map(({ call, program }) => pipelines.get(call.kernel.name, program))),
     );
     const params = layoutParams(plan.steps);
     const { dummies, transients, inputs, constants, uniform, staging } = await memory.together(() => {
@@ -108,7 +112,16 @@ export class Replay<K extends string> {
       return { pipeline, group, grid: program.grid, flops: call.kernel.flops(call.problem as never) };
     });
     for (const [name, t] of Object.entries(plan.outputs)) arrayOf(`output ${name}`, t.dtype);
-    return new Replay<K>(plan, device, dispatches, place, inputs, staging);
+    return new Replay<K>(plan, device, memory, dispatches, place, inputs, staging);
+  }
+
+  /** For whoever encodes by himself; makes buffers for the outputs. */
+  recorded(): Recorded<string, K> {
+    const encodeAll = (pass: GPUComputePassEncoder): void => {
+      this.#device.check();
+      for (const d of this.#dispatches) dispatch(pass, d);
+    };
+    return makeRecorded(this.plan, this.#memory, this.#place, this.#inputs, encodeAll);
   }
 
   /** Uploads the inputs and submits the step. Waits only when every staging slot is still in use. */
@@ -118,6 +131,7 @@ export class Replay<K extends string> {
   }
 
   async #run(inputs: Record<string, HostTensor>, recorder: Recorder | null): Promise<Results<K>> {
+    this.#memory.check();
     const slot = this.#slots.length ? this.#slots[this.#next++ % this.#slots.length] : null;
     // Only then are the inputs written: a run that nobody awaited must not overwrite those of one that still waits here.
     while (slot?.pending) await slot.pending;

@@ -1,4 +1,4 @@
-// The examples run, learn, and are as short as the README says.
+// The training examples run from the clone, learn, and are as short as the README says; those with a page are run by package.test.ts.
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -25,5 +25,11 @@ for (const name of ['engine', 'trainer']) {
     assert.ok(losses[19] < 0.8 * losses[0], stdout);
   });
 }
+
+test('an op of your own takes under 40 lines, kernel, gradient and reference included', () => {
+  const path = 'engine/examples/custom-op/silu.ts';
+  const lines = readFileSync(`${root}${path}`, 'utf8').trim().split('\n').length;
+  assert.ok(lines < 40, `${path} has ${lines} lines`);
+});
 
 test.run();

@@ -9,7 +9,7 @@ import { add } from '../engine/ops/elementwise.ts';
 import { AdamW } from '../engine/optim/adamw.ts';
 import { Parameters } from '../engine/parameters.ts';
 import type { Tensor, Variable } from '../engine/tensor.ts';
-import { weigh } from './support/gradient.ts';
+import { weigh } from '../engine/testing/gradient.ts';
 import { relative } from './support/relative.ts';
 import { slice, tinyBatch, tinyTraining } from './support/tiny.ts';
 

@@ -21,8 +21,8 @@ import { STREAM } from '../mae/data/streams.ts';
 import { interpolatePositions } from '../mae/model/posembed.ts';
 import { layerGroups } from '../mae/train/optimizer.ts';
 import { learningRate, plateau } from '../mae/train/schedule.ts';
+import { weigh } from '../engine/testing/gradient.ts';
 import { fixture } from './support/photographs.ts';
-import { weigh } from './support/gradient.ts';
 
 // biome-ignore lint/suspicious/noExplicitAny: numbers and lists of them, by the names that the scripts give
 const [f, mixing] = ['heads.json', 'mixing.json'].map((name) => fixture<any>(name));

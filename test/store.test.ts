@@ -9,7 +9,7 @@ import { add, gelu } from '../engine/ops/elementwise.ts';
 import { AdamW } from '../engine/optim/adamw.ts';
 import { Parameters } from '../engine/parameters.ts';
 import type { Tensor, Variable } from '../engine/tensor.ts';
-import { weigh } from './support/gradient.ts';
+import { weigh } from '../engine/testing/gradient.ts';
 
 const seed = Number(process.env.SEED ?? Date.now() % 2 ** 31);
 console.log(`SEED=${seed}`);

@@ -2,8 +2,9 @@
 // its own, the first that is right is taken, and the choice is kept until something that it rests on changes.
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { join } from 'node:path';
-import { cacheFolder, readJson, root, writeJson } from './cache.mjs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { cacheFolder, installed, readJson, root, writeJson } from './cache.mjs';
 import { advice } from './advice.mjs';
 import { installFromBackports } from './backports.mjs';
 import { aptObstacle } from './apt.mjs';
@@ -162,13 +163,14 @@ function explain(wanted, tried, install) {
 }
 
 function remedy(wanted, tried, install) {
-  if (tried.some(({ offline }) => offline)) return 'check the network or the proxy, then run: npm run setup';
-  if (maySetUp(wanted) && !install && !prefixes().length && !aptObstacle()) return 'run: npm run setup';
+  const setup = installed ? 'npx tesserae-setup' : 'npm run setup';
+  if (tried.some(({ offline }) => offline)) return `check the network or the proxy, then run: ${setup}`;
+  if (maySetUp(wanted) && !install && !prefixes().length && !aptObstacle()) return `run: ${setup}`;
   return `what to do: ${advice()}`;
 }
 
 function keyOf(wanted, env) {
-  const webgpu = readJson(join(root, 'node_modules', 'webgpu', 'package.json'))?.version;
+  const webgpu = readJson(join(dirname(createRequire(import.meta.url).resolve('webgpu')), 'package.json'))?.version;
   const key = JSON.stringify([1, wanted, webgpu, surroundings(env)]);
   return createHash('sha256').update(key).digest('hex').slice(0, 24);
 }

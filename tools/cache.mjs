@@ -8,6 +8,9 @@ import { Problem } from './say.mjs';
 /** The clone that these tools belong to. */
 export const root = dirname(dirname(fileURLToPath(import.meta.url)));
 
+/** Whether this is an installed package, which holds what was built of the sources and not the sources. */
+export const installed = !existsSync(join(root, 'mae', 'index.ts'));
+
 /** `$TESSERAE_CACHE`, else the platform's own place for caches. */
 export function cacheDir(env = process.env, platform = process.platform, home = homedir()) {
   if (env.TESSERAE_CACHE) return resolve(env.TESSERAE_CACHE);

@@ -4,11 +4,13 @@ import { spawn } from 'node:child_process';
 import { constants } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { hostNode, root } from './cache.mjs';
+import { hostNode, installed, root } from './cache.mjs';
 import { has } from './child.mjs';
 import { launchEnvironment, pristine } from './environment.mjs';
 
 const tool = (name) => pathToFileURL(join(root, 'tools', name)).href;
+
+const MAIN = installed ? join(root, 'dist', 'lib', 'mae', 'cli', 'main.js') : join(root, 'mae', 'cli', 'main.ts');
 
 /** The program and arguments that run a .ts file: in the environment of `choice`, or (null) in plain Node without a GPU. */
 export function commandLine(entry, argv, choice) {
@@ -27,7 +29,7 @@ export function tied([program, args]) {
  * Runs `entry` (a .ts file) with `argv`; input and output are this process's own.
  * @param adapter a result of chooseAdapter, or null for plain Node  @returns its exit code (128 + n for signal n)
  */
-export function launch(argv, { adapter = null, entry = join(root, 'mae', 'cli', 'main.ts') } = {}) {
+export function launch(argv, { adapter = null, entry = MAIN } = {}) {
   const [program, args] = tied(commandLine(entry, argv, adapter));
   const env = adapter ? launchEnvironment(adapter) : pristine();
   // Native code writes its warnings to descriptor 2, which goes through a filter; the program's own stderr is the terminal

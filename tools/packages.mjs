@@ -2,7 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { createHash } from 'node:crypto';
-import { hostNode, readJson, root, withLock } from './cache.mjs';
+import { hostNode, installed as asPackage, readJson, root, withLock } from './cache.mjs';
 import { run } from './child.mjs';
 import { Problem, progress } from './say.mjs';
 
@@ -98,8 +98,8 @@ function current() {
   };
 }
 
-/** Why packages must be installed first, or `null`. */
-export const packagesStale = () => current().stale;
+/** Why packages must be installed first, or `null`. Those of an installed package are npm's concern. */
+export const packagesStale = () => (asPackage ? null : current().stale);
 
 /** Installs what is missing or stale, and says nothing when all is there. */
 export async function ensurePackages({ quiet = false } = {}) {

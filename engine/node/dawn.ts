@@ -14,7 +14,8 @@ export interface DawnOptions extends DeviceOptions {
 /** Subgroup matrices are behind the first toggle; NVIDIA's Vulkan hides shader-f16 behind the second. */
 const TOGGLES = ['allow_unsafe_apis', 'vulkan_enable_f16_on_nvidia'];
 
-export async function openDawn(options: DawnOptions = {}): Promise<Device> {
+/** Dawn's counterpart of a page's `navigator.gpu`, for an application that makes its own device (give `useDevice` `wait: gently`). */
+export function dawn(options: DawnOptions = {}): GPU {
   const adapter = options.adapter ?? process.env.TESSERAE_DAWN_ADAPTER;
   const toggles = [...TOGGLES, ...(options.toggles ?? [])].join(',');
   // Rounded to 65,536 ns, against spying web pages, timestamps are of no use for kernels.
@@ -26,8 +27,12 @@ export async function openDawn(options: DawnOptions = {}): Promise<Device> {
   if (options.profile === 'matrix' && !(chosen <= 256)) process.env.LP_NATIVE_VECTOR_WIDTH = '256';
   const gpu = create(flags);
   instances.add(gpu);
-  return openDevice(gpu, { wait: gently, ...options });
+  return gpu;
 }
+
+/** Opens a device on Dawn, and waits for it gently. @throws TesseraeError where there is no adapter */
+export const openDawn = (options: DawnOptions = {}): Promise<Device> =>
+  openDevice(dawn(options), { wait: gently, ...options });
 
 /** dawn.node crashes in later calls once the object that create() gave is collected, so it is kept to the end. */
 const instances = new Set<GPU>();

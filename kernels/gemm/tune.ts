@@ -33,7 +33,7 @@ export function vecTile(
   return { BM: edge, BN: edge, QM: edge / 32, QN: 1 };
 }
 
-interface MatrixTile {
+export interface MatrixTile {
   MM: number;
   MN: number;
   MK: number;

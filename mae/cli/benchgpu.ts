@@ -6,6 +6,8 @@ import { PRECISIONS, type Precision } from '../../engine/trace.ts';
 import type { Profile } from '../../kernels/kernel.ts';
 import { real, text } from '../train/flags.ts';
 import { misuse, suggestion } from '../usage.ts';
+import { fileOf, moduleOf, versionIn } from '../root.ts';
+import { loadBench, needsClone } from './benchreport.ts';
 import { examples, type Flags, type Globals, globalsOf, value } from './command.ts';
 
 /** Which measured settings the kernels run with: this machine's own before those that ship, these alone, or none. */
@@ -58,15 +60,16 @@ export interface GpuSources {
 
 const TORCH = ['cuda', 'cpu', 'off'] as const;
 
-const file = (path: string): URL => new URL(`../../${path}`, import.meta.url);
-
 /** bench sees mae and not the other way round, so its files, and the tests' harness, are found at run time. */
 const CLONE: GpuSources = {
   cache: true,
-  bench: () => import(file('bench/gpu/bench.ts').href),
-  harness: () => import(file('test/support/kernel-run.ts').href),
-  torchScript: () => readFile(file('bench/gpu/torch_step.py'), 'utf8'),
-  version: async () => JSON.parse(await readFile(file('package.json'), 'utf8')).version,
+  bench: async () => {
+    needsClone('bench gpu');
+    return loadBench('gpu/bench');
+  },
+  harness: () => import(moduleOf('test/support/kernel-run')),
+  torchScript: () => readFile(fileOf('bench/gpu/torch_step.py'), 'utf8'),
+  version: async () => versionIn(fileOf('package.json')),
 };
 
 /** Adds `gpu` to `tesserae bench`. */

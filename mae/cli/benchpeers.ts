@@ -2,6 +2,7 @@
 import { type Command, Option } from 'commander';
 import { whole } from '../train/flags.ts';
 import { misuse } from '../usage.ts';
+import { loadBench, needsClone } from './benchreport.ts';
 import { examples, type Flags, globalsOf, value } from './command.ts';
 
 export interface PeersRequest {
@@ -39,7 +40,10 @@ export interface ReportBench {
   writeReport(): Promise<string[]>;
 }
 
-const load = <T>(path: string): Promise<T> => import(new URL(`../../bench/${path}.ts`, import.meta.url).href);
+const load = <T>(path: string): Promise<T> => {
+  needsClone(path === 'report' ? 'bench report' : 'bench peers');
+  return loadBench(path);
+};
 
 const print = (line: string): void => void process.stdout.write(`${line}\n`);
 

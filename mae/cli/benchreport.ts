@@ -2,6 +2,7 @@
 import { writeFileSync } from 'node:fs';
 import { Option, type Command } from 'commander';
 import type { Device } from '../../engine/device.ts';
+import { INSTALLED, moduleOf } from '../root.ts';
 import { misuse } from '../usage.ts';
 import type { Flags } from './command.ts';
 
@@ -26,8 +27,11 @@ export interface BenchReport<R extends BenchRow = BenchRow> {
 }
 
 /** bench sees mae and not the other way round, so its files are found at run time. */
-export const loadBench = <T>(name: string): Promise<T> =>
-  import(new URL(`../../bench/${name}.ts`, import.meta.url).href);
+export const loadBench = <T>(name: string): Promise<T> => import(moduleOf(`bench/${name}`));
+
+/** For benches that read or rewrite what a clone alone has. */
+export const needsClone = (what: string): void =>
+  void (INSTALLED && misuse(`${what} runs in a clone of the repository, and this is an installed package`));
 
 export const print = (line: string): void => void process.stdout.write(`${line}\n`);
 

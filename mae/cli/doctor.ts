@@ -1,11 +1,14 @@
 // `tesserae doctor`: what this machine offers, whether the kernels compute the right numbers on it, and what to do if not.
-import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { availableParallelism, totalmem } from 'node:os';
+import { dirname, join } from 'node:path';
 import type { Command } from 'commander';
 import picocolors from 'picocolors';
 import type { Device } from '../../engine/device.ts';
 import { TesseraeError } from '../../engine/errors.ts';
+import { versionIn } from '../root.ts';
 import { UsageError } from '../usage.ts';
+import { VERSION } from '../version.ts';
 import { bytesText } from '../bytes.ts';
 import { columns, examples, type Flags, type Globals, globalsOf, openEngine } from './command.ts';
 import type { KernelCheck } from './selfcheck.ts';
@@ -56,13 +59,10 @@ async function run(flags: Flags, command: Command): Promise<void> {
   process.exitCode = 1;
 }
 
-const versionOf = (path: string): string =>
-  JSON.parse(readFileSync(new URL(`../../${path}package.json`, import.meta.url), 'utf8')).version as string;
-
 const machine = (): [string, string][] => [
-  ['tesserae', versionOf('')],
+  ['tesserae', VERSION],
   ['node', `${process.version} on ${process.platform} ${process.arch}`],
-  ['dawn', `npm webgpu ${versionOf('node_modules/webgpu/')}`],
+  ['dawn', `npm webgpu ${versionIn(join(dirname(createRequire(import.meta.url).resolve('webgpu')), 'package.json'))}`],
   ['host', `${availableParallelism()} cores, ${bytesText(totalmem())} of memory`],
 ];
 

@@ -1,6 +1,6 @@
 // The bare engine: parameters, a loss from ops, gradients, an update. npx tesserae run mae/examples/engine.ts
-import { AdamW, Engine, maskedMse, mlp, Parameters } from '../../engine/index.ts';
-import { openDawn } from '../../engine/node/index.ts';
+import { AdamW, Engine, maskedMse, mlp, Parameters } from 'tesserae/engine';
+import { openDawn } from 'tesserae/engine/node';
 
 using engine = new Engine(await openDawn());
 const shapes = { w1: [32, 48], b1: [32], w2: [48, 32], b2: [48] };

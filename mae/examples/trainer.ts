@@ -1,7 +1,7 @@
 // A training loop with the Trainer: an MAE on images of your own making. npx tesserae run mae/examples/trainer.ts
-import { AdamW, Engine, Trainer } from '../../engine/index.ts';
-import { openDawn } from '../../engine/node/index.ts';
-import { configure, MaskedAutoencoder } from '../index.ts';
+import { AdamW, Engine, Trainer } from 'tesserae/engine';
+import { openDawn } from 'tesserae/engine/node';
+import { configure, MaskedAutoencoder } from 'tesserae/mae';
 
 using engine = new Engine(await openDawn());
 const sizes = { embed_dim: 48, depth: 2, decoder_embed_dim: 32, decoder_depth: 1 };

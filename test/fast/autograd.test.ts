@@ -23,9 +23,9 @@ import { makePlan } from '../../engine/plan.ts';
 import { runReference } from '../../engine/reference.ts';
 import { Slab, type Tensor, Variable } from '../../engine/tensor.ts';
 import { Trace } from '../../engine/trace.ts';
-import { gradcheck } from '../support/gradcheck.ts';
-import { traitsOf, weighed } from '../support/gradient.ts';
-import type { Given, OpCase } from '../support/op-rows.ts';
+import { gradcheck } from '../../engine/testing/gradcheck.ts';
+import { traitsOf, weighed } from '../../engine/testing/gradient.ts';
+import type { Given, OpCase } from '../../engine/testing/case.ts';
 
 const base = Number(process.env.SEED ?? Date.now() % 2 ** 31);
 const traits = traitsOf('simt');

@@ -6,7 +6,7 @@ import { type Precision, Trace } from '../../engine/trace.ts';
 import type { Profile } from '../../kernels/kernel.ts';
 import { configure, type MaeConfig } from '../../mae/model/config.ts';
 import { MaskedAutoencoder } from '../../mae/model/model.ts';
-import { traitsOf } from '../support/gradient.ts';
+import { traitsOf } from '../../engine/testing/gradient.ts';
 
 const limits = { maxStorageBufferBindingSize: 2 ** 27, maxBufferSize: 2 ** 28 };
 /** All that a model without weights asks of an engine. */

@@ -4,7 +4,7 @@ import { readdirSync } from 'node:fs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { random } from '../../kernels/random/random.ts';
-import { gradcheck } from '../support/gradcheck.ts';
+import { gradcheck } from '../../engine/testing/gradcheck.ts';
 import { NOT_OPS, ROWS } from '../support/op-rows.ts';
 
 const SHAPES = Number(process.env.SHAPES ?? 12);

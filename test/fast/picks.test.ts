@@ -14,7 +14,7 @@ import { PickFolder } from '../../engine/node/pickfolder.ts';
 import { PickDatabase } from '../../engine/pickdatabase.ts';
 import { asTable, keepPick, loadPicks, type PickStore, type PickTable, picksOf } from '../../engine/picks.ts';
 import { FakeIndexedDB } from '../support/fake-indexeddb.ts';
-import { traitsOf } from '../support/gradient.ts';
+import { traitsOf } from '../../engine/testing/gradient.ts';
 
 const seed = Number(process.env.SEED ?? Date.now() % 2 ** 31);
 const rng = random(seed);

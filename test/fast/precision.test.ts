@@ -16,7 +16,7 @@ import { pool } from '../../engine/ops/pool.ts';
 import { type ReferenceMemory, runReference } from '../../engine/reference.ts';
 import { Slab, type Tensor, Variable } from '../../engine/tensor.ts';
 import { type Precision, Trace } from '../../engine/trace.ts';
-import { traitsOf, weighed } from '../support/gradient.ts';
+import { traitsOf, weighed } from '../../engine/testing/gradient.ts';
 
 const base = Number(process.env.SEED ?? Date.now() % 2 ** 31);
 

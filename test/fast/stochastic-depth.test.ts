@@ -5,7 +5,7 @@ import { random } from '../../kernels/random/random.ts';
 import { dropPath } from '../../engine/ops/drop-path.ts';
 import { runReference } from '../../engine/reference.ts';
 import { Trace } from '../../engine/trace.ts';
-import { traitsOf } from '../support/gradient.ts';
+import { traitsOf } from '../../engine/testing/gradient.ts';
 
 const seed = Number(process.env.SEED ?? Date.now() % 2 ** 31);
 const WIDTH = 3;

@@ -15,21 +15,8 @@ import { patchify } from '../../engine/ops/patchify.ts';
 import { pool } from '../../engine/ops/pool.ts';
 import { restore } from '../../engine/ops/restore.ts';
 import { take } from '../../engine/ops/take.ts';
-import { type DType, numel, type Shape, type Tensor } from '../../engine/tensor.ts';
-
-export interface Given {
-  readonly shape: Shape;
-  readonly dtype: DType;
-  /** Representable in f32, so that host and device start from the same numbers. */
-  readonly data: readonly number[];
-  /** Given as a trainable variable, whose gradient is checked. */
-  readonly grad: boolean;
-}
-
-export interface OpCase {
-  readonly inputs: Readonly<Record<string, Given>>;
-  readonly forward: (x: Record<string, Tensor>) => Record<string, Tensor>;
-}
+import type { Shape, Tensor } from '../../engine/tensor.ts';
+import { type Given, given, type OpCase } from '../../engine/testing/case.ts';
 
 export interface OpRow {
   /** The name under which engine/ops exports the op. */
@@ -37,13 +24,6 @@ export interface OpRow {
   readonly label: string;
   readonly draw: (rng: Random) => OpCase;
 }
-
-const given = (shape: Shape, at: (i: number) => number, dtype: DType, grad: boolean): Given => ({
-  shape,
-  dtype,
-  data: Array.from({ length: numel(shape) }, (_, i) => (dtype === 'f32' ? Math.fround(at(i)) : at(i))),
-  grad,
-});
 
 /** A generator of inputs: N(0, 1) with a gradient, data without one, and whole numbers. */
 function kit(rng: Random) {

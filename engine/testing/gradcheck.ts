@@ -1,9 +1,9 @@
 // torch.autograd.gradcheck on the host: a recorded backward against central differences of its forward, both in f64.
-import * as assert from 'uvu/assert';
 import type { Profile } from '../../kernels/kernel.ts';
 import { random } from '../../kernels/random/random.ts';
+import { fail } from '../errors.ts';
+import type { OpCase } from './case.ts';
 import { onHost } from './gradient.ts';
-import type { OpCase } from './op-rows.ts';
 
 /** torch's numbers. */
 const EPS = 1e-6;
@@ -12,8 +12,13 @@ const RTOL = 1e-3;
 /** Elements of a tensor that are moved one by one; a move of all together covers the rest. */
 const SINGLE = 10;
 
-/** Throws, with the shapes, where a gradient of the case's randomly weighed outputs is not what differences say. */
-export function gradcheck(c: OpCase, profile: Profile, seed: number): void {
+/**
+ * Differentiates the case's float outputs, weighed at random and summed, through the op's own backward, and compares with
+ * central differences of its forward: both on the kernels' references in f64, without a GPU. Needs no tolerance of yours:
+ * what is wrong by more than 1e-3 of itself fails.
+ * @throws TesseraeError where a gradient is not what differences say, with both numbers and the shapes
+ */
+export function gradcheck(c: OpCase, profile: Profile = 'simt', seed = 0): void {
   const rng = random(seed, 2);
   const where = Object.entries(c.inputs)
     .map(([name, g]) => `${name} (${g.shape})`)
@@ -21,11 +26,12 @@ export function gradcheck(c: OpCase, profile: Profile, seed: number): void {
   const host = onHost(c, profile, seed);
   const out = host.run();
   if (!host.values.size) return;
-  assert.ok(Number.isFinite(host.loss()), where);
+  if (!Number.isFinite(host.loss())) fail(`gradcheck: the weighed sum of the outputs is ${host.loss()}; ${where}`);
   for (const [name, values] of host.values) {
     // None is recorded for what the loss does not depend on: then the differences must be 0.
     const grad = out[`d.${name}`] ?? new Float64Array(values.length);
-    assert.is(grad.length, values.length);
+    if (grad.length !== values.length)
+      fail(`gradcheck: d${name} has ${grad.length} elements, ${name} has ${values.length}; ${where}`);
     const along = (direction: ArrayLike<number>): number => {
       const before = values.slice();
       const at = (step: number): number => {
@@ -38,8 +44,8 @@ export function gradcheck(c: OpCase, profile: Profile, seed: number): void {
     };
     const check = (numeric: number, analytic: number, what: string, scale: number): void => {
       const bound = ATOL * scale + RTOL * Math.abs(numeric);
-      const message = `d${name}${what} is ${analytic}, differences say ${numeric}; ${where}`;
-      assert.ok(Math.abs(numeric - analytic) <= bound, message);
+      if (!(Math.abs(numeric - analytic) <= bound))
+        fail(`gradcheck: d${name}${what} is ${analytic}, differences say ${numeric}; ${where}`);
     };
     for (let s = 0; s < Math.min(SINGLE, values.length); s++) {
       const e = values.length <= SINGLE ? s : rng.below(values.length);

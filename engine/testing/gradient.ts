@@ -3,13 +3,13 @@ import { elementwiseScale } from '../../kernels/elementwise/elementwise.ts';
 import { NN } from '../../kernels/gemm/gemm.ts';
 import type { AdapterTraits, Profile } from '../../kernels/kernel.ts';
 import { random } from '../../kernels/random/random.ts';
-import { defineOp } from '../../engine/op.ts';
-import { add } from '../../engine/ops/elementwise.ts';
-import { product } from '../../engine/ops/product.ts';
-import { type ReferenceMemory, runReference } from '../../engine/reference.ts';
-import { numel, Slab, type Tensor, Variable } from '../../engine/tensor.ts';
-import { Trace } from '../../engine/trace.ts';
-import type { OpCase } from './op-rows.ts';
+import { defineOp } from '../op.ts';
+import { add } from '../ops/elementwise.ts';
+import { product } from '../ops/product.ts';
+import { type ReferenceMemory, runReference } from '../reference.ts';
+import { numel, Slab, type Tensor, Variable } from '../tensor.ts';
+import { Trace } from '../trace.ts';
+import type { OpCase } from './case.ts';
 
 /** (1): the sum of x weighed by w, elements in order. Non-constant upstream gradients come from it. */
 export const weigh = defineOp('weigh', {

@@ -1,0 +1,90 @@
+#!/usr/bin/env node
+// `npm run build`, and before `npm pack`: dist/lib holds the same files as JavaScript with declarations, kernels as modules with what
+// is reflected from them, so that any bundler and plain Node can import them.
+import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { hostNode, root } from './cache.mjs';
+import { run } from './child.mjs';
+import { ensurePackages } from './packages.mjs';
+import { main, Problem, seconds } from './say.mjs';
+import { asModule, asTypes } from './wgsl.mjs';
+
+const dist = join(root, 'dist', 'lib');
+const ROOMS = ['kernels', 'engine', 'mae', 'bench'];
+
+const filesIn = (room, pattern) =>
+  readdirSync(join(root, room), { recursive: true })
+    .map((path) => `${room}/${path.replaceAll('\\', '/')}`)
+    .filter((path) => pattern.test(path));
+
+/** Everything that TypeScript makes. */
+async function compile() {
+  const config = join(dist, 'tsconfig.json');
+  writeFileSync(
+    config,
+    JSON.stringify({
+      extends: '../../tsconfig.json',
+      compilerOptions: {
+        noEmit: false,
+        declaration: true,
+        rewriteRelativeImportExtensions: true,
+        allowImportingTsExtensions: false,
+        rootDir: '../..',
+        outDir: '.',
+      },
+      include: ROOMS.map((room) => `../../${room}/**/*.ts`),
+      exclude: ROOMS.map((room) => `../../${room}/examples`),
+    }),
+  );
+  const { code, all } = await run(hostNode(), [join(root, 'node_modules/typescript/bin/tsc'), '-p', config], {
+    cwd: root,
+  });
+  rmSync(config);
+  if (code !== 0) throw new Problem(`cannot build: ${all.trim()}`);
+}
+
+/** JavaScript that is in the sources already, with declarations beside it. */
+function copy() {
+  for (const path of ROOMS.flatMap((room) => filesIn(room, /\.js$|\.d\.ts$/))) {
+    mkdirSync(dirname(join(dist, path)), { recursive: true });
+    copyFileSync(join(root, path), join(dist, path));
+  }
+}
+
+/** Every kernel as a module, beside what imports it. */
+function kernels() {
+  for (const path of filesIn('kernels', /\.wgsl$/)) {
+    const text = readFileSync(join(root, path), 'utf8');
+    const up = '../'.repeat(path.split('/').length - 2) || './';
+    const out = join(dist, path);
+    mkdirSync(dirname(out), { recursive: true });
+    writeFileSync(`${out}.js`, asModule(text, path));
+    writeFileSync(`${out}.d.ts`, asTypes(text, path, `${up}kernel.js`).replace(/^.*\n/, ''));
+  }
+}
+
+/** Imports of kernels name the modules that were made of them; those in declarations name JavaScript, as everywhere. */
+function rename() {
+  const made = readdirSync(dist, { recursive: true }).filter((path) => /\.(js|d\.ts)$/.test(path));
+  for (const path of made) {
+    const text = readFileSync(join(dist, path), 'utf8');
+    const renamed = text
+      .replace(/(from\s+|import\()(['"])(\.[^'"]*)\.wgsl\2/g, '$1$2$3.wgsl.js$2')
+      .replace(/(from\s+|import\()(['"])(\.[^'"]*)\.ts\2/g, '$1$2$3.js$2');
+    if (renamed !== text) writeFileSync(join(dist, path), renamed);
+  }
+  return made.length;
+}
+
+main(async () => {
+  await ensurePackages({ quiet: true });
+  const began = performance.now();
+  rmSync(dist, { recursive: true, force: true });
+  mkdirSync(dist, { recursive: true });
+  await compile();
+  copy();
+  kernels();
+  const count = rename();
+  process.stdout.write(`dist/lib  ${count} files  (${seconds(began)})\n`);
+  return 0;
+});
