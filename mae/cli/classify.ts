@@ -2,11 +2,11 @@
 import type { Command } from 'commander';
 import picocolors from 'picocolors';
 import { real, whole } from '../train/flags.ts';
-import { columns, examples, type Flags, globalsOf, openEngine, value } from './command.ts';
+import { columns, examples, type Flags, globalsOf, openEngine, value, WEIGHTS_HELP } from './command.ts';
 
 export function define(command: Command): void {
   command
-    .argument('<checkpoint>', 'a classifier: checkpoint.safetensors of finetune, linprobe-*.safetensors of linprobe')
+    .argument('<checkpoint>', `a classifier (of finetune, linprobe, or of others): ${WEIGHTS_HELP}`)
     .argument('<images...>', 'JPEG, PNG or WebP files; their centres are resized to the size that the model sees')
     .option('--top <N>', 'classes to name for every image (default: 5)')
     .option('--ema', 'the averaged weights, where the run kept them')

@@ -20,6 +20,10 @@ export interface Globals {
   readonly untuned?: boolean;
 }
 
+/** What every command takes that asks for a model. */
+export const WEIGHTS_HELP =
+  'a checkpoint of ours, or weights of facebookresearch/mae, Hugging Face or timm: a file, a folder, an address, OWNER/NAME of the hub';
+
 /** The flags that hold for every command, wherever they stand. */
 export function globalsOf(command: Command): Globals {
   const { profile, adapter, untuned } = command.optsWithGlobals() as { profile?: string } & Globals;

@@ -5,13 +5,13 @@ import picocolors from 'picocolors';
 import { SPLITS } from '../evaluate/open.ts';
 import { oneOf, real, text, whole } from '../train/flags.ts';
 import { misuse } from '../usage.ts';
-import { columns, examples, type Flags, globalsOf, openEngine, value } from './command.ts';
+import { columns, examples, type Flags, globalsOf, openEngine, value, WEIGHTS_HELP } from './command.ts';
 import { SPLIT_FLAGS, splitIn } from './evaluation.ts';
 import { makeReporter } from './progress.ts';
 
 export function define(command: Command): void {
   command
-    .argument('<checkpoint>', 'a classifier: checkpoint.safetensors of finetune, linprobe-*.safetensors of linprobe')
+    .argument('<checkpoint>', `a classifier (of finetune, linprobe, or of others): ${WEIGHTS_HELP}`)
     .option('--data_path <PATH>', DATA_PATH_HELP)
     .option('--split <NAME>', `${SPLITS.join(' or ')} (default: val)`)
     .option(...SPLIT_FLAGS[0])

@@ -10,7 +10,7 @@ import { SPLITS } from '../evaluate/open.ts';
 import { oneOf, real, text, whole } from '../train/flags.ts';
 import type { Reporter } from '../train/reporter.ts';
 import { misuse } from '../usage.ts';
-import { type Flags, value } from './command.ts';
+import { type Flags, value, WEIGHTS_HELP } from './command.ts';
 
 export interface Evaluation {
   readonly data_path: string;
@@ -26,7 +26,7 @@ export interface Evaluation {
 export function addEvaluation(command: Command, features: string): void {
   const option = (flags: string, help: string): void =>
     void command.addOption(new Option(flags, help).helpGroup('What is evaluated:'));
-  command.argument('<checkpoint>', 'a checkpoint.safetensors of pretrain');
+  command.argument('<checkpoint>', WEIGHTS_HELP);
   option('--data_path <PATH>', DATA_PATH_HELP);
   option('--features <LIST>', `of ${CHOICES.join(', ')}: cls token, mean over patches (default: ${features})`);
   option('--split <NAME>', 'val, or test: of what is chosen on val, touch that once (default: val)');

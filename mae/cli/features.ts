@@ -5,7 +5,7 @@ import type { Dataset } from '../data/dataset.ts';
 import { FEATURES, type Feature } from '../model/features.ts';
 import { oneOf, text, whole } from '../train/flags.ts';
 import { asUsage, misuse, suggestion } from '../usage.ts';
-import { columns, examples, type Flags, globalsOf, openEngine, value } from './command.ts';
+import { columns, examples, type Flags, globalsOf, openEngine, value, WEIGHTS_HELP } from './command.ts';
 import { interruptible } from './interrupt.ts';
 import { makeReporter } from './progress.ts';
 
@@ -13,7 +13,7 @@ const SPLITS = ['train', 'val', 'test'] as const;
 
 export function define(command: Command): void {
   command
-    .argument('<checkpoint>', 'a checkpoint of pretrain, or weights of other projects (tesserae convert tells which)')
+    .argument('<checkpoint>', WEIGHTS_HELP)
     .argument(
       '<data>',
       'images: a folder, cifar10 or another name, .tar shards, .parquet, .npy (tesserae data lists them)',

@@ -10,7 +10,7 @@ import type { Checkpoint } from '../train/checkpoint.ts';
 import { text, whole } from '../train/flags.ts';
 import { misuse } from '../usage.ts';
 import { askedMasks, growing, type Masks, masksFor } from './chosen-masks.ts';
-import { columns, examples, type Flags, globalsOf, openEngine, value } from './command.ts';
+import { columns, examples, type Flags, globalsOf, openEngine, value, WEIGHTS_HELP } from './command.ts';
 
 /** Images of a folder that are shown unless said, and those of an animation. */
 const MOST = 48;
@@ -21,7 +21,7 @@ const [FRAME_MS, LAST_MS] = [300, 1500];
 
 export function define(command: Command): void {
   command
-    .argument('<checkpoint>', 'a checkpoint.safetensors of pretrain')
+    .argument('<checkpoint>', `an autoencoder: ${WEIGHTS_HELP}`)
     .argument(
       '<images...>',
       'images, folders of them, or sets by name (cifar10: its test images); their centres are resized to the size that the model sees',

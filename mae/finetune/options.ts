@@ -42,7 +42,7 @@ export const FINETUNE_OPTIONS = {
     maybeText('CHECKPOINT'),
     '',
     MODEL,
-    'the pretrained encoder; without it training begins from scratch',
+    'the pretrained encoder, ours or of others, by path, address or OWNER/NAME of the hub; without it training begins from scratch',
   ),
   init: required(maybeText('CHECKPOINT'), '', MODEL, "the same by pretrain's name"),
   model: optional(
