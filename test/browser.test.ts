@@ -1,9 +1,12 @@
 // The same engine and model in a headless Chromium: what it trains, rebuilds and computes is what Node's does.
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { openDawn } from '../engine/node/dawn.ts';
-import { rawTensor, writeSafetensors } from '../engine/index.ts';
-import { configure, initialWeights, parameterSpecs } from '../mae/index.ts';
+import { configure, initialWeights } from '../mae/index.ts';
+import { saveCheckpoint } from '../mae/train/checkpoint.ts';
 import type * as Life from './browser/engine.ts';
 import type * as Nano from './browser/nano.ts';
 import { NANO, rebuild, train, type Trained } from './browser/nano.ts';
@@ -15,21 +18,27 @@ const seed = Number(process.env.SEED ?? Date.now() % 2 ** 31);
 const training = { seed, batch: 4, steps: 4 };
 const ENTRY = 'test/browser/nano.ts';
 
-/** A checkpoint as a server would send it. */
-function weights(): Uint8Array {
-  const config = configure(NANO);
-  const values = initialWeights(config, seed);
-  const tensors = parameterSpecs(config).map(
-    ({ name, shape }) => [name, rawTensor('F32', shape, values.get(name)!)] as const,
-  );
-  return Buffer.concat(writeSafetensors(tensors));
+/** A checkpoint as the trainer saves it. */
+async function checkpointBytes(): Promise<Uint8Array<ArrayBuffer>> {
+  const folder = mkdtempSync(join(tmpdir(), 'tesserae-browser-'));
+  try {
+    const path = join(folder, 'checkpoint.safetensors');
+    const config = configure(NANO);
+    const data = { name: 'noise', mean: [0.5, 0.4, 0.3], std: [0.2, 0.25, 0.3], classes: null };
+    const weights = initialWeights(config, seed);
+    await saveCheckpoint(path, { config, weights, data, maskRatio: 0.75, optimizer: null, training: null });
+    return new Uint8Array(readFileSync(path));
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 }
 
+const checkpoint = await checkpointBytes();
 let page: BrowserPage<typeof Nano>;
 let inPage: Trained;
 test.before(async () => {
   if (!chromium) return;
-  page = await openPage<typeof Nano>(ENTRY, { files: { '/weights.safetensors': weights() } });
+  page = await openPage<typeof Nano>(ENTRY, { files: { '/checkpoint.safetensors': checkpoint } });
   inPage = await page.call('trainHere', training);
 });
 test.after(() => page?.close());
@@ -60,10 +69,10 @@ const swiftshader = chromium && (await adapterOf('swiftshader'));
   alike(node);
 });
 
-inBrowser('weights that a page fetches rebuild images as in Node: the same pixels, the same mask', async () => {
-  const there = await page.call('rebuildHere', '/weights.safetensors', seed);
+inBrowser('a checkpoint that a page fetches rebuilds images as in Node: the same pixels, the same mask', async () => {
+  const there = await page.call('rebuildHere', `${page.address}checkpoint.safetensors`, seed);
   using device = await openDawn();
-  const here = await rebuild(device, weights(), seed);
+  const here = await rebuild(device, new Blob([checkpoint]), seed);
   assert.is(there.length, 2);
   for (const [i, { img, mask, pred, loss }] of there.entries()) {
     assert.equal(img, here[i].img);

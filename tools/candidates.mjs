@@ -61,14 +61,18 @@ export const prefixes = () =>
 
 const software = ({ command, env, wrapper }, match) => ({ kind: 'software', command, env, wrapper, match });
 
-function swiftshader(match) {
-  const icd = swiftshaderIcd();
+function swiftshader(given, match) {
+  const icd = swiftshaderIcd(given);
   if (!icd) return [];
   const env = { VK_ICD_FILENAMES: icd, VK_DRIVER_FILES: icd };
   const inPrefix = prefixes()
     .slice(0, 1)
     .map(({ command, wrapper }) => ({ kind: 'swiftshader', command, env, wrapper, match }));
-  return [{ kind: 'swiftshader', ...host(env), match }, ...inPrefix];
+  // Chromium brings a Vulkan loader, too: without it a system that has none, and no prefix, could not use SwiftShader.
+  const folder = dirname(icd);
+  const path = [folder, given.LD_LIBRARY_PATH].filter(Boolean).join(':');
+  const bundled = existsSync(join(folder, 'libvulkan.so.1')) ? [host({ ...env, LD_LIBRARY_PATH: path })] : [];
+  return [...[host(env), ...bundled].map((way) => ({ kind: 'swiftshader', ...way, match })), ...inPrefix];
 }
 
 /** A real GPU whose driver is there but no Vulkan loader: the unpacked one. (Untested: no such machine was at hand.) */
@@ -94,7 +98,7 @@ export function candidates(name, env = process.env) {
         ...prefixLoader(env),
         ...prefixes().map((p) => software(p)),
         system(undefined, isSoftware),
-        ...swiftshader(),
+        ...swiftshader(env),
       ];
     case 'system':
       return [system()];
@@ -103,13 +107,13 @@ export function candidates(name, env = process.env) {
     case 'lavapipe':
       return [...prefixes().map((p) => software(p)), system('llvmpipe', isSoftware)];
     case 'swiftshader':
-      return swiftshader();
+      return swiftshader(env);
     default:
       return [
         system(name),
         ...prefixLoader(env, name),
         ...prefixes().map((p) => software(p, name)),
-        ...swiftshader(name),
+        ...swiftshader(env, name),
       ];
   }
 }

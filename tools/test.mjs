@@ -20,6 +20,9 @@ const HELP = `npm test -- [--only PATTERN] [--adapter NAME] [--timeout SECONDS] 
   --adapter NAME   as in npm run setup
   --timeout N      seconds that one file may take (default 300)
   --with-check     npm run check first, counted as one test
+
+Tests in a browser take the Chromium or Chrome that is there, else Debian's, which is downloaded once (120 MB, no root needed).
+TESSERAE_CHROMIUM names another; \`none\` skips them.
 `;
 const FAST_WORKERS = 2;
 

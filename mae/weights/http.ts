@@ -66,15 +66,18 @@ async function get(name: string, fetcher: typeof fetch, offset: number, length: 
 async function body(name: string, response: Response, most: number, expected: number): Promise<Uint8Array> {
   const pieces: Uint8Array[] = [];
   let count = 0;
+  // Not `for await`: some browsers' streams have no iterator.
+  const reader = response.body?.getReader();
   try {
-    for await (const piece of response.body ?? []) {
-      count += piece.length;
+    for (let next = await reader?.read(); next && !next.done; next = await reader?.read()) {
+      count += next.value.length;
       if (count > most) break;
-      pieces.push(piece);
+      pieces.push(next.value);
     }
   } catch (error) {
     fail(`${name}: the connection ended after ${count} bytes (${reasonOf(error as Error)}): try again`);
   }
+  if (count > most) await reader?.cancel().catch(() => {});
   if (count > most) fail(`${name}: the server sent more than the ${most} bytes that were asked for`);
   if (count < expected) fail(`${name}: ended after ${count} of ${expected} bytes: try again`);
   const bytes = new Uint8Array(count);

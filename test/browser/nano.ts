@@ -1,9 +1,10 @@
 // The nano model for a page and for Node alike: training steps and reconstructions, on images and weights that a seed gives.
 import { numel } from '../../engine/tensor.ts';
-import { type Device, Engine, openDevice, parseSafetensors, toFloat32 } from '../../engine/index.ts';
+import { type Device, Engine, openDevice } from '../../engine/index.ts';
 import {
   configure,
   type Dataset,
+  fromPretrained,
   MaskedAutoencoder,
   pretrainStep,
   reconstruct,
@@ -65,12 +66,11 @@ function pictures(seed: number, length: number): Dataset {
 
 export type Rebuilt = { readonly [K in 'img' | 'pred' | 'mask']: number[] } & { readonly loss: number };
 
-/** Two images as a model of the given weights, a safetensors file's bytes, rebuilds them. */
-export async function rebuild(device: Device, weights: Uint8Array, seed: number): Promise<Rebuilt[]> {
+/** Two images as an autoencoder of the given checkpoint rebuilds them. */
+export async function rebuild(device: Device, checkpoint: string | Blob, seed: number): Promise<Rebuilt[]> {
   using engine = new Engine(device);
-  const { tensors } = parseSafetensors(weights);
-  const values = new Map([...tensors].map(([name, tensor]) => [name, toFloat32(tensor)]));
-  const model = new MaskedAutoencoder(engine, configure(NANO), values);
+  const { kind, model } = await fromPretrained(engine, checkpoint);
+  if (kind !== 'autoencoder') throw new Error(`the checkpoint holds a model of kind ${kind}`);
   const found = await reconstruct(engine, model, pictures(seed, 2), { maskRatio: 0.75, seed });
   return found.map(({ img, pred, mask, loss }: Reconstruction) => ({
     img: Array.from(img),
@@ -82,6 +82,5 @@ export async function rebuild(device: Device, weights: Uint8Array, seed: number)
 
 export async function rebuildHere(address: string, seed: number): Promise<Rebuilt[]> {
   using device = await openDevice(gpu());
-  const weights = new Uint8Array(await (await fetch(address)).arrayBuffer());
-  return await rebuild(device, weights, seed);
+  return await rebuild(device, address, seed);
 }
