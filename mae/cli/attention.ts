@@ -55,8 +55,7 @@ export function define(command: Command): void {
 const NOTE = `
 Nothing is masked. A map shows the part of its attention that each patch gets, from black (none) to pale yellow (the most that a patch
 gets, written below as max); what the cls token gets is written beside it. Rollout is Abnar and Zuidema's (2020): the product over all
-blocks up to this one of (attention, averaged over heads, + identity) / 2.
-`;
+blocks up to this one of (attention, averaged over heads, + identity) / 2.`;
 
 async function run(path: string, names: string[], flags: Flags, command: Command): Promise<void> {
   const output = value(flags, 'output', text('FILE')) ?? 'attention.png';

@@ -83,8 +83,7 @@ PSNR and SSIM are of removed patches alone, on pixels in [0, 1]: PSNR of their v
 windows of 11 x 11, sigma 1.5) of the pasted image, its mean over their pixels.
 
 A model trained with --norm_pix_loss predicts patches without their brightness and contrast. Its pictures show both honest ways to add
-them: patch statistics from the original, which the model never saw, and from visible neighbours alone.
-`;
+them: patch statistics from the original, of which the model saw nothing there, and from visible neighbours alone.`;
 
 async function run(path: string, names: string[], flags: Flags, command: Command): Promise<void> {
   const output = value(flags, 'output', text('FILE')) ?? 'reconstruction.png';

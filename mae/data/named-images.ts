@@ -47,6 +47,7 @@ function joined(sets: readonly Dataset[]): Dataset {
     classes: null,
     read: (i) => at(i).set.read(at(i).index),
     label: undefined,
+    id: undefined,
     title: (i) => at(i).set.title?.(at(i).index) ?? String(i),
   };
 }

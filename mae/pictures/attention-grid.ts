@@ -35,6 +35,10 @@ interface Tile {
 }
 
 const LINE = TEXT_HEIGHT + GAP;
+/** Of the texts at a tile. */
+const WIDEST = 'max 9.9 %, cls 9.9 %';
+/** More maps than this are shown smaller. */
+const MANY = 40;
 /** About as wide as a screen. */
 const WIDTH = 1500;
 const percent = (part: number): string => `${(100 * part).toFixed(part < 0.0995 ? 1 : 0)} %`;
@@ -59,12 +63,12 @@ function tilesOf({ pixels, patch, maps }: AttentionBlock, { config, overlay }: G
 
 export function attentionGrid(blocks: readonly AttentionBlock[], options: GridOptions): Picture {
   const [height, width] = options.config.img_size;
-  const scale = scaleOf(Math.max(height, width), blocks.length * blocks[0].maps.length > 24);
+  const scale = scaleOf(Math.max(height, width), blocks.length * blocks[0].maps.length > MANY);
   const tiles = blocks.map((block) =>
     tilesOf(block, options).map((tile) => ({ ...tile, picture: fitted(tile.picture, scale) })),
   );
   const [{ picture: one }] = tiles[0];
-  const cell = Math.max(one.width, textWidth('mean of 16 heads')) + GAP;
+  const cell = Math.max(one.width, textWidth(WIDEST)) + GAP;
   const most = Math.max(1, Math.floor((WIDTH - 2 * MARGIN + GAP) / cell));
   const lines = Math.ceil(tiles[0].length / most);
   const across = Math.ceil(tiles[0].length / lines);
@@ -82,7 +86,7 @@ export function attentionGrid(blocks: readonly AttentionBlock[], options: GridOp
       centred(picture, shortened(name, cell - GAP), left, at, cell - GAP, 1, INK);
       const middle = left + Math.floor((cell - GAP - tile.width) / 2);
       paste(picture, tile, middle, at + LINE - GAP / 2);
-      centred(picture, shortened(note, cell - 2), left, at + LINE + tile.height, cell - GAP, 1, FAINT);
+      centred(picture, shortened(note, cell - GAP), left, at + LINE + tile.height, cell - GAP, 1, FAINT);
     }
   }
   drawLegend(picture, LEGEND, MARGIN, picture.height - MARGIN - TEXT_HEIGHT);

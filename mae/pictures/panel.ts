@@ -1,5 +1,4 @@
 // The pictures of MAE papers: original | masked | reconstruction | pasted, a row an image; and whole images rebuilt in several passes.
-import { gridOf } from '../model/config.ts';
 import { type Quality, qualityOf } from '../render/quality.ts';
 import {
   coveredPixels,
@@ -91,6 +90,3 @@ export function panel(
   const strips = rows.map((row) => strip(row, view, row.caption));
   return sheet(columnsOf(view), strips, { ...options, notes: [...notesOf(view), ...(options.notes ?? [])] });
 }
-
-/** `14 x 14 patches`. */
-export const gridText = ({ config }: View): string => `${gridOf(config).join(' x ')} patches`;

@@ -65,7 +65,9 @@ export function sheet(groups: readonly Group[], strips: readonly Strip[], option
   const spans = groups.map(widthOf);
   const starts = spans.map((_, g) => spans.slice(0, g).reduce((a, b) => a + b + 2 * GAP, 0));
   const wide = starts[starts.length - 1] + spans[spans.length - 1];
-  const titles = groups.some(({ title }) => title) ? LINE : 0;
+  const fits = ({ title }: Group, g: number): boolean => !title || spans[g] + 2 * GAP >= 2 * textWidth(title);
+  const titled = text === 2 && groups.every(fits) ? 2 : 1;
+  const titles = groups.some(({ title }) => title) ? titled * TEXT_HEIGHT + GAP : 0;
   const captioned = strips.some(({ captions }) => captions?.some((c) => c)) ? LINE : 0;
   const high = tileHeight + GAP + captioned;
   const blocks = blocksOf(strips.length, wide + 3 * GAP, high);
@@ -83,7 +85,7 @@ export function sheet(groups: readonly Group[], strips: readonly Strip[], option
   for (let b = 0; b < blocks; b++) {
     const left = MARGIN + b * (wide + 3 * GAP);
     for (const [g, { title = '', columns }] of groups.entries()) {
-      centred(picture, title, left + starts[g], MARGIN, spans[g], 1, FAINT);
+      centred(picture, title, left + starts[g], MARGIN, spans[g], titled, FAINT);
       for (const [c, name] of columns.entries())
         centred(picture, name, left + starts[g] + c * column, MARGIN + titles, column - GAP, text, INK);
     }

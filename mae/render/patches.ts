@@ -1,5 +1,5 @@
 // Where the numbers of patches (L, p * p * C) lie in an image (C, H, W), and back.
-import { type EncoderConfig, gridOf, patchesOf, patchValues } from '../model/config.ts';
+import { type EncoderConfig, gridOf, patchValues } from '../model/config.ts';
 
 /** Where element e = (i * p + j) * C + c of patch l lies in an image (C, H, W). */
 export function eachPixel(config: EncoderConfig, visit: (l: number, e: number, at: number) => void): void {
@@ -54,11 +54,4 @@ export function patchAt(x: number, y: number, config: EncoderConfig): number {
 export function cornerOf(patch: number, config: EncoderConfig): { top: number; left: number } {
   const across = gridOf(config)[1];
   return { top: Math.floor(patch / across) * config.patch_size, left: (patch % across) * config.patch_size };
-}
-
-/** How many patches a mask removes. */
-export function removedIn(mask: ArrayLike<number>, config: EncoderConfig): number {
-  let count = 0;
-  for (let l = 0; l < patchesOf(config); l++) count += mask[l] ? 1 : 0;
-  return count;
 }

@@ -6,12 +6,14 @@ import { loadSharp } from '../../mae/data/sharp.ts';
 import { configure } from '../../mae/model/config.ts';
 import { ANIMATIONS, encodeAnimation } from '../../mae/pictures/animation.ts';
 import { textWidth } from '../../mae/pictures/font.ts';
+import { attentionGrid } from '../../mae/pictures/attention-grid.ts';
 import { columnsOf, coveredColumnsOf, coveredStrip, panel, strip } from '../../mae/pictures/panel.ts';
 import { blank } from '../../mae/pictures/picture.ts';
 import { scaleOf, sheet, shortened } from '../../mae/pictures/sheet.ts';
 import { coveredPixels, errorMap, pixelsOf } from '../../mae/render/rebuilt.ts';
+import { heat } from '../../mae/render/colours.ts';
 import { heatTile } from '../../mae/render/tiles.ts';
-import { floats, imageOf, someMask } from '../support/pictured.ts';
+import { floats, imageOf, pixelsIn, someMask } from '../support/pictured.ts';
 
 const seed = Number(process.env.SEED ?? Date.now() % 2 ** 31);
 console.log(`SEED=${seed}`);
@@ -72,6 +74,33 @@ test('images rebuilt in passes show their errors on one scale; a panel under nor
   );
   const raw = { ...view, config: { ...config, norm_pix_loss: false } };
   assert.ok(panel([{ img, ...passes[0] }], view).width > panel([{ img, ...passes[0] }], raw).width);
+});
+
+test('attention of any number of images and heads: every map is there, from black to its own largest patch', () => {
+  const config = configure('mae_vit_nano_patch4_32', { img_size: [8, 12] });
+  for (const [images, heads] of [
+    [1, 1],
+    [1, 16],
+    [3, 14],
+    [9, 6],
+  ]) {
+    const blocks = Array.from({ length: images }, (_, i) => ({
+      title: `image ${i} of a name so long that it must be made shorter to stay within: layer 3 of 12, from cls`,
+      pixels: pixelsIn(rng, config),
+      patch: i % 2 ? 4 : null,
+      maps: Array.from({ length: heads }, (_, h) => ({ name: `head ${h + 1}`, row: floats(7, rng.uniform) })),
+    }));
+    const { width, height, data } = attentionGrid(blocks, { config, overlay: false });
+    const [{ row }] = blocks[images - 1].maps.slice(-1);
+    const top = Math.max(...row.slice(1));
+    const times = scaleOf(12, images * heads > 40);
+    // The first line of pixels of the last map: its upper three patches.
+    const line = Buffer.concat(
+      [1, 2, 3].map((l) => Buffer.concat(Array(4 * times).fill(Buffer.from(heat(row[l] / top))))),
+    );
+    assert.ok(Buffer.from(data).includes(line), `${images} images, ${heads} heads`);
+    assert.ok(width < 1600 && data.length === 3 * width * height);
+  }
 });
 
 test('animations hold their frames with their times', async () => {
