@@ -2,11 +2,13 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import sharp from 'sharp';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { openDawn } from '../engine/node/dawn.ts';
 import { configure, initialWeights } from '../mae/index.ts';
 import { saveCheckpoint } from '../mae/train/checkpoint.ts';
+import type * as Canvas from './browser/canvas.ts';
 import type * as Life from './browser/engine.ts';
 import type * as Nano from './browser/nano.ts';
 import { NANO, rebuild, train, type Trained } from './browser/nano.ts';
@@ -115,6 +117,16 @@ inBrowser(
     assert.ok(usable);
   },
 );
+
+inBrowser('a picture of a page shows what WebGPU painted on its canvas', async () => {
+  const html = '<canvas width="64" height="48"></canvas>';
+  await using painted = await openPage<typeof Canvas>('test/browser/canvas.ts', { canvas: true, html });
+  await painted.call('paint', 1, 0, 0.2);
+  const png = await painted.page.locator('canvas').screenshot();
+  const { data, info } = await sharp(png).removeAlpha().raw().toBuffer({ resolveWithObject: true });
+  assert.equal([info.width, info.height], [64, 48]);
+  for (let i = 0; i < data.length; i++) assert.is(data[i], [255, 0, 51][i % 3]);
+});
 
 inBrowser('picks kept in IndexedDB outlive the page, and a device takes them', async () => {
   await using life = await openPage<typeof Life>('test/browser/engine.ts');

@@ -6,7 +6,7 @@ import { join, resolve } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { takeOption } from './argv.mjs';
 import { root } from './cache.mjs';
-import { wgsl } from './esbuild-wgsl.mjs';
+import { wgsl, wgslCompact } from './esbuild-wgsl.mjs';
 import { Problem, main } from './say.mjs';
 
 const HELP = `npm run bundle:browser -- [--out DIR]
@@ -51,7 +51,7 @@ export async function bundleForBrowser(contents, { minify = false } = {}) {
       format: 'esm',
       platform: 'browser',
       target: 'es2022',
-      plugins: [wgsl],
+      plugins: [minify ? wgslCompact : wgsl],
       // Optional: a page that names repositories of the hub brings it, by an import map.
       external: ['@huggingface/hub'],
       // unzipit looks whether it is in Node.

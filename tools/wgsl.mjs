@@ -56,6 +56,15 @@ export function reflect(text, path = 'kernel') {
   return { text, bindings, params, paramsBytes, knobs };
 }
 
+/** The text without comments and empty lines, save the marks that restate.ts goes by: a sixth less to send to a page. */
+export const compact = (text) =>
+  text
+    .split('\n')
+    .map((line) => (/\/\/ (knob|unroll|stored)\b/.test(line) ? line : line.replace(/\s*\/\/.*$/, '')))
+    .filter((line) => line.trim() !== '')
+    .map((line) => `${line}\n`)
+    .join('');
+
 /** The JavaScript module that `import x from './x.wgsl'` yields; one without an entry point is a library text. */
 export function asModule(text, path) {
   if (!/@compute/.test(text)) return `export default ${JSON.stringify(text)};\n`;
