@@ -16,7 +16,7 @@ import { patchesOf } from '../mae/model/config.ts';
 import { VisionEncoder } from '../mae/model/encoder.ts';
 import { MaskedAutoencoder } from '../mae/model/model.ts';
 import { loadEncoder, loadWeights } from '../mae/weights/node.ts';
-import type { ReadOptions } from '../mae/weights/read.ts';
+import type { ReadOptions } from '../mae/weights/take.ts';
 
 const TINY = fileURLToPath(new URL('./oracle/fixtures/weights', import.meta.url));
 const device = await openDawn();

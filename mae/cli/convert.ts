@@ -4,6 +4,7 @@ import picocolors from 'picocolors';
 import { imageSize, oneOf, whole } from '../train/flags.ts';
 import { misuse } from '../usage.ts';
 import type { Loaded } from '../weights/loaded.ts';
+import { makeReporter } from './progress.ts';
 import { columns, examples, type Flags, value } from './command.ts';
 
 /** What can be written, and what a path that does not say ends in. */
@@ -46,13 +47,17 @@ async function run(path: string, out: string | undefined, flags: Flags): Promise
     import('../weights/describe.ts'),
   ]);
   if (out !== undefined) await refuseExisting(out, to, flags.overwrite === true);
+  const reporter = makeReporter();
   const loaded = await loadWeights(path, {
+    sizesOnly: out === undefined,
+    progress: reporter.fetching,
     only: flags.encoder === true ? 'encoder' : undefined,
     num_heads: value(flags, 'num_heads', whole(1)),
     decoder_num_heads: value(flags, 'decoder_num_heads', whole(1)),
     img_size: value(flags, 'input_size', imageSize()),
     norm_pix_loss: flags.norm_pix_loss === true ? true : undefined,
   });
+  reporter.finish();
   const rows = describe(loaded).map(([what, text]) => [picocolors.dim(what), text]);
   process.stdout.write(`${picocolors.bold(path)}\n${columns(rows).join('\n')}\n`);
   if (out === undefined) return;

@@ -57,10 +57,10 @@ export async function evaluate(path: string, flags: Flags, command: Command): Pr
       import('../finetune/evaluate.ts'),
       import('../data/channels.ts'),
     ]);
-  const loaded = await loadClassifier(path);
+  const reporter = makeReporter();
+  const loaded = await loadClassifier(path, { progress: reporter.fetching });
   const { config, data } = loaded;
   const weights = weightsOf(loaded, path, flags.ema === true);
-  const reporter = makeReporter();
   const { recipe } = loaded.training ?? {};
   const opened = await labelledData(data_path, reporter.fetching, { asked: splitIn(flags), recipe });
   const { classes } = opened;

@@ -86,7 +86,7 @@ export async function openEvaluation(
     import('../evaluate/features.ts'),
     import('../data/channels.ts'),
   ]);
-  const { model, checkpoint } = await openModel(engine, path, random ? seed : undefined);
+  const { model, checkpoint } = await openModel(engine, path, random ? seed : undefined, fetching);
   const { mean, std } = checkpoint.data;
   const recipe = checkpoint.training?.recipe;
   const data = await labelledData(data_path, fetching, { asked: split, recipe });

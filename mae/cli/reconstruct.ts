@@ -100,10 +100,10 @@ async function run(path: string, names: string[], flags: Flags, command: Command
     import('../data/named-images.ts'),
     import('./progress.ts'),
   ]);
-  const checkpoint = await loadCheckpoint(path);
+  const reporter = makeReporter();
+  const checkpoint = await loadCheckpoint(path, { progress: reporter.fetching });
   const { config, data } = checkpoint;
   const masks = animation ? growing(asked, config, FRAMES) : await masksFor(asked, config, checkpoint.maskRatio);
-  const reporter = makeReporter();
   const { mean, std } = data;
   const images = await namedImages(names, { channels: config.in_chans, mean, std, most, progress: reporter.fetching });
   using engine = await openEngine(globalsOf(command));

@@ -9,6 +9,7 @@ import { NO_DECODER } from '../model/classifier.ts';
 import type { MaeConfig } from '../model/config.ts';
 import { VisionEncoder } from '../model/encoder.ts';
 import { initialWeights } from '../model/init.ts';
+import type { ReadProgress } from '../train/modelfile.ts';
 import { loadEncoder } from '../weights/node.ts';
 import type { EncoderCheckpoint } from '../weights/own.ts';
 
@@ -55,8 +56,9 @@ export async function openModel(
   engine: Engine,
   path: string,
   randomSeed?: number,
+  progress?: ReadProgress,
 ): Promise<{ model: VisionEncoder; checkpoint: EncoderCheckpoint }> {
-  const checkpoint = await loadEncoder(path, { demandNorm: true });
+  const checkpoint = await loadEncoder(path, { demandNorm: true, progress });
   const { config, weights } = checkpoint;
   // Of a run of ours the decoder's sizes are known, on which the draws depend.
   const whole = { ...NO_DECODER, ...config } as MaeConfig;

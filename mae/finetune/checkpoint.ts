@@ -10,7 +10,7 @@ import type { OptimizerState } from '../train/modelfile.ts';
 import { writeModel } from '../train/savemodel.ts';
 import type { LoadedEncoder } from '../weights/loaded.ts';
 import { openPlace } from '../weights/node.ts';
-import { readClassifier } from '../weights/own.ts';
+import { type LoadOptions, readClassifier } from '../weights/own.ts';
 import { foldedHead } from '../weights/probe.ts';
 
 export interface ClassifierCheckpoint {
@@ -33,9 +33,9 @@ export async function saveClassifier(path: string, c: ClassifierCheckpoint): Pro
 }
 
 /** Reads a classifier of any format that mae/weights knows; without `training` the optimizer's state is left where it is. */
-export async function loadClassifier(path: string, { training = false } = {}): Promise<ClassifierCheckpoint> {
-  await using place = await openPlace(path);
-  return await readClassifier(place, { training });
+export async function loadClassifier(path: string, options: LoadOptions = {}): Promise<ClassifierCheckpoint> {
+  await using place = await openPlace(path, options.progress);
+  return await readClassifier(place, options);
 }
 
 /** Its own weights, or with `ema` the averaged ones. */

@@ -66,7 +66,12 @@ export async function finetune(
 }
 
 /** Weights and sizes to begin with, and what the encoder's images were normalised with. A run that goes on has them already. */
-async function beginning(options: FinetuneOptions, train: Labels['train'], classes: number, { note }: Reporter) {
+async function beginning(
+  options: FinetuneOptions,
+  train: Labels['train'],
+  classes: number,
+  { note, fetching: progress }: Reporter,
+) {
   const { seed } = options;
   if (!options.finetune) {
     const encoder: EncoderConfig = configure(options.model as string, { img_size: options.input_size });
@@ -78,7 +83,7 @@ async function beginning(options: FinetuneOptions, train: Labels['train'], class
       data: withChannels(train, config.in_chans),
     };
   }
-  const from = await loadEncoder(options.finetune);
+  const from = await loadEncoder(options.finetune, { progress });
   const config = classifierConfig(from.config, options, classes);
   const weights = classifierWeights(config, from, { seed });
   note(`init: ${options.finetune}: ${adaptedText(adaptedTo(weights, from))}`);

@@ -4,7 +4,7 @@ import type { KnobValues } from '../../kernels/kernel.ts';
 import type { DamageCount } from '../data/damage.ts';
 import { type MaeConfig, parameterSpecs } from '../model/config.ts';
 import { openPlace } from '../weights/node.ts';
-import { readAutoencoder, readTraining } from '../weights/own.ts';
+import { type LoadOptions, readAutoencoder, readTraining } from '../weights/own.ts';
 import type { PlateauState } from './schedule.ts';
 import type { OptimizerState, Task } from './modelfile.ts';
 import { writeModel } from './savemodel.ts';
@@ -73,9 +73,9 @@ export async function saveCheckpoint(path: string, c: Checkpoint): Promise<void>
  * Reads an autoencoder of any format that mae/weights knows, from a file, a folder, an address or the hub; without `training` the optimizer's
  * state is left where it is. Those of other projects have none.
  */
-export async function loadCheckpoint(path: string, { training = false } = {}): Promise<Checkpoint> {
-  await using place = await openPlace(path);
-  return await readAutoencoder(place, { training });
+export async function loadCheckpoint(path: string, options: LoadOptions = {}): Promise<Checkpoint> {
+  await using place = await openPlace(path, options.progress);
+  return await readAutoencoder(place, options);
 }
 
 /** Where the run that wrote a checkpoint stands: read without its weights. */

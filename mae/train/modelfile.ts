@@ -3,6 +3,7 @@
 import { fail, TesseraeError } from '../../engine/errors.ts';
 import type { ParameterSpec } from '../../engine/parameters.ts';
 import { type RawTensor, toFloat32, viewAs } from '../../engine/rawtensor.ts';
+import { numel } from '../../engine/tensor.ts';
 import { type ByteSource, readHeader, readTensor, type SafetensorsHeader } from '../../engine/safetensors.ts';
 import type { EncoderConfig } from '../model/config.ts';
 import { VERSION } from '../version.ts';
@@ -44,6 +45,17 @@ export interface LossScaleState {
   readonly good: number;
   /** Steps that overflowed and were skipped. */
   readonly skipped: number;
+}
+
+/** Told the part of the weights that has been read, and what is being read. */
+export type ReadProgress = (fraction: number, what: string) => void;
+
+/** Values that are read in no time: nobody is told. */
+const FEW = 3e7;
+
+/** Tells `progress` how many of `total` values have been read, unless these are few. */
+export function tellRead(progress: ReadProgress | undefined, done: number, total: number): void {
+  if (total > FEW) progress?.(done / total, `reading ${(total / 1e6).toFixed(0)} M weights`);
 }
 
 /** A model file of ours that may be read from; every error names it. */
@@ -124,8 +136,8 @@ export class ModelFile {
   }
 
   /** Every parameter's value. */
-  async weights(specs: readonly ParameterSpec[]): Promise<Map<string, Float32Array>> {
-    const found = await this.#floats(specs, '');
+  async weights(specs: readonly ParameterSpec[], progress?: ReadProgress): Promise<Map<string, Float32Array>> {
+    const found = await this.#floats(specs, '', progress);
     const absent = specs.filter(({ name }) => !found.has(name));
     if (absent.length) fail(`load: ${this.#path} lacks ${absent.length} weights, first ${absent[0].name}`);
     return found;
@@ -155,14 +167,22 @@ export class ModelFile {
     return info ? readTensor(this.#source, info) : null;
   }
 
-  async #floats(specs: readonly ParameterSpec[], prefix: string): Promise<Map<string, Float32Array>> {
+  async #floats(
+    specs: readonly ParameterSpec[],
+    prefix: string,
+    progress?: ReadProgress,
+  ): Promise<Map<string, Float32Array>> {
     const found = new Map<string, Float32Array>();
+    const total = specs.reduce((sum, { shape }) => sum + numel(shape), 0);
+    let done = 0;
     for (const { name, shape } of specs) {
       const tensor = await this.#read(prefix + name);
       if (!tensor) continue;
       if (String(tensor.shape) !== String(shape))
         fail(`load: ${this.#path}: ${prefix}${name} is (${tensor.shape}), the model needs (${shape})`);
       found.set(name, toFloat32(tensor));
+      done += numel(shape);
+      tellRead(progress, done, total);
     }
     return found;
   }

@@ -1,6 +1,6 @@
 // What a file of weights is, in lines that people read: kind, sizes, target, what is missing and what was left out.
 import type { Loaded } from './loaded.ts';
-import { listText } from './read.ts';
+import { listText } from './take.ts';
 
 const KINDS: Readonly<Record<Loaded['kind'], string>> = {
   autoencoder: 'a masked autoencoder: encoder and decoder',

@@ -1,6 +1,7 @@
 // Repositories of the Hugging Face hub, by the hub's own library, which is optional: in Node kept in its cache, in browsers read in ranges.
 import { fail, TesseraeError } from '../../engine/errors.ts';
 import type { ByteSource } from '../../engine/safetensors.ts';
+import type { ReadProgress } from '../train/modelfile.ts';
 import { blobSource, type Place } from './place.ts';
 
 const PACKAGE = '@huggingface/hub';
@@ -13,6 +14,7 @@ export interface HubAccess {
   readonly hubUrl?: string;
   readonly accessToken?: string;
   readonly revision?: string;
+  readonly progress?: ReadProgress;
 }
 
 const library = (): Promise<Hub> =>
@@ -29,10 +31,13 @@ export async function hubPlace(
   openFile: (path: string) => Promise<ByteSource & { close(): Promise<void> }>,
 ): Promise<Place> {
   const { downloadFileToCacheDir } = await library();
+  const { progress, ...where } = access;
   const opened: { close(): Promise<void> }[] = [];
   const open = (path: string): Promise<ByteSource | null> =>
     present(id, path, async () => {
-      const file = await quietly(() => downloadFileToCacheDir({ repo: { type: 'model', name: id }, path, ...access }));
+      const file = await quietly(() =>
+        downloadFileToCacheDir({ repo: { type: 'model', name: id }, path, ...where, fetch: watched(path, progress) }),
+      );
       const source = await openFile(file);
       opened.push(source);
       return source;
@@ -72,6 +77,25 @@ async function present<T>(id: string, path: string, work: () => Promise<T>): Pro
     return fail(`hub: ${id}: ${path} cannot be fetched (${reason}): check the name and the network`);
   }
 }
+
+/** A fetch that tells how much of a large answer has come. */
+const watched =
+  (what: string, progress: ReadProgress | undefined): typeof fetch =>
+  async (input, init) => {
+    const response = await fetch(input, init);
+    const total = Number(response.headers.get('content-length'));
+    if (!progress || !response.body || !(total > LARGE)) return response;
+    let done = 0;
+    const count = new TransformStream<Uint8Array, Uint8Array>({
+      transform(piece, controller) {
+        done += piece.length;
+        progress(done / total, what);
+        controller.enqueue(piece);
+      },
+    });
+    return new Response(response.body.pipeThrough(count), response);
+  };
+const LARGE = 1 << 20;
 
 /** The library tells the console what it downloads. */
 async function quietly<T>(work: () => Promise<T>): Promise<T> {

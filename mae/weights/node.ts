@@ -3,24 +3,26 @@ import { stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { fail } from '../../engine/errors.ts';
 import { type FileSource, openSafetensorsFile } from '../../engine/node/files.ts';
+import type { ReadProgress } from '../train/modelfile.ts';
 import { httpPlace, isAddress } from './http.ts';
 import { type EncoderCheckpoint, ownFile, readAny, readEncoder } from './own.ts';
 import type { Loaded } from './loaded.ts';
 import type { Place } from './place.ts';
-import { kindOf, type ReadOptions } from './read.ts';
+import { kindOf } from './read.ts';
+import type { ReadOptions } from './take.ts';
 
 /** `hf://OWNER/NAME`, or OWNER/NAME where there is no such file; `@REVISION` may follow. */
 const HUB_NAME = /^(?:hf:\/\/)?([\w.-]+\/[\w.-]+?)(?:@([\w./-]+))?$/;
 
 /** Opens what a user named: a file, a folder, an address, or a repository of the hub (HF_ENDPOINT, HF_TOKEN and HF_HUB_CACHE hold). */
-export async function openPlace(text: string): Promise<Place> {
+export async function openPlace(text: string, progress?: ReadProgress): Promise<Place> {
   if (isAddress(text)) return httpPlace(text);
   const found = text.startsWith('hf://') ? null : await stat(text).catch(() => null);
   const [, id, revision] = HUB_NAME.exec(text) ?? [];
   if (!found && id && (text.startsWith('hf://') || !/\.(safetensors|pth|pt|bin|json)$/.test(text))) {
     const { hubPlace } = await import('./hub.ts');
     const { HF_ENDPOINT: hubUrl, HF_TOKEN: accessToken, HF_HUB_CACHE: cacheDir } = process.env;
-    return hubPlace(id, { hubUrl, accessToken, cacheDir, revision }, openSafetensorsFile);
+    return hubPlace(id, { hubUrl, accessToken, cacheDir, revision, progress }, openSafetensorsFile);
   }
   return diskPlace(text, found?.isDirectory() ? null : basename(text));
 }
@@ -50,7 +52,7 @@ async function diskPlace(path: string, file: string | null): Promise<Place> {
 
 /** Whatever a file, folder, address or repository holds: an autoencoder, an encoder or a classifier, of any format. */
 export async function loadWeights(path: string, options: ReadOptions = {}): Promise<Loaded> {
-  await using place = await openPlace(path);
+  await using place = await openPlace(path, options.progress);
   return await readAny(place, options);
 }
 
@@ -67,7 +69,7 @@ export async function loadEncoder(
   path: string,
   { demandNorm = false, ...options }: Omit<ReadOptions, 'only'> & { readonly demandNorm?: boolean } = {},
 ): Promise<EncoderCheckpoint> {
-  await using place = await openPlace(path);
+  await using place = await openPlace(path, options.progress);
   const loaded = await readEncoder(place, options);
   if (demandNorm && !loaded.weights.has('norm.weight')) {
     fail(

@@ -1,5 +1,7 @@
 // Weights for those who need an autoencoder, an encoder or a classifier: of our own files with all that training left there, or of others'.
 import { fail } from '../../engine/errors.ts';
+import type { ParameterSpec } from '../../engine/parameters.ts';
+import { numel } from '../../engine/tensor.ts';
 import type { ClassifierCheckpoint } from '../finetune/checkpoint.ts';
 import { checkedClassifier, type ClassifierConfig, classifierSpecs } from '../model/classifier.ts';
 import {
@@ -14,8 +16,14 @@ import type { Checkpoint, DataInfo, TrainingState } from '../train/checkpoint.ts
 import { kindText, ModelFile, TASK_OF, type Task } from '../train/modelfile.ts';
 import type { Loaded, LoadedEncoder, Report } from './loaded.ts';
 import type { Place } from './place.ts';
-import { type ReadOptions, readWeights, weightsOf } from './read.ts';
+import { readWeights, weightsOf } from './read.ts';
+import type { ReadOptions } from './take.ts';
 import { isTorch } from './torch.ts';
+
+export interface LoadOptions extends Pick<ReadOptions, 'progress'> {
+  /** The optimizer's state, too. */
+  readonly training?: boolean;
+}
 
 /** A file of ours; null where the place holds weights of others. */
 export async function ownFile(place: Place): Promise<ModelFile | null> {
@@ -25,7 +33,10 @@ export async function ownFile(place: Place): Promise<ModelFile | null> {
 }
 
 /** @throws where the place holds no autoencoder */
-export async function readAutoencoder(place: Place, { training = false } = {}): Promise<Checkpoint> {
+export async function readAutoencoder(
+  place: Place,
+  { training = false, progress }: LoadOptions = {},
+): Promise<Checkpoint> {
   const file = await ownFile(place);
   if (file) {
     file.demand('pretrain');
@@ -33,21 +44,24 @@ export async function readAutoencoder(place: Place, { training = false } = {}): 
     const specs = parameterSpecs(config);
     return {
       config,
-      weights: await file.weights(specs),
+      weights: await file.weights(specs, progress),
       data: file.json<DataInfo>('data'),
       maskRatio: Number(file.text('mask_ratio')),
       optimizer: training ? await file.optimizer(specs) : null,
       training: trainingOf(file),
     };
   }
-  const loaded = await readWeights(place);
+  const loaded = await readWeights(place, { progress });
   if (loaded.kind !== 'autoencoder') return otherKind(place, loaded);
   const { config, weights, data, maskRatio } = loaded;
   return { config, weights, data, maskRatio, optimizer: null, training: null };
 }
 
 /** @throws where the place holds no classifier */
-export async function readClassifier(place: Place, { training = false } = {}): Promise<ClassifierCheckpoint> {
+export async function readClassifier(
+  place: Place,
+  { training = false, progress }: LoadOptions = {},
+): Promise<ClassifierCheckpoint> {
   const file = await ownFile(place);
   if (file) {
     file.demand('classify');
@@ -55,14 +69,14 @@ export async function readClassifier(place: Place, { training = false } = {}): P
     const specs = classifierSpecs(config);
     return {
       config,
-      weights: await file.weights(specs),
+      weights: await file.weights(specs, progress),
       averages: await file.averages(specs),
       data: file.json('data'),
       optimizer: training ? await file.optimizer(specs) : null,
       training: trainingOf(file),
     };
   }
-  const loaded = await readWeights(place);
+  const loaded = await readWeights(place, { progress });
   if (loaded.kind !== 'classifier') return otherKind(place, loaded);
   const { config, weights, data } = loaded;
   return { config, weights, data, averages: null, optimizer: null, training: null };
@@ -79,45 +93,48 @@ export interface EncoderCheckpoint extends LoadedEncoder {
 /** The encoder of whatever the place holds: of an autoencoder, of a classifier, or alone. A fine-tuned one may lack the final norm. */
 export async function readEncoder(place: Place, options: Omit<ReadOptions, 'only'> = {}): Promise<EncoderCheckpoint> {
   const file = await ownFile(place);
-  if (!file) {
-    const loaded = await readWeights(place, { ...options, only: 'encoder' });
-    return loaded.kind === 'encoder' ? { ...loaded, training: null } : otherKind(place, loaded);
-  }
-  const config = file.config<EncoderConfig>(file.task === 'pretrain' ? (c) => checked(c as MaeConfig) : checkedEncoder);
-  const specs = encoderSpecs(config).filter(({ name }) => file.holds(name) || !name.startsWith('norm.'));
-  const weights = await file.weights(specs);
-  return { ...own(place, file, weights), kind: 'encoder', config, training: trainingOf(file) };
+  const loaded = await readAny(place, { ...options, only: 'encoder' });
+  if (loaded.kind !== 'encoder') return otherKind(place, loaded);
+  return { ...loaded, training: file && trainingOf(file) };
 }
 
 /** Whatever a place holds, ours or others'. */
 export async function readAny(place: Place, options: ReadOptions = {}): Promise<Loaded> {
   const file = await ownFile(place);
   if (!file) return readWeights(place, options);
-  if (options.only || file.task === 'encode') return readEncoder(place, options);
-  if (file.task === 'classify') {
-    const { config, weights, data } = await readClassifier(place);
-    return { ...own(place, file, weights), kind: 'classifier', config, data };
+  const { only, sizesOnly, progress } = options;
+  const read = async (specs: readonly ParameterSpec[]) => {
+    const there = specs.filter(({ name }) => file.holds(name) || !name.startsWith('norm.'));
+    const weights = sizesOnly ? new Map<string, Float32Array>() : await file.weights(there, progress);
+    return { ...own(place, file), weights, report: reportOf(file, there) };
+  };
+  if (only || file.task === 'encode') {
+    const config = file.config<EncoderConfig>(checkedEncoder);
+    return { kind: 'encoder', config, ...(await read(encoderSpecs(config))) };
   }
-  const { config, weights, maskRatio } = await readAutoencoder(place);
+  if (file.task === 'classify') {
+    const config = file.config<ClassifierConfig>(checkedClassifier);
+    return { kind: 'classifier', config, ...(await read(classifierSpecs(config))), data: file.json('data') };
+  }
+  const config = file.config<MaeConfig>(checked);
   const target = config.norm_pix_loss ? 'normalised pixels' : 'pixels';
-  return { ...own(place, file, weights), kind: 'autoencoder', config, maskRatio, target };
+  return { kind: 'autoencoder', config, target, ...(await read(parameterSpecs(config))) };
 }
 
-function own(place: Place, file: ModelFile, weights: ReadonlyMap<string, Float32Array>) {
-  const parameters = [...weights.values()].reduce((sum, { length }) => sum + length, 0);
-  const besides = file.has('training') ? ["the optimizer's state"] : [];
-  const report: Report = {
-    format: 'tesserae',
-    container: 'safetensors',
-    parameters,
-    missing: [],
-    unexpected: [],
-    besides,
-    notes: [],
-  };
+function own(place: Place, file: ModelFile) {
   const maskRatio = file.has('mask_ratio') ? Number(file.text('mask_ratio')) : 0.75;
-  return { name: place.name, weights, report, data: file.json<DataInfo>('data'), maskRatio };
+  return { name: place.name, data: file.json<DataInfo>('data'), maskRatio };
 }
+
+const reportOf = (file: ModelFile, specs: readonly ParameterSpec[]): Report => ({
+  format: 'tesserae',
+  container: 'safetensors',
+  parameters: specs.reduce((sum, { shape }) => sum + numel(shape), 0),
+  missing: [],
+  unexpected: [],
+  besides: file.has('training') ? ["the optimizer's state"] : [],
+  notes: [],
+});
 
 /**
  * Files of before there were picks were trained with none; of before the precision was noted: only f16 has a loss scale; of before leftovers

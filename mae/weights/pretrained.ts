@@ -9,7 +9,7 @@ import { httpPlace, isAddress } from './http.ts';
 import type { Loaded, LoadedAutoencoder, LoadedClassifier, LoadedEncoder } from './loaded.ts';
 import { readAny } from './own.ts';
 import { blobPlace, type Place } from './place.ts';
-import type { ReadOptions } from './read.ts';
+import type { ReadOptions } from './take.ts';
 
 /** A path (in Node), an address, `OWNER/NAME` of the hub, a File or Blob, or the Files of a folder. */
 export type Where = string | URL | Blob | readonly Blob[];

@@ -16,8 +16,12 @@ const MOST_STRUCTURE = 32 << 20;
 /** Of a legacy file: where its pickle surely ends, at first; doubled as long as it does not. */
 const FIRST_HEAD = 1 << 20;
 
-/** Where a storage's bytes begin. */
-type Places = ReadonlyMap<string, { readonly offset: number; readonly bytes: number }>;
+/** A storage's bytes. Where they begin in an archive only their own entry tells: it is read with them. */
+interface Stored {
+  readonly bytes: number;
+  begin(): Promise<number>;
+}
+type Places = ReadonlyMap<string, Stored>;
 
 /** Whether these first bytes are PyTorch's. */
 export const isTorch = (head: Uint8Array): boolean =>
@@ -25,15 +29,19 @@ export const isTorch = (head: Uint8Array): boolean =>
 
 /** @throws TesseraeError that names the file */
 export async function torchFile(source: ByteSource): Promise<TensorFile> {
+  const head = await source.read(0, Math.min(4, source.size));
+  return whole(source, () => (ZIP.every((byte, i) => head[i] === byte) ? archive(source) : legacy(source)));
+}
+
+/** What packages say of a damaged file becomes ours, with its name. */
+async function whole<T>(source: ByteSource, work: () => Promise<T>): Promise<T> {
   try {
-    const head = await source.read(0, Math.min(4, source.size));
-    return await (ZIP.every((byte, i) => head[i] === byte) ? archive(source) : legacy(source));
+    return await work();
   } catch (error) {
-    if (error instanceof TesseraeError && error.message.startsWith(`${source.name}: `)) throw error;
-    if (error instanceof TesseraeError) fail(`${source.name}: ${error.message}`);
-    const said = String((error as Error).message)
-      .replace(/\s+/g, ' ')
-      .slice(0, 150);
+    const { message } = error as Error;
+    if (error instanceof TesseraeError && message.startsWith(`${source.name}: `)) throw error;
+    if (error instanceof TesseraeError) fail(`${source.name}: ${message}`);
+    const said = String(message).replace(/\s+/g, ' ').slice(0, 150);
     return fail(`${source.name}: is damaged (${said}): download or copy it again`);
   }
 }
@@ -55,11 +63,11 @@ async function archive(source: ByteSource): Promise<TensorFile> {
     fail('has big-endian numbers: load and save it on another machine');
   const pickle = byName.get(pickles[0]) as ZipEntry;
   const found = weightsIn(new Unpickler(await reader.whole(pickle)).read());
-  const places = new Map<string, { offset: number; bytes: number }>();
+  const places = new Map<string, Stored>();
   for (const { storage } of found.tensors.values()) {
     const { key } = storage;
     const entry = byName.get(`${root}data/${key}`) ?? fail(`lacks the storage ${JSON.stringify(key)} of a tensor`);
-    if (!places.has(key)) places.set(key, await reader.locate(entry));
+    places.set(key, { bytes: reader.sizeOf(entry), begin: async () => (await reader.locate(entry)).offset });
   }
   return tensorFile(source, 'PyTorch zip archive', found, places);
 }
@@ -68,6 +76,7 @@ async function archive(source: ByteSource): Promise<TensorFile> {
 class ArchiveReader {
   readonly #source: ByteSource;
   #asked: { offset: number; bytes: number } | null = null;
+  #last: Promise<unknown> = Promise.resolve();
 
   constructor(source: ByteSource) {
     this.#source = source;
@@ -89,12 +98,25 @@ class ArchiveReader {
     return new ReadableStream();
   }
 
-  /** Where a stored entry's bytes lie, within the file. */
-  async locate(entry: ZipEntry): Promise<{ offset: number; bytes: number }> {
+  /** Bytes of an entry, which lie in the file as they are. */
+  sizeOf(entry: ZipEntry): number {
     if (entry.compressionMethod !== 0 || entry.encrypted)
       fail(
         `its entry ${JSON.stringify(entry.name.slice(0, 100))} is packed, torch.save never does that: unpack and save it again`,
       );
+    if (entry.size > this.#source.size) throw new Error('an entry passes its end');
+    return entry.size;
+  }
+
+  /** Where they lie, within the file. One entry at a time: what is asked for is told apart by nothing else. */
+  locate(entry: ZipEntry): Promise<{ offset: number; bytes: number }> {
+    const found = this.#last.then(() => this.#locate(entry));
+    this.#last = found.catch(() => {});
+    return found;
+  }
+
+  async #locate(entry: ZipEntry): Promise<{ offset: number; bytes: number }> {
+    this.sizeOf(entry);
     this.#asked = null;
     await (await entry.stream()).cancel();
     const asked = this.#asked as { offset: number; bytes: number } | null;
@@ -130,7 +152,7 @@ async function legacyFrom(source: ByteSource, pickles: Unpickler): Promise<Tenso
   const value = pickles.read();
   const keys = pickles.read();
   if (!Array.isArray(keys)) fail('has no list of storages');
-  const places = new Map<string, { offset: number; bytes: number }>();
+  const places = new Map<string, Stored>();
   let at = LEGACY.length + pickles.position;
   for (const key of keys) {
     const field = await source.read(at, 8);
@@ -141,7 +163,8 @@ async function legacyFrom(source: ByteSource, pickles: Unpickler): Promise<Tenso
     if (count !== known.numel)
       fail(`storage ${key.slice(0, 40)} has ${count} elements, its tensors need ${known.numel}`);
     const bytes = count * DTYPE_BYTES[known.dtype];
-    places.set(key, { offset: at + 8, bytes });
+    const begin = at + 8;
+    places.set(key, { bytes, begin: async () => begin });
     at += 8 + bytes;
     if (at > source.size) fail(`storage ${key.slice(0, 40)} of ${bytes} bytes passes the end of the file`);
   }
@@ -211,8 +234,9 @@ async function readRef(source: ByteSource, name: string, ref: TensorRef, places:
   const width = DTYPE_BYTES[dtype];
   const total = tensorBytes(dtype, shape);
   const span = total === 0 ? 0 : width * (1 + shape.reduce((at, n, d) => at + (n - 1) * stride[d], 0));
-  const begin = (places.get(storage.key)?.offset ?? 0) + width * ref.offset;
-  const bytes = await source.read(begin, span);
+  const stored = places.get(storage.key) ?? fail(`${source.name}: lacks the storage of ${name}`);
+  const begin = await whole(source, () => stored.begin());
+  const bytes = await source.read(begin + width * ref.offset, span);
   if (bytes.length !== span) fail(`${source.name}: ended while ${name} was read: try again`);
   if (isContiguous(shape, stride)) return { dtype, shape, data: bytes };
   const data = new Uint8Array(total);
