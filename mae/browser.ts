@@ -17,6 +17,7 @@ export {
   removing,
   underRectangles,
 } from './model/chosen-masks.ts';
+export { type Extracted, Extractor, type ExtractorOptions } from './evaluate/extract.ts';
 export { guidedNoise } from './model/guided.ts';
 export { type DrawnMask, MASKS, maskNoise, type MaskKey, noiseOf } from './model/masks.ts';
 export { attentionGrid, type AttentionBlock, type GridOptions, type NamedMap } from './pictures/attention-grid.ts';

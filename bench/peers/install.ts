@@ -31,19 +31,21 @@ export function missing(peers: readonly Peer[]): Peer[] {
   return [...folders.values()];
 }
 
-/** Installs the packages of a peer. @throws TesseraeError with what to do */
-export async function install(peer: Peer): Promise<void> {
+/** Installs the packages of a peer, until `patience` ends. @throws TesseraeError with what to do */
+export async function install(peer: Peer, patience?: AbortSignal): Promise<void> {
   const folder = folderOf(peer);
   const part = `${folder}.${process.pid}.tmp`;
   mkdirSync(part, { recursive: true });
   try {
     writeFileSync(join(part, 'package.json'), JSON.stringify({ private: true, dependencies: peer.packages }, null, 1));
     // Scripts are left out: onnxruntime's would download CUDA libraries, and none of the others needs one.
-    const patience = ['--fetch-retries=2', '--fetch-retry-mintimeout=1000', '--fetch-retry-maxtimeout=5000'];
+    const retries = ['--fetch-retries=2', '--fetch-retry-mintimeout=1000', '--fetch-retry-maxtimeout=5000'];
     const { code, said } = await npm(
-      ['install', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error', ...patience],
+      ['install', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error', ...retries],
       part,
+      patience,
     );
+    if (patience?.aborted) throw new TesseraeError('it cannot be installed: npm took too long');
     if (code !== 0) throw new TesseraeError(`it cannot be installed: ${reason(said)}`);
     rmSync(folder, { recursive: true, force: true });
     renameSync(part, folder);
@@ -62,12 +64,17 @@ export function reason(said: string): string {
 }
 
 /** Runs npm under the Node of the machine, not under a software adapter's loader. */
-function npm(args: readonly string[], cwd: string): Promise<{ code: number | null; said: string }> {
+function npm(
+  args: readonly string[],
+  cwd: string,
+  signal?: AbortSignal,
+): Promise<{ code: number | null; said: string }> {
   return new Promise((settle) => {
     const windows = process.platform === 'win32';
     const child = spawn(windows ? 'npm.cmd' : 'npm', [...args], {
       cwd,
       shell: windows,
+      signal,
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     let said = '';

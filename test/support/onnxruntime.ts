@@ -23,13 +23,16 @@ export interface Runtime {
   readonly Tensor: new (type: string, data: Data, dims: readonly number[]) => Tensor;
 }
 
+/** A network that takes longer is none. */
+const PATIENCE_MS = 120_000;
+
 /** null, and a line that says why, where it cannot be had. */
 export async function onnxRuntime(): Promise<Runtime | null> {
   const peer = PEERS.find(({ name }) => name === 'onnxruntime-cpu') as (typeof PEERS)[number];
   try {
     if (!installed(peer)) {
       console.log('installing ONNX Runtime into the cache (290 MB) …');
-      await install(peer);
+      await install(peer, AbortSignal.timeout(PATIENCE_MS));
     }
     return createRequire(join(folderOf(peer), 'index.js'))('onnxruntime-node') as Runtime;
   } catch (error) {
