@@ -193,7 +193,10 @@ test(`a classifier's file gives back what was put in, with averages and any opti
     assert.is((await loadClassifier(at(`${name}.safetensors`))).optimizer, null);
   }
   const message = await loadCheckpoint(at('sgd.safetensors')).catch((error: Error) => error.message);
-  assert.match(String(message), /sgd\.safetensors holds a classifier: eval, classify and finetune --resume take it/);
+  assert.match(
+    String(message),
+    /sgd\.safetensors holds a classifier: eval, classify, onnx and finetune --resume take it/,
+  );
 });
 
 test('a checkpoint of before there were tasks and other optimizers loads as it was', async () => {
@@ -223,7 +226,10 @@ test('a checkpoint of before there were tasks and other optimizers loads as it w
   assert.is(training?.recipe.precision, 'f32');
   assert.equal(read, weights);
   const message = await loadClassifier(at('old.safetensors')).catch((error: Error) => error.message);
-  assert.match(String(message), /old\.safetensors holds a masked autoencoder: reconstruct, linprobe, knn, finetune/);
+  assert.match(
+    String(message),
+    /old\.safetensors holds a masked autoencoder: reconstruct, linprobe, knn, features, finetune/,
+  );
 });
 
 test('weights to begin with: the encoder is taken over, norm and head are fresh', () => {
