@@ -157,13 +157,17 @@ export async function openSafetensorsFile(path: string): Promise<FileSource> {
  * Appends `line` and a newline to a log, creating it when missing; on failure, a part that was written is taken back.
  * `durable` waits until it is on the disk: for lines whose loss matters more than milliseconds do.
  */
-export async function appendLine(path: string, line: string, { durable = false } = {}): Promise<void> {
+export const appendLine = (path: string, line: string, options: { durable?: boolean } = {}): Promise<void> =>
+  appendBytes(path, Buffer.from(`${line}\n`), options);
+
+/** The same for bytes. */
+export async function appendBytes(path: string, data: Uint8Array, { durable = false } = {}): Promise<void> {
   try {
     const file = await node.open(path, 'a');
     try {
       const { size } = await file.stat();
       try {
-        await writeWhole(file, Buffer.from(`${line}\n`));
+        await writeWhole(file, data);
         if (durable) await file.datasync();
       } catch (error) {
         await file.truncate(size).catch(() => {});

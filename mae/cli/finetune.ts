@@ -64,11 +64,11 @@ async function run(flags: Flags & { config?: string }, command: Command): Promis
     if (stop.aborted) return;
     reporter.finish();
     await drawCurve(options.output_dir);
+    const { writeReport } = await import('../report/report.ts');
+    const [page] = await writeReport(options.output_dir);
     const pace = done ? `${imagesPerSecond.toFixed(1)} images/s` : 'this run had ended already';
     const best = judged.test_acc1 === undefined ? '' : `validation top-1 ${judged.test_acc1.toFixed(2)} %; `;
-    process.stdout.write(
-      `${best}${pace}; ${checkpoint} has the classifier, ${join(options.output_dir, 'loss.svg')} its course\n`,
-    );
+    process.stdout.write(`${best}${pace}; ${checkpoint} has the classifier, ${page} its course\n`);
     process.stdout.write(
       `next: tesserae eval ${checkpoint} --data_path ${options.data_path}; tesserae classify ${checkpoint} YOUR_IMAGE.jpg\n`,
     );

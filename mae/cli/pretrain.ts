@@ -62,8 +62,12 @@ async function run(flags: PretrainFlags & { config?: string }, command: Command)
     if (stop.aborted) return;
     reporter.finish();
     const curve = await drawCurve(options);
+    const { writeReport } = await import('../report/report.ts');
+    const [report] = await writeReport(options.output_dir);
     const pace = done ? `${imagesPerSecond.toFixed(1)} images/s` : 'this run had ended already';
-    process.stdout.write(`${pace}; ${checkpoint} has the model, ${curve} its course\n`);
+    process.stdout.write(
+      `${pace}; ${checkpoint} has the model, ${report} its course (${basename(curve)}: the curve alone)\n`,
+    );
     process.stdout.write(`next: tesserae reconstruct ${checkpoint} YOUR_IMAGE.jpg\n`);
   });
 }

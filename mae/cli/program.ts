@@ -91,6 +91,11 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     summary: 'overlay the curves of runs and say where they part',
     load: () => import('./compare.ts'),
   },
+  report: {
+    group: TRAIN,
+    summary: 'one page on a run: curves, reconstructions through time, throughput, kernels',
+    load: () => import('./report.ts'),
+  },
   data: {
     group: TRAIN,
     summary: 'list the sets that have a name, fetch one, or describe your own',

@@ -1,6 +1,7 @@
 // How a long job tells where it stands: a bar on a terminal, now and then a plain line elsewhere. All of it on stderr.
 import cliProgress from 'cli-progress';
 import picocolors from 'picocolors';
+import { duration } from '../texts.ts';
 import type { Reporter, StepReport } from '../train/reporter.ts';
 
 type Stream = NodeJS.WriteStream;
@@ -123,13 +124,3 @@ const texts = (r: StepReport, left: number) => ({
   rate: Number.isFinite(r.imagesPerSecond) ? r.imagesPerSecond.toFixed(r.imagesPerSecond < 10 ? 1 : 0) : '-',
   left: duration(left),
 });
-
-/** `2:05`, `1:02:05`, `3 d 4 h`. */
-export function duration(time: number): string {
-  if (!Number.isFinite(time)) return '-';
-  const s = Math.max(0, Math.round(time));
-  const two = (n: number): string => String(Math.floor(n)).padStart(2, '0');
-  if (s >= 172_800) return `${Math.floor(s / 86_400)} d ${Math.floor((s % 86_400) / 3600)} h`;
-  if (s >= 3600) return `${Math.floor(s / 3600)}:${two((s % 3600) / 60)}:${two(s % 60)}`;
-  return `${Math.floor(s / 60)}:${two(s % 60)}`;
-}

@@ -79,6 +79,7 @@ async function run(flags: Flags, command: Command): Promise<void> {
     if (stop.aborted) return;
     await showReconstructions(engine, options, summary);
     await showCurve(options);
+    await (await import('../report/report.ts')).writeReport(options.output_dir);
     reporter.finish();
     process.stdout.write(await closing(options, summary));
   });
@@ -128,6 +129,7 @@ async function closing(
   const at = (name: string): string => cyan(relative('', file(options, name)));
   const files = columns([
     [at('reconstruction.png'), 'test images: original | masked | reconstruction | pasted'],
+    [at('report.html'), 'curves, the images as training went on, kernels and settings on one page'],
     [at('loss.svg'), 'the loss, step by step'],
     [at('log.txt'), 'one JSON line an epoch'],
     [at('metrics.jsonl'), 'one JSON line a step'],

@@ -24,7 +24,7 @@ const ENCODERS: Readonly<Record<string, string>> = {
 
 const { num_workers, batch_size, accum_iter, drop_last, clip_grad, precision, checkpoint_blocks, seed, max_steps } =
   OPTIONS;
-const { output_dir, resume, overwrite, save_freq, keep, save_steps } = OPTIONS;
+const { output_dir, log_dir, resume, overwrite, save_freq, keep, save_steps } = OPTIONS;
 
 export const FINETUNE_OPTIONS = {
   data_path: optional(text('PATH'), DATA, DATA_PATH_HELP),
@@ -97,6 +97,7 @@ export const FINETUNE_OPTIONS = {
   max_steps,
 
   output_dir,
+  log_dir,
   resume,
   overwrite,
   save_freq,

@@ -10,12 +10,16 @@ import {
   makeFolder,
   removeFile,
   removeStrayTemporaries,
+  writeFileAtomic,
 } from '../../engine/node/files.ts';
 import { spanned } from '../../engine/timings.ts';
+import type { RunFacts } from './facts.ts';
+import { EventFile } from './tensorboard.ts';
 
 const LOGS = ['log.txt', 'metrics.jsonl', 'damaged.txt'] as const;
 type Log = (typeof LOGS)[number];
 export const LATEST = 'checkpoint.safetensors';
+export const FACTS = 'run.json';
 export const BEST = 'checkpoint-best.safetensors';
 /** All that rotation may ever delete. */
 const NUMBERED = /^checkpoint-\d+\.safetensors$/;
@@ -32,6 +36,8 @@ export interface JournalOptions {
   readonly output_dir: string;
   /** Newest numbered checkpoints that stay; 0: all. */
   readonly keep: number;
+  /** Folder of TensorBoard's event files; none where it is missing. */
+  readonly log_dir?: string;
 }
 
 /** Of every log its bytes on the disk, and the lines that the disk had not taken. */
@@ -43,7 +49,9 @@ export class Journal {
   readonly #note: (line: string) => void;
   /** Lines that the disk did not take yet. */
   readonly #waiting: Record<Log, string[]> = { 'log.txt': [], 'metrics.jsonl': [], 'damaged.txt': [] };
-  #failing = false;
+  /** What the disk refused last time: that is told once. */
+  readonly #failing = new Set<string>();
+  #events: EventFile | null = null;
   #numbered: string[] = [];
 
   /** @param command for errors */
@@ -57,12 +65,24 @@ export class Journal {
     return join(this.#options.output_dir, name);
   }
 
-  /** Makes the folder what it was when the run was saved. */
-  async open({ logs, numbered }: Partial<Folder>): Promise<void> {
+  /** Makes the folder what it was when the run was saved, after `position` optimizer steps. */
+  async open({ logs, numbered }: Partial<Folder>, position = 0): Promise<void> {
     await makeFolder(this.#options.output_dir, `${this.#command}: --output_dir`);
     await removeStrayTemporaries(this.#options.output_dir);
     for (const log of LOGS) await cutLog(this.path(log), logs?.[log] ?? 0);
     this.#numbered = (numbered ?? []).filter((name) => NUMBERED.test(name));
+    const { log_dir } = this.#options;
+    if (log_dir !== undefined) this.#events = await EventFile.open(log_dir, position);
+  }
+
+  /** run.json: facts of this process. Where the disk refuses it, a note, and it is missing. */
+  async facts(facts: RunFacts): Promise<void> {
+    try {
+      await writeFileAtomic(this.path(FACTS), `${JSON.stringify(facts, null, 1)}\n`);
+    } catch (error) {
+      if (!(error instanceof FileError)) throw error;
+      this.#note(`${error.message}; reports will lack it`);
+    }
   }
 
   /** Where the logs stand, to come back to. */
@@ -86,8 +106,10 @@ export class Journal {
   }
 
   /** One line of metrics.jsonl: numbers of a step, or of an evaluation. */
-  metric(line: Readonly<Record<string, number>>): Promise<void> {
-    return this.#log('metrics.jsonl', JSON.stringify(line));
+  async metric(line: Readonly<Record<string, number>>): Promise<void> {
+    await this.#log('metrics.jsonl', JSON.stringify(line));
+    this.#events?.scalars(line.step, scalarsOf(line));
+    await this.#taken('log_dir', () => this.#events?.flush());
   }
 
   /** One line of damaged.txt: an image that could not be decoded. */
@@ -142,13 +164,17 @@ export class Journal {
   /** A line that the disk refuses waits for the next one: no log has a hole. */
   async #log(log: Log, line: string): Promise<void> {
     this.#waiting[log].push(line);
+    await this.#taken(log, () => this.#flush(log));
+  }
+
+  async #taken(what: string, flush: () => Promise<void> | undefined): Promise<void> {
     try {
-      await this.#flush(log);
-      this.#failing = false;
+      await flush();
+      this.#failing.delete(what);
     } catch (error) {
       if (!(error instanceof FileError)) throw error;
-      if (!this.#failing) this.#note(`${error.message}; training goes on, its lines wait in memory`);
-      this.#failing = true;
+      if (!this.#failing.has(what)) this.#note(`${error.message}; training goes on, its lines wait in memory`);
+      this.#failing.add(what);
     }
   }
 
@@ -166,3 +192,7 @@ const lengthOf = (path: string): Promise<number> =>
     ({ size }) => size,
     () => 0,
   );
+
+/** Numbers of a line under the tags that facebookresearch/mae gives them. */
+const scalarsOf = ({ step: _step, epoch: _epoch, loss, ...others }: Readonly<Record<string, number>>) =>
+  loss === undefined ? others : { train_loss: loss, ...others };

@@ -1,6 +1,7 @@
 // A run's state off the device: copies on the host to go on from when the device is lost, and checkpoints on the disk.
 import type { InputTypes } from '../../engine/engine.ts';
 import type { TrainingState } from './checkpoint.ts';
+import { runFacts } from './facts.ts';
 import { type Folder, Journal, LATEST } from './journal.ts';
 import type { OptimizerState } from './modelfile.ts';
 import { Overflows } from './overflow.ts';
@@ -37,8 +38,9 @@ export class Keeper<I extends InputTypes, C extends Checkpointed> {
 
   /** Makes the output folder what it was when the run was saved, or kept. */
   async open(): Promise<void> {
-    if (this.#kept) await this.journal.rewind(this.#kept.mark);
-    else await this.journal.open(this.#setup.from?.training ?? {});
+    if (this.#kept) return this.journal.rewind(this.#kept.mark);
+    await this.journal.open(this.#setup.from?.training ?? {}, this.#at.position);
+    await this.journal.facts(runFacts(this.#setup, null));
   }
 
   /** What a run that takes this one's place goes on from; null before anything was kept. */

@@ -148,6 +148,17 @@ export const OPTIONS = {
   max_steps: optional(whole(1), STEPS, 'stop after this many updates, however long the schedule is'),
 
   output_dir: required(text('PATH'), './output_dir', OUTPUT, 'folder of log, metrics, checkpoints and pictures'),
+  pictures: required(
+    whole(0),
+    6,
+    OUTPUT,
+    'held-out images that are rebuilt as training goes on, at most 20 times, for the report (0: none)',
+  ),
+  log_dir: optional(
+    text('PATH'),
+    OUTPUT,
+    "folder for TensorBoard's event files, one scalar a metric by optimizer step",
+  ),
   resume: required(
     maybeText('auto|PATH'),
     '',
@@ -186,7 +197,6 @@ export type PretrainFlags = Flags;
 /** facebookresearch/mae's flags that mean nothing here, so that its commands can be pasted as they are. */
 export const UNUSED: Unused = {
   device: { value: 'NAME', why: 'the adapter is chosen by --adapter' },
-  log_dir: { value: 'PATH', why: 'all logs go to --output_dir' },
   start_epoch: { value: 'N', why: 'a checkpoint knows where it was saved' },
   pin_mem: { value: '', why: 'there is no pinned memory' },
   no_pin_mem: { value: '', why: 'there is no pinned memory' },

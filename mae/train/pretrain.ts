@@ -20,6 +20,7 @@ import { beginningWeights } from './begin.ts';
 import type { OptimizerState } from './modelfile.ts';
 import { modelConfig, peakRate, type PretrainOptions } from './options.ts';
 import type { Preparer } from './prepare.ts';
+import { isDue, ProgressPictures } from './progress-pictures.ts';
 import type { Reporter } from './reporter.ts';
 import { unbroken } from './recovery.ts';
 import { findResume, recipeOf } from './resume.ts';
@@ -71,7 +72,11 @@ async function parts(
   const { model, preparer } = made;
   const keep = lenKeep(patchesOf(config), mask_ratio);
   const judge = heldout && new Heldout(engine, model, preparer, heldout, { keep, seed, note });
-  const { evidence_freq, evidence_images: images } = options;
+  const { evidence_freq, evidence_images: images, output_dir: folder, pictures: count } = options;
+  const pictures =
+    count > 0
+      ? new ProgressPictures(engine, model, preparer, heldout ?? train, { folder, count, keep, seed, note })
+      : null;
   const evidence =
     heldout && evidence_freq > 0 ? new Evidence(engine, model, { train, val: heldout, images, note }) : null;
   const before = from && (from.training?.micro_batch ?? options.batch_size);
@@ -80,7 +85,7 @@ async function parts(
     { ...options, images: train.length },
   ];
   const updates = cutToFit(plans, cutting, limit, before, note);
-  return { config, data, train, judge, ratio, evidence, updates, peak: peakOf(plans, cutting), ...made };
+  return { config, data, train, judge, ratio, evidence, pictures, updates, peak: peakOf(plans, cutting), ...made };
 }
 
 class Run extends TrainingRun<StepInputs, Checkpoint> {
@@ -90,6 +95,7 @@ class Run extends TrainingRun<StepInputs, Checkpoint> {
   readonly #preparer: Preparer;
   readonly #judge: Heldout | null;
   readonly #evidence: Evidence | null;
+  readonly #pictures: ProgressPictures | null;
   readonly #data: DataInfo;
   readonly #ratio: { now: number };
   readonly #noise: (batch: number) => Variable;
@@ -115,6 +121,7 @@ class Run extends TrainingRun<StepInputs, Checkpoint> {
     this.#preparer = preparer;
     this.#judge = judge;
     this.#evidence = made.evidence;
+    this.#pictures = made.pictures;
     this.#data = data;
     this.#ratio = made.ratio;
     this.#noise = made.noise;
@@ -125,6 +132,11 @@ class Run extends TrainingRun<StepInputs, Checkpoint> {
 
   async train(): Promise<PretrainSummary> {
     return { model: this.#model, data: this.#data, ...(await this.all()) };
+  }
+
+  override async openFolder(): Promise<void> {
+    await super.openFolder();
+    await this.#pictures?.open(this.epoch);
   }
 
   protected place = (epoch: number): Place => randomPlaces(this.#options.seed, epoch);
@@ -164,10 +176,11 @@ class Run extends TrainingRun<StepInputs, Checkpoint> {
   protected isEvaluated = (epoch: number): boolean => (epoch + 1) % this.#options.eval_freq === 0;
 
   protected async evaluate(): Promise<Judgement> {
+    const { epochs, evidence_freq, eval_freq } = this.#options;
+    if (isDue(this.epoch, epochs, eval_freq)) await this.#pictures?.draw(this.epoch);
     if (!this.#judge) return {};
     const heldout_loss = await this.#judge.loss(this.#updates.micro_batch);
     this.report.note(`held-out masked loss after epoch ${this.epoch}: ${heldout_loss.toFixed(4)}`);
-    const { epochs, evidence_freq } = this.#options;
     const due = this.#evidence && (this.epoch === epochs || this.epoch % evidence_freq === 0);
     const found = due ? await this.#evidence?.judge() : {};
     const said = Object.entries(found ?? {}).map(([name, x]) => `${name} ${x.toFixed(2)}`);

@@ -19,6 +19,8 @@ import type { OptionTable } from './table.ts';
 /** Options that change where results go, or when, but no number of them. */
 const BESIDES = new Set([
   'output_dir',
+  'log_dir',
+  'pictures',
   'resume',
   'overwrite',
   'save_freq',

@@ -1,13 +1,14 @@
 // A training run, whatever it trains: epochs over a data set, losses read late, logs, checkpoints, and a resume that changes no bit.
 import type { Engine, InputTypes } from '../../engine/engine.ts';
 import { fail, type OutOfMemoryError } from '../../engine/errors.ts';
-import type { Batch as Inputs } from '../../engine/trainer.ts';
+import type { Batch as Inputs, StepResults } from '../../engine/trainer.ts';
 import { type DamageLedger, replacements } from '../data/damage.ts';
 import { type Batch, loadBatches } from '../data/loader.ts';
 import { newCapacities } from '../data/pack.ts';
 import { epochOrder, type Place } from '../data/sampler.ts';
 import type { TrainingState } from './checkpoint.ts';
 import { openLedger } from './damaged.ts';
+import { runFacts, TIMED_STEP, timedStep } from './facts.ts';
 import { BEST, LATEST } from './journal.ts';
 import { Keeper } from './keeper.ts';
 import type { OptimizerState } from './modelfile.ts';
@@ -146,7 +147,7 @@ export abstract class TrainingRun<I extends InputTypes, C extends Checkpointed> 
     const sources = parts.map((batch) => () => this.inputs(batch, epoch, step));
     const images = parts.reduce((sum, { ids }) => sum + ids.length, 0);
     const weights = parts.map(({ ids }) => ids.length / images);
-    const results = await this.#setup.trainer.step(sources, { lr: this.rate(), weights });
+    const results = await this.#timed(() => this.#setup.trainer.step(sources, { lr: this.rate(), weights }));
     const losses = Promise.all(results.map(async (r, i) => (await r.read()).loss[0] * weights[i]));
     const loss = losses.then((l) => l.reduce((a, b) => a + b, 0));
     loss.catch(() => undefined); // nobody may come to await it
@@ -155,6 +156,14 @@ export abstract class TrainingRun<I extends InputTypes, C extends Checkpointed> 
     this.#pace.done++;
     this.#pace.images += images;
     await this.#drain(LOSSES_IN_FLIGHT);
+  }
+
+  /** One of the first steps tells what its kernels take. */
+  async #timed(step: () => Promise<StepResults>): Promise<StepResults> {
+    if (this.#pace.done + 1 !== TIMED_STEP) return step();
+    const { value, facts } = await timedStep(this.engine, step);
+    await this.#keeper.journal.facts(runFacts(this.#setup, facts));
+    return value;
   }
 
   /** Takes the losses of all but the last `leave` steps off the device, in order. */
@@ -197,6 +206,7 @@ export abstract class TrainingRun<I extends InputTypes, C extends Checkpointed> 
       train_loss: this.#at.lossSum / (this.#setup.updates.images / this.#setup.updates.full),
       epoch,
     };
+    await this.#keeper.journal.metric({ step: this.position, epoch, gpu_bytes: this.engine.stats.bytes });
     Object.assign(log, this.endEpoch(log.train_loss));
     const last = epoch + 1 === epochs;
     this.#at.nextEpoch();

@@ -12,6 +12,7 @@ import type { Updates } from './updates.ts';
 
 export interface RunOptions extends Omit<Schedule, 'lr' | 'sched'> {
   readonly output_dir: string;
+  readonly log_dir?: string;
   readonly seed: number;
   readonly batch_size: number;
   readonly accum_iter: number;

@@ -1,7 +1,8 @@
 // What training tells where there is no terminal: few lines, the last one always, and times that a resume does not spoil.
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { duration, lineReporter } from '../../mae/cli/progress.ts';
+import { lineReporter } from '../../mae/cli/progress.ts';
+import { duration } from '../../mae/texts.ts';
 
 const report = (step: number) => ({ epoch: 1, step, loss: 0.5, lr: 1e-3, imagesPerSecond: 100 });
 

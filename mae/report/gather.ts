@@ -1,0 +1,84 @@
+// What a run's folder holds, as far as a report shows it.
+import { readdir, readFile, stat } from 'node:fs/promises';
+import { basename, join, resolve } from 'node:path';
+import type { RunFacts } from '../train/facts.ts';
+import { FACTS } from '../train/journal.ts';
+import { PICTURES, pictureEpoch } from '../train/progress-pictures.ts';
+import { misuse } from '../usage.ts';
+
+/** Numbers by their names in the logs. */
+export type Line = Readonly<Record<string, number>>;
+
+export interface RunFolder {
+  readonly path: string;
+  readonly name: string;
+  /** null for runs of before there was a run.json. */
+  readonly facts: RunFacts | null;
+  /** log.txt: one line an epoch. */
+  readonly epochs: readonly Line[];
+  /** metrics.jsonl: one line a step or an evaluation. */
+  readonly metrics: readonly Line[];
+  /** Images rebuilt during training: PNG files by epoch, in order; 0 is before the first. */
+  readonly pictures: readonly { readonly epoch: number; readonly png: Uint8Array }[];
+  /** What the pictures show: originals, and what the model saw of them. */
+  readonly shown: { readonly original: Uint8Array; readonly masked: Uint8Array } | null;
+}
+
+/** @throws UsageError where the folder is of no run */
+export async function readRunFolder(path: string): Promise<RunFolder> {
+  const found = await stat(path).catch(() => null);
+  if (!found) misuse(`report: there is no ${path}`);
+  if (!found.isDirectory()) misuse(`report: ${path} is a file: name the output_dir of a run`);
+  const [metrics, epochs, facts] = await Promise.all([
+    readLines(join(path, 'metrics.jsonl')),
+    readLines(join(path, 'log.txt')),
+    readFacts(join(path, FACTS)),
+  ]);
+  if (!metrics.length)
+    misuse(`report: ${path} has no metrics.jsonl with numbers in it: name the output_dir of a run that made a step`);
+  const folder = join(path, PICTURES);
+  const names = (await readdir(folder).catch(() => [])).filter((name) => pictureEpoch(name) !== null);
+  const pictures = await Promise.all(
+    names.map(async (name) => ({ epoch: pictureEpoch(name) as number, png: await readFile(join(folder, name)) })),
+  );
+  pictures.sort((a, b) => a.epoch - b.epoch);
+  const [original, masked] = await Promise.all(
+    ['original.png', 'masked.png'].map((name) => readFile(join(folder, name)).catch(() => null)),
+  );
+  const shown = original && masked ? { original, masked } : null;
+  return { path, name: basename(resolve(path)), facts, epochs, metrics, pictures, shown };
+}
+
+/** Lines of JSON with numbers; the last one may be cut off, where a run is being written or was killed. */
+async function readLines(path: string): Promise<Line[]> {
+  const text = await readFile(path, 'utf8').catch(() => '');
+  const lines = text.split('\n').filter(Boolean);
+  return lines.flatMap((line, i) => {
+    const numbers = parsed(line);
+    if (numbers) return [numbers];
+    if (i === lines.length - 1 && !text.endsWith('\n')) return [];
+    return misuse(`report: ${path}, line ${i + 1}, is no line of JSON with numbers: is it a log of a run?`);
+  });
+}
+
+function parsed(line: string): Line | null {
+  try {
+    const value: unknown = JSON.parse(line);
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) return null;
+    return Object.fromEntries(
+      Object.entries(value).filter((entry): entry is [string, number] => typeof entry[1] === 'number'),
+    );
+  } catch {
+    return null;
+  }
+}
+
+async function readFacts(path: string): Promise<RunFacts | null> {
+  const text = await readFile(path, 'utf8').catch(() => null);
+  if (text === null) return null;
+  try {
+    return JSON.parse(text) as RunFacts;
+  } catch {
+    return misuse(`report: ${path} is no JSON: delete it, the report then lacks what it says`);
+  }
+}
