@@ -46,7 +46,12 @@ test('interrupted and saved: the same command goes on, and ends with the same bi
     assert.match(cut.err, /interrupted and saved; the same command with --resume auto goes on/);
     assert.is(cut.out, '');
     assert.ok(stepsIn(signal) < stepsIn('whole'), 'it ended before its end');
-    assert.equal(readdirSync(join(folder, signal)).sort(), ['checkpoint.safetensors', 'metrics.jsonl', 'run.json']);
+    assert.equal(readdirSync(join(folder, signal)).sort(), [
+      'checkpoint.safetensors',
+      'metrics.jsonl',
+      'pictures',
+      'run.json',
+    ]);
     const rest = await cli(train(signal, '--resume', 'auto'));
     assert.is(rest.code, 0, rest.err);
     assert.is(hashOf(checkpoint(signal)), hashOf(checkpoint('whole')));

@@ -72,7 +72,7 @@ interface End {
 
 function endOf(folder: string, notes: readonly string[]): End {
   const lines = readFileSync(join(folder, 'metrics.jsonl'), 'utf8').trim().split('\n');
-  const metrics = lines.map((line) => ({ ...JSON.parse(line), images_per_s: 0 }));
+  const metrics = lines.map((line) => ({ ...JSON.parse(line), images_per_s: 0, gpu_bytes: 0 })); // of the process
   const log = readFileSync(join(folder, 'log.txt'), 'utf8');
   return { tensors: hashOf(join(folder, 'checkpoint.safetensors')), log, metrics, notes };
 }
