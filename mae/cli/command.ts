@@ -8,8 +8,6 @@ import type { OptionSpec, OptionTable } from '../train/table.ts';
 import type { Precision } from '../../engine/trace.ts';
 import { asUsage, misuse } from '../usage.ts';
 
-export { bytesText } from '../texts.ts';
-
 /** What every file of a command exports: it adds arguments, flags, help and the action. */
 export interface CommandFile {
   define(command: Command): void;

@@ -1,7 +1,7 @@
 // How a long job tells where it stands: a bar on a terminal, now and then a plain line elsewhere. All of it on stderr.
 import cliProgress from 'cli-progress';
 import picocolors from 'picocolors';
-import { duration } from '../texts.ts';
+import { duration } from '../durations.ts';
 import type { Reporter, StepReport } from '../train/reporter.ts';
 
 type Stream = NodeJS.WriteStream;

@@ -1,5 +1,6 @@
 // report.html: everything of a run on one page that needs nothing beside it.
-import { bytesText, duration } from '../texts.ts';
+import { bytesText } from '../bytes.ts';
+import { duration } from '../durations.ts';
 import type { Chart } from './charts.ts';
 import type { RunFolder } from './gather.ts';
 

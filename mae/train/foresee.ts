@@ -6,9 +6,11 @@ import { deviceMemory } from '../../engine/node/devicememory.ts';
 import type { Plan } from '../../engine/plan.ts';
 import type { Optimizer } from '../../engine/optim/optimizer.ts';
 import { numel, type Slab, type Variable } from '../../engine/tensor.ts';
+import type { Dataset } from '../data/dataset.ts';
 import { lenKeep, type MaeConfig, patchesOf } from '../model/config.ts';
 import { Heldout } from './heldout.ts';
 import { modelConfig, type PretrainOptions } from './options.ts';
+import { ProgressPictures } from './progress-pictures.ts';
 import { cutToFit, lack, type Limit, plansOf, type Room, roomFor } from './room.ts';
 import { stepParts } from './stepparts.ts';
 import { type Cutting, Updates } from './updates.ts';
@@ -42,18 +44,33 @@ const MOST_IMAGES = 2 ** 16;
 
 export async function foresee(engine: Engine, options: PretrainOptions): Promise<Foreseen> {
   const config = modelConfig(options);
-  const { batch_size, accum_iter, mask_ratio, seed, heldout, train_images, drop_last } = options;
+  const {
+    batch_size,
+    accum_iter,
+    mask_ratio,
+    seed,
+    heldout,
+    train_images,
+    drop_last,
+    pictures,
+    output_dir: folder,
+  } = options;
   const channels = Array.from({ length: config.in_chans }, () => 0.5);
   const data = { mean: channels, std: channels };
   const made = stepParts(engine, options, config, data, { ratio: { now: mask_ratio } });
   const { model, preparer, trainer } = made;
   const keep = lenKeep(patchesOf(config), mask_ratio);
-  const unread = {
-    ...{ name: 'images', length: heldout, classes: null, channels: config.in_chans, ...data },
+  const unread = (length: number): Dataset => ({
+    ...{ name: 'images', length, classes: null, channels: config.in_chans, ...data },
     read: () => fail('plan: nothing is read'),
-  };
-  const judge = heldout ? new Heldout(engine, model, preparer, unread, { keep, seed }) : null;
-  const plans = { ...made.plans, judge };
+  });
+  const note = (): void => {};
+  const shown = { folder, count: pictures, keep, seed, note };
+  const looks = [
+    ...(pictures ? [new ProgressPictures(engine, model, preparer, unread(heldout || pictures), shown)] : []),
+    ...(heldout ? [new Heldout(engine, model, preparer, unread(heldout), { keep, seed })] : []),
+  ];
+  const plans = { ...made.plans, looks };
   const limit =
     options.memory === undefined
       ? await deviceMemory(engine.device.adapter)
@@ -67,7 +84,7 @@ export async function foresee(engine: Engine, options: PretrainOptions): Promise
     MOST_IMAGES,
   );
   const updates =
-    missing === null || largest === 0 ? new Updates(cutting) : cutToFit(plans, cutting, limit, null, () => {});
+    missing === null || largest === 0 ? new Updates(cutting) : cutToFit(plans, cutting, limit, null, note);
   const sizes = updates.parts(0);
   const step = [...sizes.map((n) => plans.prepare(n, sizes[0])), ...plans.step(sizes)];
   const sum = (of: (plan: Plan) => number): number => step.reduce((total, plan) => total + of(plan), 0);

@@ -81,7 +81,7 @@ async function parts(
     heldout && evidence_freq > 0 ? new Evidence(engine, model, { train, val: heldout, images, note }) : null;
   const before = from && (from.training?.micro_batch ?? options.batch_size);
   const [plans, cutting] = [
-    { ...made.plans, judge },
+    { ...made.plans, looks: [pictures, judge].filter((look) => look !== null) },
     { ...options, images: train.length },
   ];
   const updates = cutToFit(plans, cutting, limit, before, note);
@@ -177,7 +177,7 @@ class Run extends TrainingRun<StepInputs, Checkpoint> {
 
   protected async evaluate(): Promise<Judgement> {
     const { epochs, evidence_freq, eval_freq } = this.#options;
-    if (isDue(this.epoch, epochs, eval_freq)) await this.#pictures?.draw(this.epoch);
+    if (isDue(this.epoch, epochs, eval_freq)) await this.#pictures?.draw(this.epoch, this.#updates.micro_batch);
     if (!this.#judge) return {};
     const heldout_loss = await this.#judge.loss(this.#updates.micro_batch);
     this.report.note(`held-out masked loss after epoch ${this.epoch}: ${heldout_loss.toFixed(4)}`);

@@ -2,6 +2,7 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Engine, Program } from '../../engine/engine.ts';
+import type { Plan } from '../../engine/plan.ts';
 import { FileError, makeFolder, removeFile } from '../../engine/node/files.ts';
 import { uniformNoise } from '../../engine/ops/masking.ts';
 import { overReadable } from '../data/damage.ts';
@@ -65,6 +66,15 @@ export class ProgressPictures {
     });
   }
 
+  get images(): number {
+    return this.#images.length;
+  }
+
+  /** What a batch of so many costs; allocates nothing. */
+  plan(batch: number): Plan {
+    return this.#program.plan({ ids: [batch], clock: [2] });
+  }
+
   /** Takes pictures away that are of a later state than the run has: of one that was begun anew, or goes on from before them. */
   async open(epoch: number): Promise<void> {
     const folder = join(this.#options.folder, PICTURES);
@@ -72,10 +82,10 @@ export class ProgressPictures {
       if ((pictureEpoch(name) ?? -1) > epoch) await removeFile(join(folder, name));
   }
 
-  /** After `epoch` epochs. */
-  async draw(epoch: number): Promise<void> {
+  /** After `epoch` epochs, in batches of so many images at most. */
+  async draw(epoch: number, batchSize: number): Promise<void> {
     const { folder, note } = this.#options;
-    const rebuilt = await overReadable(this.#images, note, (order) => this.#rebuild(order));
+    const rebuilt = await overReadable(this.#images, note, (order) => this.#rebuild(order, batchSize));
     const { config } = this.#model;
     const view: View = { config, mean: this.#images.mean, std: this.#images.std };
     const name = (what: string): string => join(folder, PICTURES, `${what}.png`);
@@ -95,13 +105,13 @@ export class ProgressPictures {
     }
   }
 
-  async #rebuild(order: Uint32Array): Promise<Rebuilt[]> {
+  async #rebuild(order: Uint32Array, batchSize: number): Promise<Rebuilt[]> {
     const { config } = this.#model;
     const [height, width] = config.img_size;
     const output = { chans: config.in_chans, height, width };
     const place = centrePlaces(output);
     const found: Rebuilt[] = [];
-    const options = { order, batchSize: order.length, place, output, capacities: newCapacities() };
+    const options = { order, batchSize, place, output, capacities: newCapacities() };
     for await (const batch of loadBatches(this.#images, options)) {
       const size = batch.ids.length;
       await this.#preparer.run(batch);

@@ -12,19 +12,26 @@ export interface RunPlans {
   prepare(images: number, most: number): Plan;
   /** An update over micro-batches of these sizes. */
   step(sizes: readonly number[]): readonly Plan[];
-  /** Looks at held-out images before the first update; null where there are none. */
-  readonly judge: { readonly images: number; plan(images: number): Plan } | null;
+  /** What runs before the first update, and then now and then, in the order of their turns. */
+  readonly looks: readonly Look[];
+}
+
+/** Forward passes over images besides training. */
+export interface Look {
+  readonly images: number;
+  /** Of a batch of so many. */
+  plan(images: number): Plan;
 }
 
 /** The plans of a run in the order of their first turn. */
-export function plansOf({ prepare, step, judge }: RunPlans, updates: Updates): Plan[] {
-  const judged = judge ? evenParts(judge.images, updates.micro_batch) : [];
+export function plansOf({ prepare, step, looks }: RunPlans, updates: Updates): Plan[] {
+  const looked = looks.flatMap((look) => {
+    const parts = evenParts(look.images, updates.micro_batch);
+    return parts.flatMap((n) => [prepare(n, parts[0]), look.plan(n)]);
+  });
   const kinds = updates.count > 1 ? [0, updates.count - 1] : [0];
   const sizes = kinds.map((at) => updates.parts(at));
-  return [
-    ...judged.flatMap((n) => [prepare(n, judged[0]), (judge as { plan(images: number): Plan }).plan(n)]),
-    ...sizes.flatMap((parts) => [...parts.map((n) => prepare(n, sizes[0][0])), ...step(parts)]),
-  ];
+  return [...looked, ...sizes.flatMap((parts) => [...parts.map((n) => prepare(n, sizes[0][0])), ...step(parts)])];
 }
 
 /** The two sizes that batches of `most` can have: most itself, and what is left. */

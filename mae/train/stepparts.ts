@@ -39,7 +39,7 @@ export function stepParts(
   });
   const [height, width] = config.img_size;
   const output = { chans: config.in_chans, height, width, maxBytes: engine.device.traits.maxBindingBytes };
-  const plans: Omit<RunPlans, 'judge'> = {
+  const plans: Omit<RunPlans, 'looks'> = {
     // Images of another size than the model's need more or less than that; how much shows only when they are read.
     prepare: (images, most) => preparer.plan(images, capacitiesFor(most, { height, width }, output)),
     step: (sizes) => {

@@ -2,7 +2,7 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { lineReporter } from '../../mae/cli/progress.ts';
-import { duration } from '../../mae/texts.ts';
+import { duration } from '../../mae/durations.ts';
 
 const report = (step: number) => ({ epoch: 1, step, loss: 0.5, lr: 1e-3, imagesPerSecond: 100 });
 

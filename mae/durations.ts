@@ -1,16 +1,4 @@
-// Amounts as people read them.
-
-/** `12.3 MiB`. */
-export function bytesText(bytes: number): string {
-  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
-  let at = 0;
-  let n = bytes;
-  while (n >= 1024 && at < units.length - 1) {
-    n /= 1024;
-    at++;
-  }
-  return `${n < 10 && at ? n.toFixed(2) : n < 100 && at ? n.toFixed(1) : n.toFixed(0)} ${units[at]}`;
-}
+// Times as people read them.
 
 /** `2:05`, `1:02:05`, `3 d 4 h`. */
 export function duration(time: number): string {
