@@ -1,5 +1,5 @@
 // `tesserae attention`: what is shown is the softmax of the model's own queries and keys, in f64 from the same weights; and what a user may ask.
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
@@ -13,6 +13,8 @@ import { attend, type LayerAttention } from '../mae/attention.ts';
 import { explain, run } from '../mae/cli/program.ts';
 import type { Dataset } from '../mae/data/dataset.ts';
 import { loadSharp } from '../mae/data/sharp.ts';
+import { saveClassifier } from '../mae/finetune/checkpoint.ts';
+import { classifierWeights } from '../mae/model/classifier.ts';
 import { checked, type MaeConfig, patchesOf } from '../mae/model/config.ts';
 import { VisionEncoder } from '../mae/model/encoder.ts';
 import { initialWeights } from '../mae/model/init.ts';
@@ -206,6 +208,16 @@ test('the command draws what is asked for, and refuses the rest in one line', as
     sizes.push(width * height);
   }
   assert.ok(sizes[3] < sizes[0], 'a tile less without the rollout');
+  // A classifier that was fine-tuned on the mean of patches has no norm of the encoder, and needs none here.
+  const config = { ...TINY, nb_classes: 2, pool: 'gap', drop_path: 0 } as const;
+  const weights = classifierWeights(config, model, { seed: 1 });
+  const classes = ['a', 'b'];
+  const rest = { averages: null, optimizer: null, training: null };
+  await saveClassifier(at('m.classifier.safetensors'), { config, weights, data: { ...data, classes }, ...rest });
+  for (const name of ['m.safetensors', 'm.classifier.safetensors'])
+    await said(() => command(`${name} a.png --output out.${name}.png`));
+  const [ours, fine] = ['m.safetensors', 'm.classifier.safetensors'].map((name) => readFileSync(at(`out.${name}.png`)));
+  assert.ok(ours.equals(fine));
   for (const [args, code, words] of [
     ['m.safetensors a.png --layer 3', 2, /--layer 3: the encoder has 2 blocks, 1 to 2/],
     ['m.safetensors a.png --layer last', 2, /--layer must be a whole number of at least 1/],

@@ -119,6 +119,11 @@ test('mistakes end in one line, with exit code 2 where it is in what was asked',
       /--ids_keep says exactly.*leave --mask_ratio out/,
     ],
     ['raw.safetensors photos/0.png --animation out.png', 2, /must end in \.webp or \.gif/],
+    [
+      'raw.safetensors photos/0.png --output text.jpg/x.png',
+      2,
+      /--output .*x\.png: its folder cannot be made \(E[A-Z]+\)/,
+    ],
   ] as const) {
     const told = await run(['reconstruct', ...asked(args)]).then(
       () => ({ line: 'no error', code: 0 }),

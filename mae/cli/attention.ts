@@ -7,14 +7,14 @@ import { headMean } from '../render/attention.ts';
 import { patchAt } from '../render/patches.ts';
 import { oneOf, text, whole } from '../train/flags.ts';
 import { misuse } from '../usage.ts';
-import { columns, examples, type Flags, globalsOf, openEngine, value } from './command.ts';
+import { columns, examples, type Flags, globalsOf, makeFolderOf, openEngine, value, WEIGHTS_HELP } from './command.ts';
 
 const MOST = 4;
 const STYLES = ['overlay', 'map'] as const;
 
 export function define(command: Command): void {
   command
-    .argument('<checkpoint>', 'any encoder: a checkpoint of pretrain or finetune, or a model of others')
+    .argument('<checkpoint>', `any encoder, a classifier's too: ${WEIGHTS_HELP}`)
     .argument(
       '<images...>',
       'images, folders of them, or sets by name (cifar10: its test images); their centres are resized to the size that the model sees',
@@ -79,6 +79,7 @@ async function run(path: string, names: string[], flags: Flags, command: Command
   const { mean, std } = data;
   const { note, fetching, finish } = makeReporter();
   const images = await namedImages(names, { channels: config.in_chans, mean, std, most, progress: fetching });
+  await makeFolderOf(output, '--output');
   using engine = await openEngine(globalsOf(command));
   const [{ VisionEncoder }, { attend }, { attentionGrid }, { writePng }, { overReadable }, { pixelsOf }] =
     await Promise.all([

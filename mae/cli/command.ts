@@ -1,4 +1,6 @@
 // What the commands share: their common flags, the device that these choose, and text for the help.
+import { mkdir } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { stripVTControlCharacters } from 'node:util';
 import { type Command, Option } from 'commander';
 import type { Engine } from '../../engine/engine.ts';
@@ -94,6 +96,14 @@ export async function openEngine(
     note('profile matrix: this adapter has no subgroup matrices, products are computed as in profile simt');
   await usePicks(device, untuned, note);
   return asUsage(() => new Class(device, { precision: precision as Precision | undefined, planOnly }));
+}
+
+/** Makes the folder that a file goes into, before the work that the file is of. */
+export async function makeFolderOf(path: string, flag: string): Promise<void> {
+  const folder = dirname(path);
+  await mkdir(folder, { recursive: true }).catch((error: NodeJS.ErrnoException) =>
+    misuse(`${flag} ${path}: its folder cannot be made (${error.code}): choose another`),
+  );
 }
 
 /** Examples for the end of a command's help. */

@@ -10,7 +10,7 @@ import type { Checkpoint } from '../train/checkpoint.ts';
 import { text, whole } from '../train/flags.ts';
 import { misuse } from '../usage.ts';
 import { askedMasks, growing, type Masks, masksFor } from './chosen-masks.ts';
-import { columns, examples, type Flags, globalsOf, openEngine, value, WEIGHTS_HELP } from './command.ts';
+import { columns, examples, type Flags, globalsOf, makeFolderOf, openEngine, value, WEIGHTS_HELP } from './command.ts';
 
 /** Images of a folder that are shown unless said, and those of an animation. */
 const MOST = 48;
@@ -106,6 +106,7 @@ async function run(path: string, names: string[], flags: Flags, command: Command
   const masks = animation ? growing(asked, config, FRAMES) : await masksFor(asked, config, checkpoint.maskRatio);
   const { mean, std } = data;
   const images = await namedImages(names, { channels: config.in_chans, mean, std, most, progress: reporter.fetching });
+  await makeFolderOf(animation ?? output, animation ? '--animation' : '--output');
   using engine = await openEngine(globalsOf(command));
   const drawn = new Drawn(engine, checkpoint, images, masks, reporter);
   if (animation) await drawn.animate(animation, growing(asked, config, FRAMES).keeps);
@@ -163,7 +164,7 @@ class Drawn {
   }
 
   async picture(output: string): Promise<void> {
-    const [panel, { sheet }, { writePng }] = await Promise.all([
+    const [panel, { readied, sheet }, { writePng }] = await Promise.all([
       import('../pictures/panel.ts'),
       import('../pictures/sheet.ts'),
       import('../pictures/png.ts'),
@@ -175,7 +176,8 @@ class Drawn {
         ? panel.coveredStrip(img, passes, view, title)
         : panel.strip({ img, ...passes[0] }, view, title);
       const loss = passes.reduce((sum, pass) => sum + pass.loss, 0) / passes.length;
-      return { strip, row: [title, loss.toFixed(4), ...strip.quality.flatMap(figures)] };
+      const row = [title, loss.toFixed(4), ...strip.quality.flatMap(figures)];
+      return { strip: readied(strip, this.#images.length), row };
     });
     const strips = drawn.map(({ strip }) => strip);
     const groups = covered ? panel.coveredColumnsOf(view) : panel.columnsOf(view);

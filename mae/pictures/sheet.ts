@@ -43,6 +43,13 @@ export function scaleOf(side: number, many: boolean): number {
   return many || side > 2 * LARGE ? 1 / Math.round(side / wanted) : 1;
 }
 
+/** The strip as it will be shown among so many: of a thousand photographs the small tiles have room in memory, the large ones may not. */
+export function readied<S extends Strip>(strip: S, count: number): S {
+  const [{ width, height }] = strip.tiles;
+  const scale = scaleOf(Math.max(width, height), count > FEW);
+  return scale < 1 ? { ...strip, tiles: strip.tiles.map((tile) => fitted(tile, scale)) } : strip;
+}
+
 /** How strips are laid out: `blocks` of them side by side, so that the whole is near 4 : 3. */
 function blocksOf(count: number, width: number, height: number): number {
   if (count <= FEW) return 1;

@@ -9,7 +9,7 @@ import { textWidth } from '../../mae/pictures/font.ts';
 import { attentionGrid } from '../../mae/pictures/attention-grid.ts';
 import { columnsOf, coveredColumnsOf, coveredStrip, panel, strip } from '../../mae/pictures/panel.ts';
 import { blank } from '../../mae/pictures/picture.ts';
-import { scaleOf, sheet, shortened } from '../../mae/pictures/sheet.ts';
+import { readied, scaleOf, sheet, shortened } from '../../mae/pictures/sheet.ts';
 import { coveredPixels, errorMap, pixelsOf } from '../../mae/render/rebuilt.ts';
 import { heat } from '../../mae/render/colours.ts';
 import { heatTile } from '../../mae/render/tiles.ts';
@@ -52,6 +52,23 @@ test('sheets of any number of images hold every tile, and every text lies within
     [scaleOf(32, false), scaleOf(224, false), scaleOf(448, false), scaleOf(224, true), scaleOf(32, true)],
     [6, 1, 1 / 2, 1 / 2, 3],
   );
+});
+
+test('large tiles that are made smaller as they come give the same sheet', () => {
+  const noise = () => ({
+    width: 230,
+    height: 120,
+    data: Uint8Array.from({ length: 230 * 120 * 3 }, () => rng.below(256)),
+  });
+  for (const count of [1, 8]) {
+    const strips = Array.from({ length: count }, () => ({ tiles: [noise()] }));
+    const groups = [{ columns: ['one'] }];
+    const early = sheet(
+      groups,
+      strips.map((strip) => readied(strip, count)),
+    );
+    assert.equal(early, sheet(groups, strips), `${count}`);
+  }
 });
 
 test('images rebuilt in passes show their errors on one scale; a panel under norm_pix_loss says where its statistics are from', () => {
