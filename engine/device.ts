@@ -5,6 +5,7 @@ import { DeviceLostError, fail, TesseraeError } from './errors.ts';
 import { picksOf, shippedTable } from './picks.ts';
 import { probe, type Probed } from './probe.ts';
 
+/** How a device is opened, or used: all of it can be left out. */
 export interface DeviceOptions {
   /** Kernel profile; by default cpu on a software adapter with subgroups, else simt. */
   profile?: Profile;
@@ -47,6 +48,7 @@ export interface AdapterSummary {
   readonly software: boolean;
 }
 
+/** A GPUDevice and what was found out about it. Made by `openDevice` or `useDevice`. */
 export class Device {
   readonly traits: AdapterTraits;
   readonly adapter: AdapterSummary;

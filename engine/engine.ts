@@ -22,6 +22,7 @@ import {
 import { spanned } from './timings.ts';
 import { type Precision, Trace } from './trace.ts';
 
+/** The inputs of a program, by name. */
 export type InputTypes = Record<string, DType>;
 type Tensors<I> = { [N in keyof I]: Tensor };
 type HostTensors<I> = { [N in keyof I]: HostTensor };
@@ -42,6 +43,10 @@ export interface Program<I extends InputTypes, K extends string> {
   record(shapes: Shapes<I>): Promise<Recorded<keyof I & string, K>>;
 }
 
+/**
+ * Compiles functions of tensors for one device and keeps variables there. Has no global state; `using` disposes of
+ * it.
+ */
 export class Engine {
   readonly device: Device;
   readonly precision: Precision;

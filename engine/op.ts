@@ -9,14 +9,20 @@ type IsUnion<T, U = T> = T extends unknown ? ([U] extends [T] ? false : true) : 
 /** Gradients of the outputs; null for one that nothing used (never so where there is only one). */
 type Douts<O> = IsUnion<keyof O> extends true ? { [N in keyof O]: Tensor | null } : { [N in keyof O]: Tensor };
 
+/** What an op is: how it runs forward, and what it gives back for gradients of its outputs. */
 export interface OpSpec<I extends Inputs, A, O extends Record<string, Tensor>, S> {
   forward(t: Trace, inputs: I, attributes: A): { out: O; saved: S };
   /** One entry for every input; null says that there is no gradient. `needs` tells which are wanted. */
   backward(t: Trace, douts: Douts<O>, saved: S, needs: { [N in keyof I]: boolean }): { [N in keyof I]: Tensor | null };
 }
 
+/** An op as it is called: tensors or variables by name, then attributes; gives its outputs by name. */
 export type Op<I, A, O> = (inputs: Like<I>, attributes: A) => O;
 
+/**
+ * Makes an op of kernels and their gradient. Inputs may be variables as long as one is a tensor, which tells the
+ * trace.
+ */
 export function defineOp<I extends Inputs, A, O extends Record<string, Tensor>, S>(
   name: string,
   spec: OpSpec<I, A, O, S>,

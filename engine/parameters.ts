@@ -3,6 +3,7 @@ import { fail } from './errors.ts';
 import type { Engine } from './engine.ts';
 import { numel, type Shape, Slab, Variable } from './tensor.ts';
 
+/** A parameter: its name in checkpoints, and its shape. */
 export interface ParameterSpec {
   readonly name: string;
   readonly shape: Shape;
@@ -13,6 +14,7 @@ export interface ParameterSpec {
 /** Elements between which a parameter may start: bindings start at multiples of 256 bytes, of f16 copies too. */
 export const CHUNK = 128;
 
+/** Variables of a model by name, packed so that optimizers update all of them by one dispatch. */
 export class Parameters {
   readonly engine: Engine;
   /** In the order of their specs. */

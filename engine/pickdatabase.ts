@@ -34,6 +34,7 @@ export interface DatabaseFactory {
   open(name: string, version: number): Asked<Database> & { onupgradeneeded: Handler };
 }
 
+/** Keeps measured settings in IndexedDB, for pages. */
 export class PickDatabase implements PickStore {
   readonly #factory: DatabaseFactory;
   readonly #name: string;

@@ -12,6 +12,7 @@ export interface MeasuredPick {
   readonly best: number;
 }
 
+/** Measured settings of one adapter, as they are kept. */
 export interface PickTable {
   readonly version: 1;
   /** AdapterSummary.id of what was measured; of a shipped table, AdapterSummary.kind. */

@@ -16,6 +16,7 @@ export interface Room {
   readonly tenants: Storage[];
 }
 
+/** What a program will run and cost at one combination of shapes, known before anything is allocated. */
 export interface Plan {
   readonly steps: readonly Step[];
   readonly rooms: readonly Room[];

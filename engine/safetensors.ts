@@ -47,6 +47,7 @@ export interface SafetensorsHeader {
   readonly metadata: ReadonlyMap<string, string>;
 }
 
+/** A parsed file: tensors by name, and its metadata. */
 export interface Safetensors {
   readonly tensors: ReadonlyMap<string, RawTensor>;
   readonly metadata: ReadonlyMap<string, string>;

@@ -2,7 +2,9 @@
 import { fail, shapeText, type TesseraeError } from './errors.ts';
 import type { Trace } from './trace.ts';
 
+/** How elements are stored. f16 stays on the device. */
 export type DType = 'f32' | 'f16' | 'u32' | 'i32';
+/** Sizes, slowest dimension first; the last one is contiguous. */
 export type Shape = readonly number[];
 export type HostData = Float32Array | Uint32Array | Int32Array;
 

@@ -53,6 +53,7 @@ export interface Node {
   ) => Record<string, Tensor | null>;
 }
 
+/** A step while it is recorded. Ops add calls to it; `run` does so for a kernel of yours. */
 export class Trace {
   /** What ops may know of the adapter: how far to split a sum, for example. */
   readonly traits: AdapterTraits;

@@ -8,6 +8,7 @@ import type { HostTensor, Shape, Tensor } from './tensor.ts';
 import type { Trace } from './trace.ts';
 
 type Tensors<I> = { [N in keyof I]: Tensor };
+/** The inputs of one micro-batch, on the host. */
 export type Batch<I> = { [N in keyof I]: HostTensor };
 /** A batch, or what is called for it when its turn comes (to put data that the loss reads from variables in place). */
 export type BatchSource<I> = Batch<I> | (() => Promise<Batch<I>>);
@@ -27,6 +28,7 @@ export interface TrainerOptions<I extends InputTypes> {
 /** Results of a step: one for every micro-batch, each with the loss and, on the last where clipping is on, the gradient norm. */
 export type StepResults = readonly Results<'loss' | 'norm'>[];
 
+/** Trains a model of your own: compiles its loss once for every combination of input shapes, and replays it. */
 export class Trainer<I extends InputTypes> {
   readonly engine: Engine;
   readonly optimizer: Optimizer;

@@ -26,6 +26,7 @@ const HOPELESS = 1.4;
 /** What wins by less is taken for chance, and the variant's own choice stays. */
 const LEAST_GAIN = 0.03;
 
+/** The calls of plans whose settings can be measured, each class of shapes once. */
 export function tunables(plan: Plan, device: Device): Tunable[] {
   const found = new Map<string, Tunable>();
   for (const step of plan.steps) {

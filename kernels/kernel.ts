@@ -2,12 +2,19 @@
 import type { Picks } from './picks.ts';
 import type { Random } from './random/random.ts';
 
+/** Types of elements in WGSL. */
 export type Scalar = 'f32' | 'f16' | 'u32' | 'i32';
+/** How a kernel uses a binding. */
 export type Access = 'read' | 'read_write';
+/** Sizes, slowest dimension first. */
 export type Shape = readonly number[];
+/** Workgroups to dispatch. */
 export type Grid = readonly [x: number, y: number, z: number];
+/** Every binding by name: how it is used, and what its elements are. */
 export type BindingTypes = Record<string, readonly [Access, Scalar]>;
+/** Members of the uniform Params. */
 export type ParamTypes = Record<string, Scalar>;
+/** Values of lines marked `// knob`. */
 export type KnobValues = Record<string, number | boolean>;
 
 /** What `import kernel from './x.wgsl'` gives (tools/wgsl.mjs reflects it at build time). */
@@ -46,7 +53,9 @@ export interface MatrixShape {
   readonly K: number;
 }
 
+/** Kinds of adapters that kernels have variants for: see kernels/README.md. */
 export const PROFILES = ['cpu', 'simt', 'matrix'] as const;
+/** One of them. */
 export type Profile = (typeof PROFILES)[number];
 
 type Values<P> = { [N in keyof P]: number };
@@ -105,12 +114,15 @@ type TypedArray<S extends Scalar> = S extends 'u32' ? Uint32Array : S extends 'i
 export type Arrays<B extends BindingTypes> = { [N in keyof B]: TypedArray<B[N][1]> };
 type Read<B extends BindingTypes> = { [N in keyof B as B[N][0] extends 'read' ? N : never]: B[N] };
 type Written<B extends BindingTypes> = { [N in keyof B as B[N][0] extends 'read_write' ? N : never]: B[N] };
+/** Names of bindings that the caller passes. */
 export type InputName<B extends BindingTypes, I extends string> = Exclude<keyof Read<B>, symbol | number> | I;
+/** Names of bindings that the kernel writes and the caller does not pass. */
 export type OutputName<B extends BindingTypes, I extends string> = Exclude<
   Exclude<keyof Written<B>, symbol | number>,
   I
 >;
 
+/** All that is said of a kernel besides its text. Bindings and parameters are read from that. */
 export interface KernelSpec<B extends BindingTypes, P extends ParamTypes, O extends KnobValues, I extends string> {
   /** room.direction, as in `layernorm.forward`. */
   name: string;
@@ -138,6 +150,7 @@ export interface KernelSpec<B extends BindingTypes, P extends ParamTypes, O exte
   tolerance?: number;
 }
 
+/** A kernel: its spec, checked, with the defaults filled in. */
 export interface Kernel<
   B extends BindingTypes = BindingTypes,
   P extends ParamTypes = ParamTypes,
@@ -154,6 +167,10 @@ export interface Kernel<
 /** What `run` takes for a kernel: every parameter, and any option. */
 export type Problem<P extends ParamTypes, O extends KnobValues> = Values<P> & Partial<Wide<O>>;
 
+/**
+ * Checks that all variants have the same bindings and parameters, and every option as a knob. @throws where one has
+ * not
+ */
 export function defineKernel<
   B extends BindingTypes,
   P extends ParamTypes,
@@ -211,4 +228,5 @@ export function fold(n: number): Grid {
   return [Math.ceil(n / y), y, 1];
 }
 
+/** a / b, rounded up. */
 export const ceilDiv = (a: number, b: number): number => Math.ceil(a / b);

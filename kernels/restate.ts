@@ -3,6 +3,7 @@ import type { AdapterTraits, AnyKernel, Grid, KnobValues, Profile, Settings, Var
 import { offered, shapeClass } from './picks.ts';
 import { oldSpelling } from './spelling.ts';
 
+/** What runs for one problem on one adapter: text, workgroups, settings. */
 export interface Program {
   readonly code: string;
   readonly knobs: KnobValues;

@@ -1,8 +1,10 @@
 #!/usr/bin/env node
 // `npm run build`, and before `npm pack`: dist/lib holds the same files as JavaScript with declarations, kernels as modules with what
-// is reflected from them, so that any bundler and plain Node can import them.
+// is reflected from them, so that any bundler and plain Node can import them, and the
+// reference of what every entry exports (api.md).
 import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { writeApi } from './api.mjs';
 import { hostNode, root } from './cache.mjs';
 import { run } from './child.mjs';
 import { ensurePackages } from './packages.mjs';
@@ -84,7 +86,7 @@ main(async () => {
   await compile();
   copy();
   kernels();
-  const count = rename();
+  const count = rename() + writeApi(dist).length;
   process.stdout.write(`dist/lib  ${count} files  (${seconds(began)})\n`);
   return 0;
 });

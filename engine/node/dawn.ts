@@ -4,6 +4,7 @@ import { type Device, type DeviceOptions, openDevice } from '../device.ts';
 
 Object.assign(globalThis, globals);
 
+/** How Dawn is set up, besides what holds for any device. */
 export interface DawnOptions extends DeviceOptions {
   /** Substring of the adapter's name; default: what the launcher chose, else the first adapter. */
   adapter?: string;

@@ -16,6 +16,7 @@ export interface Disk {
   unlink(path: string): Promise<void>;
 }
 
+/** An open file, as far as a save needs it. */
 export interface DiskFile {
   write(data: Uint8Array, offset: number, length: number): Promise<{ bytesWritten: number }>;
   sync(): Promise<void>;
@@ -246,6 +247,7 @@ async function openRegular(
   }
 }
 
+/** Writes all of `data`, in pieces that Node takes. */
 export async function writeWhole(file: Pick<DiskFile, 'write'>, data: Uint8Array): Promise<void> {
   for (let at = 0; at < data.length; )
     at += (await file.write(data, at, Math.min(PIECE, data.length - at))).bytesWritten;

@@ -8,6 +8,7 @@ import { FileError, writeFileAtomic } from './files.ts';
 
 const EXTENSION = '.picks.json';
 
+/** Keeps measured settings in a folder, a file for every adapter. */
 export class PickFolder implements PickStore {
   readonly #folder: string;
 

@@ -21,6 +21,10 @@ function sizesOf(qkv: Tensor, heads: number) {
   return { batch, tokens, heads, dim, scale: dim ** -0.5, HALF: qkv.dtype === 'f16' };
 }
 
+/**
+ * o (batch, tokens, heads * dim): softmax(q k^T / sqrt(dim)) v of every head. Keeps one number a row for backward, no
+ * scores.
+ */
 export const attention = defineOp('attention', {
   forward(t, { qkv }: Inputs, { heads }: { heads: number }) {
     const sizes = sizesOf(qkv, heads);

@@ -21,6 +21,10 @@ interface Attributes {
   training: boolean;
 }
 
+/**
+ * y (rows, cols): (x - mean) / sqrt(variance + eps) of the columns, by the batch in training and by the running ones
+ * else.
+ */
 export const batchNorm = defineOp('batchNorm', {
   forward(t, { x: given, running_mean, running_var }: Inputs, { eps, momentum, training }: Attributes) {
     const [rows, cols] = given.shape;

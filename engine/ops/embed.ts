@@ -18,6 +18,7 @@ interface Inputs extends Record<string, Tensor | null> {
   ids_restore: Tensor;
 }
 
+/** x (batch, 1 + keep, dim): cls, then the kept patches, each with its position. */
 export const embed = defineOp('embed', {
   forward(t, { emb, pos, cls, ids_keep, ids_restore }: Inputs, _: Record<never, never>) {
     const [batch, keep, dim] = emb.shape;

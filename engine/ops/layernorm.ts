@@ -17,6 +17,7 @@ interface Inputs extends Record<string, Tensor | null> {
   b: Tensor;
 }
 
+/** y (…, cols) and s (…, cols) = x + r, which is x where r is null (Ba et al. 2016). */
 export const layernorm = defineOp('layernorm', {
   forward(t, { x, r, w, b }: Inputs, { eps, half = false }: { eps: number; half?: boolean }) {
     const { rows, cols } = x.rows();

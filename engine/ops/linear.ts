@@ -22,6 +22,7 @@ interface Attributes {
   half?: boolean;
 }
 
+/** y (…, out) = x w^T + b, with r added where it is given. */
 export const linear = defineOp('linear', {
   forward(t, { x, w, b, r }: Inputs, { half = false }: Attributes) {
     const { rows, cols } = x.rows();

@@ -21,6 +21,10 @@ interface Attributes {
   l1?: boolean;
 }
 
+/**
+ * loss (1): the mean over removed patches of their pixels' mean squared error (MAE, section 3, "Reconstruction
+ * target").
+ */
 export const maskedMse = defineOp('maskedMse', {
   forward(t, { pred, img, mask }: Inputs, { patch_size, normPix, l1 = false }: Attributes) {
     const [batch, chans, height, width] = img.shape;

@@ -4,6 +4,7 @@ import { randomUniform } from '../../kernels/random/uniform.ts';
 import { fail, shapeText } from '../errors.ts';
 import type { Tensor } from '../tensor.ts';
 
+/** Which patches stay, in the four forms that a model needs (random_masking of the reference). */
 export interface Masking {
   /** (batch, patches), u32: argsort of the noise */
   readonly ids_shuffle: Tensor;

@@ -16,6 +16,7 @@ interface Inputs extends Record<string, Tensor | null> {
   r: Tensor | null; // (…, out), added to the result
 }
 
+/** y (…, out) = gelu(x w1^T + b1) w2^T + b2, with r added where it is given; GELU by erf, as torch.nn.GELU(). */
 export const mlp = defineOp('mlp', {
   forward(t, { x, w1, b1, w2, b2, r }: Inputs, _: Record<never, never>) {
     const { rows, cols } = x.rows();

@@ -15,6 +15,7 @@ interface Inputs extends Record<string, Tensor | null> {
 export const CONV_ORDER = 0;
 export const PATCHIFY_ORDER = 1;
 
+/** rows (batch, count, C * p * p): pixels of the chosen patches, or of all, in row-major order of patches. */
 export const patchify = defineOp('patchify', {
   forward(t, { img, ids }: Inputs, { patch_size, order }: { patch_size: number; order: number }) {
     const [batch, chans, height, width] = img.shape;

@@ -18,6 +18,10 @@ interface Inputs extends Record<string, Tensor | null> {
   ids_restore: Tensor;
 }
 
+/**
+ * x (batch, 1 + patches, dim): cls and every patch in its place, each with its position (MAE, section 3, "MAE
+ * decoder").
+ */
 export const restore = defineOp('restore', {
   forward(t, { y, mask_token, pos, ids_shuffle, ids_restore }: Inputs, _: Record<never, never>) {
     const [batch, tokens, dim] = y.shape;

@@ -12,6 +12,7 @@ const repeated = (t: Trace, batch: number, indices: readonly number[]): Tensor =
     [batch, indices.length],
   );
 
+/** y (batch, count, dim): the rows of x that the attribute lists, the same of every sample. */
 export const take = defineOp('take', {
   forward(t, { x }: { x: Tensor }, { rows: chosen }: { rows: readonly number[] }) {
     const [batch, rows, dim] = x.shape;

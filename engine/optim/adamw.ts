@@ -6,11 +6,13 @@ import type { Slab, Tensor, Variable } from '../tensor.ts';
 import type { Trace } from '../trace.ts';
 import { flat, Optimizer, type OptimizerOptions } from './optimizer.ts';
 
+/** Defaults are torch.optim.AdamW's: betas 0.9 and 0.999, eps 1e-8, decay 0.01. */
 export interface AdamWOptions extends OptimizerOptions {
   betas?: readonly [number, number];
   eps?: number;
 }
 
+/** Adam with decoupled weight decay (Loshchilov and Hutter 2019); the step count lives on the GPU. */
 export class AdamW extends Optimizer {
   readonly name = 'adamw';
   /** First and second moments by parameter. */

@@ -5,6 +5,7 @@ import type { Parameters } from '../parameters.ts';
 import type { Trace } from '../trace.ts';
 import { flat } from './optimizer.ts';
 
+/** Averages of parameters over the updates: `update` records one. */
 export class Ema {
   readonly parameters: Parameters;
   /** Another set of the same parameters, which holds the averages and must have been loaded with what these begin with. */

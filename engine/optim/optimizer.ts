@@ -25,6 +25,7 @@ interface Table {
   readonly count: number;
 }
 
+/** What all optimizers can do: keep gradients, clip, and record an update. */
 export abstract class Optimizer {
   /** What its state is called in checkpoints. */
   abstract readonly name: 'adamw' | 'sgd' | 'lars';

@@ -14,11 +14,13 @@ interface Sizes {
   groupCount: number;
 }
 
+/** As torch.optim.SGD's, except that momentum is 0.9 unless said. */
 export interface SgdOptions extends OptimizerOptions {
   momentum?: number;
   nesterov?: boolean;
 }
 
+/** Gradient descent with momentum, Nesterov's where asked (torch.optim.SGD). */
 export class Sgd extends Optimizer {
   readonly name: 'sgd' | 'lars' = 'sgd';
   readonly slots: { readonly momentum: ReadonlyMap<Variable, Variable> };
@@ -54,6 +56,7 @@ export class Sgd extends Optimizer {
   }
 }
 
+/** As of facebookresearch/mae's util/lars.py. */
 export interface LarsOptions extends OptimizerOptions {
   momentum?: number;
   trust?: number;

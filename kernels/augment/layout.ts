@@ -28,6 +28,7 @@ export interface Window {
   readonly left: number;
 }
 
+/** Where the crops of a batch lie in the buffers of the two passes, and how many words these take. */
 export interface Layout {
   /** (batch, IMAGE_WORDS) u32. */
   readonly images: Uint32Array;

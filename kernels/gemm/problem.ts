@@ -2,7 +2,9 @@
 
 /** Memory layouts of the operands. */
 export const NN = 0;
+/** LAYOUT: C = A B^T. */
 export const NT = 1;
+/** LAYOUT: C = A^T B. */
 export const TN = 2;
 
 /** What happens to a finished sum. */

@@ -1,6 +1,7 @@
 // Seeded random numbers on the host, for tests, initial weights and sampling (pure functions of key and counter).
 import { philox4x32 } from './philox.ts';
 
+/** Numbers of one stream, in order. */
 export interface Random {
   /** U[0, 1) with 24 bits. */
   uniform(): number;

@@ -198,6 +198,13 @@ function commandOf(argv: readonly string[]): string | undefined {
   return undefined;
 }
 
+/** Every command with its flags and its own commands: what documents are held to. */
+export async function wholeProgram(): Promise<Command> {
+  const program = makeProgram();
+  for (const [key, { load }] of Object.entries(COMMANDS)) (await load()).define(program.command(key));
+  return program;
+}
+
 /** Runs a command line, without the program's name. Throws what `explain` words. */
 export async function run(given: readonly string[]): Promise<void> {
   const program = makeProgram();
