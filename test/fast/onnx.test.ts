@@ -188,11 +188,10 @@ test('what tesserae onnx cannot do ends in one line, and leaves no file', async 
     [[path, 'out.onnx', '--graph', 'classifier'], 1, /holds a masked autoencoder/],
     [[join(scratch.root, 'none.safetensors'), 'out.onnx'], 1, /none\.safetensors: No such file/],
   ];
-  for (const [args, want, line] of wrong) {
-    const { code, err } = await cli([
-      'onnx',
-      ...args.map((arg) => (arg.startsWith('out.') ? join(scratch.root, arg) : arg)),
-    ]);
+  const within = (arg: string): string => (arg.startsWith('out.') ? join(scratch.root, arg) : arg);
+  const ended = await Promise.all(wrong.map(([args]) => cli(['onnx', ...args.map(within)])));
+  for (const [i, { code, err }] of ended.entries()) {
+    const [, want, line] = wrong[i];
     assert.is(code, want, err);
     assert.match(err.trim(), line);
     assert.is(err.trim().split('\n').length, 1, err);
