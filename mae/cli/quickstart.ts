@@ -144,6 +144,7 @@ async function closing(
     ...files.map((line) => `  ${line}`),
     'Next:',
     `  npx tesserae reconstruct ${relative('', checkpoint)} YOUR_IMAGE.jpg`,
+    `  npx tesserae attention ${relative('', checkpoint)} YOUR_IMAGE.jpg`,
     '  npm start -- --epochs 20                     train longer',
     '  npx tesserae pretrain --data_path FOLDER …   your own images (--help tells the flags)',
     '  npx tesserae doctor                          what this machine can do',
