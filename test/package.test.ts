@@ -81,6 +81,10 @@ test('plain Node imports every entry', () => {
     .join('');
   writeFileSync(join(project, 'entries.mjs'), text);
   assert.is(run(node, ['entries.mjs']), names.map((name) => `${name} true\n`).join(''));
+  // What loads a module of Node only when it is needed finds it there, too.
+  const load = `import { loadPretrained } from 'tesserae/mae';\nawait loadPretrained('./nowhere.safetensors').catch((e) => console.log(e.message));`;
+  writeFileSync(join(project, 'load.mjs'), load);
+  assert.match(run(node, ['load.mjs']), /nowhere\.safetensors/);
 });
 
 test('the examples have types in a project with settings of its own', () => {

@@ -3,7 +3,7 @@
 // with) and its signature, read from the sources. `npm run build` puts it into the package, too.
 import { parse } from '@babel/parser';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { dirname, join, posix, resolve } from 'node:path';
+import { basename, dirname, join, posix, resolve } from 'node:path';
 import { root } from './cache.mjs';
 import { main } from './say.mjs';
 
@@ -187,7 +187,12 @@ export function apiPages() {
     // What the first entry exports, the others do, too.
     if (!source || key === '.' || !existsSync(join(root, source))) continue;
     const made = apiOf(key.replace(/^\./, manifest.name), source);
-    pages.push({ path: `${dirname(source)}/api.md`, entry: made.entry, count: made.count, text: made.page });
+    pages.push({
+      path: `${dirname(source)}/${/(index|browser|export)\.ts$/.test(source) ? '' : `${basename(source, '.ts')}-`}api.md`,
+      entry: made.entry,
+      count: made.count,
+      text: made.page,
+    });
     missing.push(...made.missing);
   }
   return { pages, missing: [...new Set(missing)] };
