@@ -17,6 +17,7 @@ import { elementwiseAdd, elementwiseCast, elementwiseCopy } from '../kernels/ele
 import { fail, shapeText } from './errors.ts';
 import { cast } from './ops/cast.ts';
 import { canLiveIn } from './inplace.ts';
+import { Pairs } from './pairs.ts';
 import {
   type DType,
   type HostData,
@@ -62,6 +63,7 @@ export class Trace {
   #nodes: Node[] = [];
   #grads = new Map<object, Tensor>();
   #again = false;
+  readonly #pairs = new Pairs();
   readonly #halved = new Set<Slab>();
   readonly #variables = new Map<Variable, Tensor>();
   readonly #differentiable = new Set<object>();
@@ -146,7 +148,8 @@ export class Trace {
       }
       bindings[name] = tensor;
     }
-    this.calls.push({ kernel, problem: full, bindings, writes, again: this.#again });
+    const call = { kernel, problem: full, bindings, writes, again: this.#again };
+    this.calls.push(...this.#pairs.neededBy(call), ...this.#pairs.add(call));
     return outputs;
   }
 
@@ -231,7 +234,7 @@ export class Trace {
     if (numel(loss.shape) !== 1) fail(`backward: loss must have one element, got ${shapeText(loss.shape)}`);
     const seed = typeof scale === 'number' ? this.constant(Float32Array.of(scale), [1]) : scale;
     this.#grads = new Map([[loss.value, seed]]);
-    this.#pull(this.#nodes);
+    this.calls.push(...this.#pairs.within(() => this.#pull(this.#nodes)));
     const result = new Map<Variable, Tensor>();
     for (const [variable, tensor] of this.#variables) {
       const grad = this.#grads.get(tensor.value);

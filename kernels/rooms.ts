@@ -8,6 +8,7 @@ export * from './batchnorm/batchnorm.ts';
 export * from './crossentropy/crossentropy.ts';
 export * from './elementwise/elementwise.ts';
 export * from './gather/gather.ts';
+export * from './gemm/finish.ts';
 export * from './gemm/gemm.ts';
 export * from './lars/lars.ts';
 export * from './layernorm/layernorm.ts';

@@ -7,12 +7,12 @@ import type { Trace } from '../trace.ts';
 export function columnSum(t: Trace, x: Tensor, rows: number, cols: number): Tensor {
   const groups = columnGroups(rows, cols, t.traits.profile);
   const sizes = { cols, stride: cols, offset: 0 };
-  const { y } = t.run(reduceColumns, { x }, { rows, groups, ...sizes, HALF: x.dtype === 'f16' });
+  const { y } = t.run(reduceColumns, { x, x2: null }, { rows, groups, ...sizes, HALF: x.dtype === 'f16' });
   if (groups === 1) return y.reshape(cols);
-  return t.run(reduceColumns, { x: y }, { rows: groups, groups: 1, ...sizes }).y.reshape(cols);
+  return t.run(reduceColumns, { x: y, x2: null }, { rows: groups, groups: 1, ...sizes }).y.reshape(cols);
 }
 
 /** Sums x (rows, 2, cols) over its rows: the two (cols) of it, by one dispatch. */
 export function columnSumPair(t: Trace, x: Tensor, rows: number, cols: number): { y: Tensor; z: Tensor } {
-  return t.run(reduceColumns, { x }, { rows, cols, groups: 1, stride: 2 * cols, offset: 0, PAIR: true });
+  return t.run(reduceColumns, { x, x2: null }, { rows, cols, groups: 1, stride: 2 * cols, offset: 0, PAIR: true });
 }

@@ -62,3 +62,21 @@ export function reduce(
   }
   for (let at = 0; DBIAS && at < splits * rows; at++) arrays.dbias[at % rows] += arrays.dbiasParts[at];
 }
+
+/** Two sums over splits, and with DBIAS two of their dbias. */
+export function finishTwo(
+  a: Record<'parts' | 'parts2' | 'dbiasParts' | 'dbiasParts2' | 'c' | 'c2' | 'dbias' | 'dbias2', Float64Array>,
+  p: { splits: number; rows: number; n: number; splits2: number; rows2: number; n2: number; DBIAS: boolean },
+): void {
+  const sum = (parts: Float64Array, out: Float64Array, size: number, splits: number): void => {
+    for (let at = 0; at < size; at++) {
+      out[at] = 0;
+      for (let s = 0; s < splits; s++) out[at] += parts[s * size + at];
+    }
+  };
+  sum(a.parts, a.c, p.rows * p.n, p.splits);
+  sum(a.parts2, a.c2, p.rows2 * p.n2, p.splits2);
+  if (!p.DBIAS) return;
+  sum(a.dbiasParts, a.dbias, p.rows, p.splits);
+  sum(a.dbiasParts2, a.dbias2, p.rows2, p.splits2);
+}

@@ -6,6 +6,9 @@ declare const wgsl: Wgsl<
     x: ['read', 'f32'];
     y: ['read_write', 'f32'];
     z: ['read_write', 'f32'];
+    x2: ['read', 'f32'];
+    y2: ['read_write', 'f32'];
+    z2: ['read_write', 'f32'];
   },
   {
     rows: 'u32';
@@ -15,6 +18,7 @@ declare const wgsl: Wgsl<
     offset: 'u32';
   },
   {
+    TWICE: boolean;
     PAIR: boolean;
     VECTOR: number;
     TX: number;

@@ -1,6 +1,7 @@
 // Sums over rows: y[g, c] = sum of x[r, offset + c] over the g-th chunk of rows. Threads lie along vectors of columns, TY rows
 // at a time. Rows of x are `stride` apart, so that a part of the columns can be summed. With PAIR the `cols` columns after those
-// are summed too, to z.
+// are summed too, to z. With TWICE the same is done with x2, by as many workgroups more.
+const TWICE = false; // knob: two tensors of one shape
 const PAIR = false; // knob: twice as many columns, the second half of them to z
 const VECTOR = 4u; // knob: columns of a vector, 1 for single ones (lib/elements.ts)
 const TX = 16u; // knob: vectors of a workgroup
@@ -11,11 +12,15 @@ struct Params { rows: u32, cols: u32, groups: u32, stride: u32, offset: u32 }
 @group(0) @binding(1) var<storage, read> x: array<Stored>; // (rows, stride)
 @group(0) @binding(2) var<storage, read_write> y: array<vec4<f32>>; // (groups, cols)
 @group(0) @binding(3) var<storage, read_write> z: array<vec4<f32>>; // (groups, cols) with PAIR
+@group(0) @binding(4) var<storage, read> x2: array<Stored>; // (rows, stride) with TWICE
+@group(0) @binding(5) var<storage, read_write> y2: array<vec4<f32>>; // (groups, cols) with TWICE
+@group(0) @binding(6) var<storage, read_write> z2: array<vec4<f32>>; // (groups, cols) with TWICE and PAIR
 var<workgroup> scratch: array<vec4<f32>, TX * TY>;
 
 fn wide(q: Stored) -> vec4<f32> { return vec4<f32>(q); } // stored: HALF
 
-fn at(i: u32) -> vec4<f32> {
+fn at(i: u32, second: bool) -> vec4<f32> {
+  if (TWICE && second) { return wide(x2[i]); }
   return wide(x[i]);
 }
 
@@ -25,22 +30,25 @@ fn main(
   @builtin(local_invocation_id) local: vec3<u32>,
   @builtin(local_invocation_index) t: u32,
 ) {
-  let c = wg.x * TX + local.x;
   let vectors = p.cols / VECTOR;
+  let across = vectors * select(1u, 2u, PAIR);
+  let blocks = (across + TX - 1u) / TX;
+  let second = TWICE && wg.x >= blocks;
+  let c = (wg.x - select(0u, blocks, second)) * TX + local.x;
   let chunk = (p.rows + p.groups - 1u) / p.groups;
   let end = min(p.rows, (wg.y + 1u) * chunk);
   var sum = vec4<f32>();
-  let inside = c < vectors * select(1u, 2u, PAIR);
+  let inside = c < across;
   if (inside) {
     let step = TY * (p.stride / VECTOR);
     var r = wg.y * chunk + local.y;
     var i = (r * p.stride + p.offset) / VECTOR + c;
     for (; r + 3u * TY < end; r += 4u * TY) {
-      sum += (at(i) + at(i + step)) + (at(i + 2u * step) + at(i + 3u * step));
+      sum += (at(i, second) + at(i + step, second)) + (at(i + 2u * step, second) + at(i + 3u * step, second));
       i += 4u * step;
     }
     for (; r < end; r += TY) {
-      sum += at(i);
+      sum += at(i, second);
       i += step;
     }
   }
@@ -53,9 +61,11 @@ fn main(
     sum = scratch[t];
   }
   if (!inside || local.y > 0u) { return; }
-  if (PAIR && c >= vectors) {
-    z[wg.y * vectors + c - vectors] = sum;
+  let last = PAIR && c >= vectors;
+  let out = wg.y * vectors + c - select(0u, vectors, last);
+  if (TWICE && second) {
+    if (last) { z2[out] = sum; } else { y2[out] = sum; }
   } else {
-    y[wg.y * vectors + c] = sum;
+    if (last) { z[out] = sum; } else { y[out] = sum; }
   }
 }

@@ -14,16 +14,17 @@ interface Part {
   VECTOR: number;
   TX: number;
   PAIR: boolean;
+  TWICE: boolean;
 }
-const blocks = ({ cols, groups, VECTOR, TX, PAIR }: Part): Grid => [
-  ceilDiv(PAIR ? 2 * cols : cols, VECTOR * TX),
+const blocks = ({ cols, groups, VECTOR, TX, PAIR, TWICE }: Part): Grid => [
+  (TWICE ? 2 : 1) * ceilDiv(PAIR ? 2 * cols : cols, VECTOR * TX),
   groups,
   1,
 ];
 const inVectors = ({ cols, stride, offset, VECTOR }: Part) => [cols, stride, offset].every((n) => n % VECTOR === 0);
 /**
  * Sums of columns [offset, offset + cols) of x (rows, stride) over `groups` contiguous chunks of rows: y (groups, cols).
- * groups 1 finishes. With PAIR those of the `cols` columns after them too: z (groups, cols). With HALF x is f16.
+ * groups 1 finishes. With PAIR those of the `cols` columns after them too: z (groups, cols). With HALF x is f16. With TWICE the same of x2.
  */
 export const reduceColumns = defineKernel({
   name: 'reduce.columns',
@@ -40,14 +41,17 @@ export const reduceColumns = defineKernel({
       otherwise: variant(oneByOne(columns), { grid: blocks, tune: () => ({ TX: 64, TY: 1 }) }),
     }),
   },
-  options: { HALF: false, PAIR: false },
-  half: { x: 'HALF' },
-  shapes: ({ rows, cols, groups, stride, PAIR }) => ({
+  options: { HALF: false, PAIR: false, TWICE: false },
+  half: { x: 'HALF', x2: 'HALF' },
+  shapes: ({ rows, cols, groups, stride, PAIR, TWICE }) => ({
     x: [rows, stride],
     y: [groups, cols],
     z: PAIR ? [groups, cols] : null,
+    x2: TWICE ? [rows, stride] : null,
+    y2: TWICE ? [groups, cols] : null,
+    z2: PAIR && TWICE ? [groups, cols] : null,
   }),
-  flops: ({ rows, cols, PAIR }) => (PAIR ? 2 : 1) * rows * cols,
+  flops: ({ rows, cols, PAIR, TWICE }) => (PAIR ? 2 : 1) * (TWICE ? 2 : 1) * rows * cols,
   reference: ref.columns,
   cases: [
     { rows: 1, cols: 1, groups: 1, stride: 1, offset: 0 },
@@ -62,6 +66,9 @@ export const reduceColumns = defineKernel({
     { rows: 131, cols: 192, groups: 1, stride: 384, offset: 192 },
     { rows: 17, cols: 5, groups: 1, stride: 10, offset: 0, PAIR: true },
     { rows: 37, cols: 68, groups: 2, stride: 140, offset: 4, PAIR: true, HALF: true },
+    { rows: 17, cols: 5, groups: 1, stride: 10, offset: 0, PAIR: true, TWICE: true },
+    { rows: 64, cols: 192, groups: 1, stride: 384, offset: 0, PAIR: true, TWICE: true },
+    { rows: 37, cols: 68, groups: 2, stride: 140, offset: 4, TWICE: true, HALF: true },
   ],
 });
 

@@ -1,0 +1,40 @@
+// The second pass of two split products in one dispatch: gradients that nothing in the backward pass waits for.
+import { ceilDiv, defineKernel, fold, type Grid, variant } from '../kernel.ts';
+import { oneByOne } from '../lib/elements.ts';
+import finish from './gemm.finish.wgsl';
+import * as ref from './gemm.ref.ts';
+
+type Sizes = { rows: number; n: number; rows2: number; n2: number; DBIAS: boolean; VECTOR: number; WG: number };
+const grid = ({ rows, n, rows2, n2, DBIAS, VECTOR, WG }: Sizes): Grid =>
+  fold(ceilDiv((rows * n) / VECTOR + (rows2 * n2) / VECTOR + (DBIAS ? rows + rows2 : 0), WG));
+
+/** gemm.reduce without an epilogue, twice: c, c2 and with DBIAS both dbias. */
+export const gemmFinish = defineKernel({
+  name: 'gemm.finish',
+  variants: {
+    simt: variant(finish, {
+      grid,
+      tune: ({ rows, n, rows2, n2 }) => ((rows * n) % 4 || (rows2 * n2) % 4 ? null : {}),
+      otherwise: variant(oneByOne(finish), { grid }),
+    }),
+  },
+  options: { DBIAS: false },
+  shapes: ({ splits, rows, n, splits2, rows2, n2, DBIAS }) => ({
+    parts: [splits, rows, n],
+    parts2: [splits2, rows2, n2],
+    dbiasParts: DBIAS ? [splits, rows] : null,
+    dbiasParts2: DBIAS ? [splits2, rows2] : null,
+    c: [rows, n],
+    c2: [rows2, n2],
+    dbias: DBIAS ? [rows] : null,
+    dbias2: DBIAS ? [rows2] : null,
+  }),
+  flops: ({ splits, rows, n, splits2, rows2, n2 }) => splits * rows * n + splits2 * rows2 * n2,
+  reference: ref.finishTwo,
+  cases: [
+    { splits: 1, rows: 1, n: 1, splits2: 1, rows2: 1, n2: 1 },
+    { splits: 3, rows: 7, n: 5, splits2: 2, rows2: 3, n2: 11, DBIAS: true },
+    { splits: 2, rows: 66, n: 6, splits2: 5, rows2: 131, n2: 4, DBIAS: true },
+    { splits: 4, rows: 20, n: 36, splits2: 3, rows2: 2, n2: 68 },
+  ],
+});
