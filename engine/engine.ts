@@ -7,7 +7,7 @@ import { Memory } from './memory.ts';
 import { Pipelines } from './pipelines.ts';
 import { makePlan, type Plan } from './plan.ts';
 import type { Recorded } from './recorded.ts';
-import { checkInput, Replay, type Results } from './replay.ts';
+import { checkInput, type Look, Replay, type Results } from './replay.ts';
 import {
   arrayOf,
   type DType,
@@ -41,6 +41,8 @@ export interface Program<I extends InputTypes, K extends string> {
    * results stay in GPUBuffers. Variables must have been written before.
    */
   record(shapes: Shapes<I>): Promise<Recorded<keyof I & string, K>>;
+  /** Runs call by call, slowly; `look` can read after each what it read and wrote. */
+  inspect(inputs: HostTensors<I>, look: Look): Promise<void>;
 }
 
 /**
@@ -177,10 +179,12 @@ export class Engine {
       }
       return replay;
     };
-    const run = async (inputs: HostTensors<I>): Promise<Results<K>> => {
+    const replayFor = (inputs: HostTensors<I>): Promise<Replay<K>> => {
       const shapes = names.map((name) => [name, checkInput(name, types[name], inputs[name]).shape]);
-      return (await replayOf(Object.fromEntries(shapes) as Shapes<I>)).run(inputs);
+      return replayOf(Object.fromEntries(shapes) as Shapes<I>);
     };
+    const run = async (inputs: HostTensors<I>) => (await replayFor(inputs)).run(inputs);
+    const inspect = async (inputs: HostTensors<I>, look: Look) => (await replayFor(inputs)).inspect(inputs, look);
     const records = new Map<string, Promise<Recorded<keyof I & string, K>>>();
     const record = (shapes: Shapes<I>): Promise<Recorded<keyof I & string, K>> => {
       const key = keyOf(shapes);
@@ -192,7 +196,7 @@ export class Engine {
       }
       return made;
     };
-    return { plan, trace, run, record };
+    return { plan, trace, run, inspect, record };
   }
 
   /** Waits until the device has done all that was submitted. */

@@ -16,7 +16,9 @@ import {
   type HostTensor,
   numel,
   type Storage,
+  type Tensor,
 } from './tensor.ts';
+import type { Call } from './trace.ts';
 
 interface Dispatch {
   readonly pipeline: GPUComputePipeline;
@@ -30,6 +32,11 @@ export interface Results<K extends string> {
   /** Waits for the step and copies the outputs: f32 as Float32Array, integers as Uint32Array or Int32Array. */
   read(): Promise<Record<K, HostData>>;
 }
+
+/** Bytes of a tensor at this point of a run. */
+export type Read = (tensor: Tensor) => Promise<ArrayBuffer>;
+/** Looks at a call that was just made; true: the run ends here. */
+export type Look = (call: Call, read: Read) => Promise<boolean>;
 
 export type Place = (storage: Storage) => { buffer: GPUBuffer; offset: number };
 
@@ -137,12 +144,7 @@ export class Replay<K extends string> {
     while (slot?.pending) await slot.pending;
     this.#device.check();
     const { queue } = this.#device.gpu;
-    spannedNow('encode', 'upload inputs', () => {
-      for (const [name, buffer] of this.#inputs) {
-        const { data } = inputs[name] ?? fail(`run: input ${name} is missing`);
-        queue.writeBuffer(buffer, 0, data as Float32Array<ArrayBuffer>);
-      }
-    });
+    spannedNow('encode', 'upload inputs', () => this.#upload(inputs));
     const staging = slot?.buffer ?? null;
     if (recorder) {
       const dispatches = this.#dispatches.map((d) => (pass: GPUComputePassEncoder) => dispatch(pass, d));
@@ -159,6 +161,36 @@ export class Replay<K extends string> {
     };
     slot.pending = result.then(free, free);
     return { read: () => result };
+  }
+
+  /** Runs call by call until `look` says that it is enough. What nothing has written yet is 0 and not what an earlier run left. */
+  async inspect(inputs: Record<string, HostTensor>, look: Look): Promise<void> {
+    this.#device.check();
+    this.#upload(inputs);
+    const { gpu } = this.#device;
+    const clear = gpu.createCommandEncoder({ label: 'clear' });
+    const transients = this.plan.rooms.flatMap(({ tenants }) => tenants.slice(0, 1));
+    for (const storage of transients) clear.clearBuffer(this.#place(storage).buffer);
+    gpu.queue.submit([clear.finish()]);
+    const read: Read = ({ storage, bytes }) => {
+      const { buffer, offset } = this.#place(storage);
+      return this.#memory.read(buffer, offset, Math.ceil(bytes / 4) * 4);
+    };
+    for (const [i, d] of this.#dispatches.entries()) {
+      const encoder = gpu.createCommandEncoder({ label: 'call' });
+      const pass = encoder.beginComputePass({ label: 'call' });
+      dispatch(pass, d);
+      pass.end();
+      gpu.queue.submit([encoder.finish()]);
+      if (await look(this.plan.steps[i].call, read)) return;
+    }
+  }
+
+  #upload(inputs: Record<string, HostTensor>): void {
+    for (const [name, buffer] of this.#inputs) {
+      const { data } = inputs[name] ?? fail(`run: input ${name} is missing`);
+      this.#device.gpu.queue.writeBuffer(buffer, 0, data as Float32Array<ArrayBuffer>);
+    }
   }
 
   /** One compute pass as a rule; several submits only where the forecast is long and the device has a watchdog. */

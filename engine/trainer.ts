@@ -3,9 +3,9 @@ import type { Engine, InputTypes, Program } from './engine.ts';
 import { fail } from './errors.ts';
 import type { Optimizer } from './optim/optimizer.ts';
 import type { Plan } from './plan.ts';
-import type { Results } from './replay.ts';
+import type { Look, Results } from './replay.ts';
 import type { HostTensor, Shape, Tensor } from './tensor.ts';
-import type { Trace } from './trace.ts';
+import type { Call, Trace } from './trace.ts';
 
 type Tensors<I> = { [N in keyof I]: Tensor };
 /** The inputs of one micro-batch, on the host. */
@@ -25,15 +25,21 @@ export interface TrainerOptions<I extends InputTypes> {
   after?: (trace: Trace) => void;
 }
 
-/** Results of a step: one for every micro-batch, each with the loss and, on the last where clipping is on, the gradient norm. */
-export type StepResults = readonly Results<'loss' | 'norm'>[];
+/**
+ * Results of a step: one for every micro-batch, each with the loss and, on the last, the gradient norm where clipping is on, and how many
+ * steps were skipped so far where gradients are looked at (Optimizer.skipped).
+ */
+type Outputs = 'loss' | 'norm' | 'skipped';
+export type StepResults = readonly Results<Outputs>[];
 
 /** Trains a model of your own: compiles its loss once for every combination of input shapes, and replays it. */
 export class Trainer<I extends InputTypes> {
   readonly engine: Engine;
   readonly optimizer: Optimizer;
   readonly #options: TrainerOptions<I>;
-  readonly #programs = new Map<string, Program<I, 'loss' | 'norm'>>();
+  readonly #programs = new Map<string, Program<I, Outputs>>();
+  /** Calls that change more than gradients. */
+  readonly #updating = new WeakSet<Call>();
 
   constructor(engine: Engine, options: TrainerOptions<I>) {
     this.engine = engine;
@@ -54,12 +60,26 @@ export class Trainer<I extends InputTypes> {
     if (weights && weights.length !== list.length)
       fail(`step: ${list.length} micro-batches need as many weights, got ${weights.length}`);
     this.optimizer.setLearningRate(lr);
-    const results: Results<'loss' | 'norm'>[] = [];
+    const results: Results<Outputs>[] = [];
     for (const [i, source] of list.entries()) {
       const batch = typeof source === 'function' ? await source() : source;
       results.push(await this.#program(i, list.length, weights?.[i]).run(batch));
     }
     return results;
+  }
+
+  /** Computes the gradients of a step call by call, without the update; after each call `look` may read what it read and wrote, and ends it by true. */
+  async inspect(batches: readonly BatchSource<I>[], look: Look, weights?: readonly number[]): Promise<void> {
+    for (const [i, source] of batches.entries()) {
+      const batch = typeof source === 'function' ? await source() : source;
+      const program = this.#program(i, batches.length, weights?.[i]);
+      let ended = false;
+      await program.inspect(batch, async (call, read) => {
+        ended = !this.#updating.has(call) && (await look(call, read));
+        return ended || this.#updating.has(call);
+      });
+      if (ended) return;
+    }
   }
 
   /** What the last of `parts` micro-batches of these shapes costs, update included; allocates nothing. */
@@ -73,7 +93,7 @@ export class Trainer<I extends InputTypes> {
   }
 
   /** Gradients of the first micro-batch replace the kept ones, later ones are added, the last one updates. */
-  #program(index: number, parts: number, weight = 1 / parts): Program<I, 'loss' | 'norm'> {
+  #program(index: number, parts: number, weight = 1 / parts): Program<I, Outputs> {
     const first = index === 0;
     const last = index === parts - 1;
     const key = `${first} ${last} ${weight} ${this.#options.variant?.() ?? ''}`;
@@ -83,9 +103,13 @@ export class Trainer<I extends InputTypes> {
         const loss = this.#options.loss(inputs, trace);
         const scale = this.optimizer.lossScale?.seed(trace, weight) ?? weight;
         this.optimizer.accumulate(trace, trace.backward(loss, scale), first);
+        const before = trace.calls.length;
         const norm = last ? this.optimizer.update(trace) : null;
         if (last) this.#options.after?.(trace);
-        return (norm ? { loss, norm } : { loss }) as Record<'loss' | 'norm', Tensor>;
+        for (const call of trace.calls.slice(before)) this.#updating.add(call);
+        const { skipped } = this.optimizer;
+        const counted = last && skipped ? { skipped: trace.use(skipped) } : {};
+        return { loss, ...(norm ? { norm } : {}), ...counted } as Record<Outputs, Tensor>;
       });
       this.#programs.set(key, program);
     }

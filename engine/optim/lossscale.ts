@@ -16,7 +16,15 @@ export interface LossScaleOptions {
   interval?: number;
 }
 
+/** Never passed: the scale does not grow. */
+const NEVER = 2 ** 32 - 1;
+
 export class LossScale {
+  /** A scale of 1 that stays: it only looks for infinities and NaN, and skips the steps that have any. */
+  static guard(engine: Engine): LossScale {
+    return new LossScale(engine, { initial: 1, interval: NEVER });
+  }
+
   /** (1), f32 */
   readonly scale: Variable;
   /** (1), u32: steps since it last changed. */

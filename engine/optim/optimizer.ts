@@ -7,7 +7,7 @@ import { fail } from '../errors.ts';
 import { Parameters } from '../parameters.ts';
 import { numel, type Slab, Storage, Tensor, Variable } from '../tensor.ts';
 import type { Trace } from '../trace.ts';
-import type { LossScale } from './lossscale.ts';
+import { LossScale } from './lossscale.ts';
 
 export interface OptimizerOptions {
   /** Decay and learning-rate factor of a parameter; groups with equal values share a row of the table. */
@@ -16,6 +16,8 @@ export interface OptimizerOptions {
   clipNorm?: number;
   /** For gradients that carry a scale: it is taken off, and a step that overflowed changes nothing. */
   lossScale?: LossScale;
+  /** A step whose gradients hold an infinity or a NaN changes nothing; with a loss scale that is so in any case. */
+  skipNonFinite?: boolean;
 }
 
 /** Buffers of a slab: which row of (weight decay, lr scale) holds for every ADAMW_BLOCK elements. */
@@ -36,6 +38,9 @@ export abstract class Optimizer {
   /** (1), u32: updates done. */
   readonly step: Variable;
   readonly lossScale: LossScale | null;
+  /** (1), u32: steps that were skipped because a gradient was not finite, of this process; null where they are not looked at, or scaled. */
+  readonly skipped: Variable | null;
+  readonly #guard: LossScale | null;
   /** (8): lr first, the gradients' multiplier and whether to skip last (adamw.update, sgd.update). */
   protected readonly hyper: Variable;
   readonly #lr: Variable;
@@ -47,11 +52,18 @@ export abstract class Optimizer {
 
   /** `initial`: hyper (8) before the first step. */
   protected constructor(name: string, parameters: Parameters, options: OptimizerOptions, initial: Float32Array) {
-    const { group = () => ({ weightDecay: 0.01, lrScale: 1 }), clipNorm = null, lossScale = null } = options;
+    const {
+      group = () => ({ weightDecay: 0.01, lrScale: 1 }),
+      clipNorm = null,
+      lossScale = null,
+      skipNonFinite,
+    } = options;
     if (clipNorm !== null && !(clipNorm > 0)) fail(`${name}: clipNorm must be above 0, got ${clipNorm}`);
     const { engine } = parameters;
     this.#clipNorm = clipNorm;
     this.lossScale = lossScale;
+    this.#guard = lossScale ?? (skipNonFinite ? LossScale.guard(engine) : null);
+    this.skipped = lossScale ? null : (this.#guard?.skipped ?? null);
     this.parameters = parameters;
     this.gradients = parameters.mirror('grad');
     this.step = engine.variable(`${name}.step`, [1], { dtype: 'u32', data: Uint32Array.of(0) });
@@ -85,7 +97,7 @@ export abstract class Optimizer {
   update(t: Trace): Tensor | null {
     const hyper = t.use(this.hyper);
     const gradients = this.slabs().map((slab) => this.slabOf(this.gradients, slab));
-    this.lossScale?.update(t, gradients, hyper);
+    this.#guard?.update(t, gradients, hyper);
     this.tick(t, hyper);
     const norm = this.#clipNorm === null ? null : this.#clip(t, hyper, this.#clipNorm);
     for (const slab of this.slabs()) {

@@ -106,6 +106,17 @@ export async function makeFolderOf(path: string, flag: string): Promise<void> {
   );
 }
 
+/** What the help of a training command says of what may go wrong. */
+export const ACCIDENTS = `
+When something goes wrong:
+  a lost device      another is opened, and the run goes on from the last copy of its state (seconds ago) to the same bits
+  a NaN              a step whose loss or gradients are not finite changes nothing; its first bad tensor and its images are named.
+                     After three in a row, or where weights or moments are hit, the run goes back to the last good state and leaves
+                     out the batches in between; if that does not help three times it ends, and its checkpoints are good
+  Ctrl-C, SIGTERM    saves and ends within 5 s; --resume auto goes on
+  a full disk        costs a save, not the run
+`;
+
 /** Examples for the end of a command's help. */
 export const examples = (...lines: readonly (readonly [command: string, what: string])[]): string =>
   `\nExamples:\n${lines.map(([command, what]) => `  $ ${command}\n      ${what}`).join('\n')}\n`;

@@ -6,7 +6,7 @@ import { AUGMENTATIONS_TEXT } from '../data/augmentation.ts';
 import { FINETUNE_OPTIONS, FINETUNE_UNUSED, parseFinetuneOptions } from '../finetune/options.ts';
 import { type Flags, givenOptions } from '../train/table.ts';
 import { misuse } from '../usage.ts';
-import { addOptions, examples, flagText, globalsOf, openEngine } from './command.ts';
+import { ACCIDENTS, addOptions, examples, flagText, globalsOf, openEngine } from './command.ts';
 import { interruptible } from './interrupt.ts';
 import { makeReporter } from './progress.ts';
 
@@ -26,7 +26,7 @@ export function define(command: Command): void {
     `\nBundles of --augment:\n${AUGMENTATIONS_TEXT.split('\n')
       .map((line) => `  ${line}`)
       .join('\n')}
-\nValidation images are the data's own (val/), else every tenth training image; the test set is for tesserae eval --split test alone.\n${examples(
+\nValidation images are the data's own (val/), else every tenth training image; the test set is for tesserae eval --split test alone.\n${ACCIDENTS}${examples(
       [
         'tesserae finetune --finetune runs/quickstart/checkpoint.safetensors --data_path cifar10 --epochs 10 --warmup_epochs 1 --augment light --batch_size 128 --blr 4e-3 --output_dir runs/finetuned',
         'what npm start trained, on CIFAR-10',

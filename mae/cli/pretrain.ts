@@ -4,7 +4,7 @@ import { basename, join } from 'node:path';
 import { type Command, Option } from 'commander';
 import { OPTIONS, parsePretrainOptions, type PretrainFlags, type PretrainOptions, UNUSED } from '../train/options.ts';
 import { givenOptions } from '../train/table.ts';
-import { addOptions, examples, flagText, globalsOf, openEngine } from './command.ts';
+import { ACCIDENTS, addOptions, examples, flagText, globalsOf, openEngine } from './command.ts';
 import { interruptible } from './interrupt.ts';
 import { makeReporter } from './progress.ts';
 
@@ -15,7 +15,7 @@ export function define(command: Command): void {
     command.addOption(new Option(flagText(name, value)).hideHelp());
   command.addHelpText(
     'after',
-    `\nNames, defaults and meanings are facebookresearch/mae's where it has them; its other flags (${Object.keys(UNUSED).join(', ')}) are accepted and not used.\n${examples(
+    `\nNames, defaults and meanings are facebookresearch/mae's where it has them; its other flags (${Object.keys(UNUSED).join(', ')}) are accepted and not used.\n${ACCIDENTS}${examples(
       [
         'tesserae pretrain --data_path cifar10 --model mae_vit_nano_patch4_32 --epochs 20 --warmup_epochs 2 --batch_size 256',
         'CIFAR-10, fetched when it is not there yet',

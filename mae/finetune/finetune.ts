@@ -130,6 +130,7 @@ async function parts(engine: Engine, options: FinetuneOptions, report: Reporter,
     group: layerGroups(config.depth, layer_decay, weight_decay),
     clipNorm: clip_grad,
     lossScale: engine.precision === 'f16' ? new LossScale(engine) : undefined,
+    skipNonFinite: true,
   });
   const trainer = new Trainer(engine, {
     inputs: INPUTS,

@@ -28,6 +28,8 @@ export interface TrainingState {
   readonly step: number;
   /** Of this epoch so far: sum over steps of the loss, of a short one by its part of a full one. */
   readonly lossSum: number;
+  /** Of this epoch so far: images of steps that were left out because their numbers were not finite. */
+  readonly left?: number;
   /** Bytes of each log that belong to this state. */
   readonly logs: Readonly<Record<string, number>>;
   /** Numbered checkpoints of this run, oldest first; absent in files of before they could rotate. */

@@ -3,7 +3,9 @@ import type { InputTypes } from '../../engine/engine.ts';
 import type { TrainingState } from './checkpoint.ts';
 import { runFacts } from './facts.ts';
 import { type Folder, Journal, LATEST } from './journal.ts';
+import { ruinedIn } from './diagnose.ts';
 import type { OptimizerState } from './modelfile.ts';
+import { Ruined } from './nonfinite.ts';
 import { Overflows } from './overflow.ts';
 import { adapterOf, optimizerState } from './resume.ts';
 import type { Checkpointed, Kept, Pace, RunSetup } from './setup.ts';
@@ -38,9 +40,14 @@ export class Keeper<I extends InputTypes, C extends Checkpointed> {
 
   /** Makes the output folder what it was when the run was saved, or kept. */
   async open(): Promise<void> {
-    if (this.#kept) return this.journal.rewind(this.#kept.mark);
-    await this.journal.open(this.#setup.from?.training ?? {}, this.#at.position);
-    await this.journal.facts(runFacts(this.#setup, null));
+    if (!this.#kept) {
+      await this.journal.open(this.#setup.from?.training ?? {}, this.#at.position);
+      await this.journal.facts(runFacts(this.#setup, null));
+      return;
+    }
+    const { mark, position: step, leftOut } = this.#kept;
+    await this.journal.rewind(mark);
+    if (leftOut) await this.journal.metric({ step, epoch: this.#at.epoch, left_out: leftOut });
   }
 
   /** What a run that takes this one's place goes on from; null before anything was kept. */
@@ -70,6 +77,8 @@ export class Keeper<I extends InputTypes, C extends Checkpointed> {
     });
     const { journal } = this;
     const { position, epoch } = this.#at;
+    const ruined = ruinedIn(checkpoint);
+    if (ruined) throw new Ruined(`after step ${position} ${ruined} is not finite`, position);
     if (saving) await this.#overflows.saved(position, epoch, checkpoint.optimizer?.lossScale ?? null);
     this.#kept = { checkpoint, journal, position, mark: await journal.mark(), pace: { ...pace } };
     return checkpoint;
@@ -78,6 +87,23 @@ export class Keeper<I extends InputTypes, C extends Checkpointed> {
   /** A checkpoint of what was just kept. False where the disk refused; the `final` one must not fail. */
   save(name: string, checkpoint: C, final = false): Promise<boolean> {
     return this.#write(name, checkpoint, { best: this.#at.best }, final);
+  }
+
+  /** What was kept, further on in its epoch: the steps in between are left out. */
+  advanced(to: number): Kept<C> | null {
+    const kept = this.#kept;
+    if (!kept) return null;
+    const { updates } = this.#setup;
+    const leftOut = to - kept.position;
+    const training = kept.checkpoint.training as TrainingState;
+    let { step, left = 0 } = training;
+    for (let i = 0; i < leftOut; i++) left += updates.size(step++);
+    return {
+      ...kept,
+      position: to,
+      leftOut,
+      checkpoint: { ...kept.checkpoint, training: { ...training, step, left } },
+    };
   }
 
   /** Saves what was last kept, without the device. */

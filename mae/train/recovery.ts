@@ -1,11 +1,15 @@
-// A training run that outlives its device: another is opened, and the steps since the last copy of its state are computed again.
+// A training run that outlives its device, and weights that are no numbers: it goes on from the last copy of its state.
 import type { Engine } from '../../engine/engine.ts';
-import { CapacityError, DeviceLostError, OutOfMemoryError } from '../../engine/errors.ts';
+import { CapacityError, DeviceLostError, OutOfMemoryError, TesseraeError } from '../../engine/errors.ts';
+import { Ruined } from './nonfinite.ts';
 import type { Reporter } from './reporter.ts';
 import type { Kept } from './setup.ts';
 
 /** Losses in a row that get no further than the one before. */
 const MOST_LOSSES = 3;
+/** Times that a run goes back to good weights within so many steps. */
+const MOST_RETURNS = 3;
+const RETURNS_WITHIN = 1000;
 
 /** One try at a run, from where the last one was kept. */
 export interface Attempt<C, R> {
@@ -13,6 +17,8 @@ export interface Attempt<C, R> {
   train(): Promise<R>;
   /** What the next try can go on from; null before there is any. */
   readonly kept: Kept<C> | null;
+  /** The same, with the steps up to `to` left out. */
+  advanced(to: number): Kept<C> | null;
   /** Optimizer steps whose losses are known. */
   readonly position: number;
   refusal(error: OutOfMemoryError): string;
@@ -34,17 +40,33 @@ export interface RecoveryOptions<C, R> {
 export async function unbroken<C, R>(options: RecoveryOptions<C, R>): Promise<R> {
   const { engine, report, command, from, make } = options;
   let last: Attempt<C, R> | null = null;
+  let kept: Kept<C> | null = null;
   let furthest = -1;
   let losses = 0;
+  let returns: number[] = [];
   for (;;) {
     try {
-      const kept: Kept<C> | null = last?.kept ?? null;
-      const run = await make(kept?.checkpoint ?? from, kept);
+      const run: Attempt<C, R> = await make(kept?.checkpoint ?? from, kept);
       await run.openFolder();
       last = run;
       return await run.train();
     } catch (error) {
+      kept = last?.kept ?? null;
       if (error instanceof OutOfMemoryError && last) throw new CapacityError(`${command}: ${last.refusal(error)}`);
+      if (error instanceof Ruined && kept) {
+        const { what, upTo } = error;
+        returns = [...returns.filter((at) => at > upTo - RETURNS_WITHIN), upTo];
+        if (returns.length > MOST_RETURNS)
+          throw new TesseraeError(
+            `${command}: ${error.message}; going back to good weights did not help ${MOST_RETURNS} times`,
+          );
+        report.note(
+          `${what}; going back to the weights of step ${kept.position}, leaving out the batches up to ${upTo}`,
+        );
+        kept = last?.advanced(upTo) ?? null;
+        await engine.renew();
+        continue;
+      }
       if (!(error instanceof DeviceLostError)) throw error;
       const position = last?.position ?? 0;
       losses = position > furthest ? 1 : losses + 1;
@@ -61,7 +83,7 @@ export async function unbroken<C, R>(options: RecoveryOptions<C, R>): Promise<R>
         throw new DeviceLostError(`${command}: ${(final as Error).message}; ${remedy}`);
       }
       const seconds = ((performance.now() - began) / 1000).toFixed(1);
-      const step = last?.kept ? `step ${last.kept.position}` : 'where it began';
+      const step = kept ? `step ${kept.position}` : 'where it began';
       report.note(`${error.message.trim()}; opened again in ${seconds} s, going on from ${step}`);
     }
   }

@@ -12,7 +12,7 @@ import { runFacts, TIMED_STEP, timedStep } from './facts.ts';
 import { BEST, LATEST } from './journal.ts';
 import { Keeper } from './keeper.ts';
 import type { OptimizerState } from './modelfile.ts';
-import { notFinite } from './overflow.ts';
+import { NonFinite, type Skipped } from './nonfinite.ts';
 import type { Reporter } from './reporter.ts';
 import { restoreOptimizer } from './resume.ts';
 import { refusal } from './room.ts';
@@ -26,6 +26,12 @@ const LOSSES_IN_FLIGHT = 2;
 /** Numbers of an evaluation, by their names in the logs. */
 export type Judgement = Readonly<Record<string, number>>;
 
+/** A step whose results are still on the device. */
+interface InFlight<I extends InputTypes> extends Omit<Skipped<I>, 'position' | 'loss'> {
+  readonly step: number;
+  readonly read: Promise<Awaited<ReturnType<StepResults[number]['read']>>[]>;
+}
+
 export abstract class TrainingRun<I extends InputTypes, C extends Checkpointed> {
   protected readonly engine: Engine;
   protected readonly report: Reporter;
@@ -35,7 +41,8 @@ export abstract class TrainingRun<I extends InputTypes, C extends Checkpointed> 
   readonly #keeper: Keeper<I, C>;
   readonly #at: Standing;
   #damaged!: DamageLedger;
-  #inFlight: { step: number; loss: Promise<number> }[] = [];
+  readonly #nonFinite: NonFinite<I>;
+  #inFlight: InFlight<I>[] = [];
   readonly #pace: Pace = { done: 0, images: 0, started: 0 };
 
   protected constructor(setup: RunSetup<I, C>) {
@@ -58,6 +65,7 @@ export abstract class TrainingRun<I extends InputTypes, C extends Checkpointed> 
     }
     if (from) restoreOptimizer(engine, trainer.optimizer, from);
     this.#at = new Standing(from?.training ?? null, { ...options, lr: setup.lr, stepsPerEpoch: this.stepsPerEpoch });
+    this.#nonFinite = new NonFinite(trainer, train, report.note);
     this.#keeper = new Keeper(setup, this.#at, {
       gather: (optimizer, training) => this.gather(optimizer, training),
       write: (path, checkpoint) => this.write(path, checkpoint),
@@ -148,10 +156,9 @@ export abstract class TrainingRun<I extends InputTypes, C extends Checkpointed> 
     const images = parts.reduce((sum, { ids }) => sum + ids.length, 0);
     const weights = parts.map(({ ids }) => ids.length / images);
     const results = await this.#timed(() => this.#setup.trainer.step(sources, { lr: this.rate(), weights }));
-    const losses = Promise.all(results.map(async (r, i) => (await r.read()).loss[0] * weights[i]));
-    const loss = losses.then((l) => l.reduce((a, b) => a + b, 0));
-    loss.catch(() => undefined); // nobody may come to await it
-    this.#inFlight.push({ step, loss });
+    const read = Promise.all(results.map((r) => r.read()));
+    read.catch(() => undefined); // nobody may come to await it
+    this.#inFlight.push({ step, read, ids: parts.flatMap(({ ids }) => [...ids]), sources, weights });
     this.#at.step++;
     this.#pace.done++;
     this.#pace.images += images;
@@ -168,23 +175,21 @@ export abstract class TrainingRun<I extends InputTypes, C extends Checkpointed> 
 
   /** Takes the losses of all but the last `leave` steps off the device, in order. */
   async #drain(leave: number): Promise<void> {
-    while (this.#inFlight.length > leave) {
-      const { step, loss: promise } = this.#inFlight.shift() as { step: number; loss: Promise<number> };
-      const loss = await promise;
+    for (let next = this.#inFlight[0]; this.#inFlight.length > leave; next = this.#inFlight[0]) {
+      this.#inFlight.shift();
+      const { step, weights } = next;
+      const results = await next.read;
+      const loss = results.reduce((sum, r, i) => sum + r.loss[0] * weights[i], 0);
       const epoch = this.#at.epoch;
-      if (!Number.isFinite(loss)) {
-        const { command, trainer } = this.#setup;
-        fail(
-          await notFinite(
-            this.engine,
-            trainer.optimizer,
-            `${command}: the loss is ${loss} at epoch ${epoch}, step ${step}`,
-          ),
-        );
+      const position = epoch * this.stepsPerEpoch + step + 1;
+      if (this.#nonFinite.is(loss, results.at(-1)?.skipped?.[0])) {
+        await this.#nonFinite.meet({ ...next, position, loss });
+        this.#at.left += this.#setup.updates.size(step);
+        await this.#keeper.journal.metric({ step: position, epoch, left_out: 1 });
+        continue;
       }
       const { updates } = this.#setup;
       this.#at.lossSum += loss * (updates.size(step) / updates.full);
-      const position = epoch * this.stepsPerEpoch + step + 1;
       const lr = this.rate(step);
       const imagesPerSecond = this.#speed();
       this.report.step({ epoch, step: position, loss, lr, imagesPerSecond });
@@ -200,10 +205,11 @@ export abstract class TrainingRun<I extends InputTypes, C extends Checkpointed> 
 
   async #endEpoch(): Promise<void> {
     const { save_freq, epochs, patience, gamma = 0.1 } = this.#setup.options;
+    const { updates } = this.#setup;
     const epoch = this.#at.epoch;
     const log: Record<string, number> = {
       train_lr: this.#at.meanRate(),
-      train_loss: this.#at.lossSum / (this.#setup.updates.images / this.#setup.updates.full),
+      train_loss: this.#at.lossSum / ((updates.images - this.#at.left) / updates.full),
       epoch,
     };
     await this.#keeper.journal.metric({ step: this.position, epoch, gpu_bytes: this.engine.stats.bytes });
@@ -246,6 +252,10 @@ export abstract class TrainingRun<I extends InputTypes, C extends Checkpointed> 
 
   get kept(): Kept<C> | null {
     return this.#keeper.kept;
+  }
+
+  advanced(to: number): Kept<C> | null {
+    return this.#keeper.advanced(to);
   }
 
   /** What to say where the device had no room. */

@@ -27,6 +27,7 @@ export interface RunOptions extends Omit<Schedule, 'lr' | 'sched'> {
 
 /** What a run needs of a checkpoint; commands keep more in theirs. */
 export interface Checkpointed {
+  readonly weights: ReadonlyMap<string, Float32Array>;
   readonly training: TrainingState | null;
   readonly optimizer: OptimizerState | null;
 }
@@ -49,6 +50,8 @@ export interface Kept<C> {
   /** Where the logs stood. */
   readonly mark: Mark;
   readonly pace: Pace;
+  /** Steps before `position` that were left out on the way here. */
+  readonly leftOut?: number;
 }
 
 /** Where a run begins, and who hears of it. */

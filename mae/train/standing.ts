@@ -12,6 +12,8 @@ export class Standing {
   step: number;
   /** Of this epoch so far. */
   lossSum: number;
+  /** Of this epoch so far: images of steps that were left out. */
+  left: number;
   plateau: PlateauState;
   /** The best evaluation so far. */
   best: number | null;
@@ -20,7 +22,8 @@ export class Standing {
 
   /** @param training null at the beginning */
   constructor(training: TrainingState | null, settings: Settings) {
-    const { epoch = 0, step = 0, lossSum = 0, best = null, plateau } = training ?? {};
+    const { epoch = 0, step = 0, lossSum = 0, left = 0, best = null, plateau } = training ?? {};
+    this.left = left;
     [this.epoch, this.step, this.lossSum, this.best] = [epoch, step, lossSum, best];
     this.plateau = plateau ?? { best: null, bad: 0, factor: 1 };
     this.damage = training?.damage ?? NO_DAMAGE;
@@ -33,14 +36,14 @@ export class Standing {
   }
 
   /** Its part of a checkpoint. */
-  get state(): Pick<TrainingState, 'epoch' | 'step' | 'lossSum' | 'plateau' | 'best' | 'damage'> {
-    const { epoch, step, lossSum, plateau, best, damage } = this;
-    return { epoch, step, lossSum, plateau, best, damage };
+  get state(): Pick<TrainingState, 'epoch' | 'step' | 'lossSum' | 'left' | 'plateau' | 'best' | 'damage'> {
+    const { epoch, step, lossSum, left, plateau, best, damage } = this;
+    return { epoch, step, lossSum, ...(left ? { left } : {}), plateau, best, damage };
   }
 
   nextEpoch(): void {
     this.epoch++;
-    [this.step, this.lossSum] = [0, 0];
+    [this.step, this.lossSum, this.left] = [0, 0, 0];
   }
 
   rate(step = this.step): number {

@@ -47,6 +47,7 @@ export function pretrainStep(
     group: (variable) => ({ weightDecay: decays(variable) ? weight_decay : 0, lrScale: 1 }),
     clipNorm: clip_grad,
     lossScale: engine.precision === 'f16' ? new LossScale(engine) : undefined,
+    skipNonFinite: true,
   });
   return new Trainer(engine, {
     inputs: STEP_INPUTS,

@@ -7,6 +7,7 @@ import * as assert from 'uvu/assert';
 import type { Engine } from '../../engine/engine.ts';
 import { DeviceLostError } from '../../engine/errors.ts';
 import { Journal } from '../../mae/train/journal.ts';
+import { allFinite, ruinedIn } from '../../mae/train/diagnose.ts';
 import { type Attempt, unbroken } from '../../mae/train/recovery.ts';
 import type { Kept } from '../../mae/train/setup.ts';
 import { Snapshots } from '../../mae/train/snapshot.ts';
@@ -38,6 +39,7 @@ async function attempts(reach: readonly (number | null)[], kept: readonly number
       openFolder: async () => {},
       kept: kept[at] === undefined ? null : ({ position: kept[at], checkpoint: null } as Kept<null>),
       position: reach[at] ?? 99,
+      advanced: () => null,
       refusal: ({ message }) => message,
       rescue: async () => void rescued++,
       train: async () => {
@@ -70,6 +72,27 @@ test('one that is lost three times at one place is saved and ends', async () => 
   );
   assert.is(got.renewed, 2);
   assert.is(got.rescued, 1);
+});
+
+test('infinities and NaN of every kind are found by their bits, in f16 too; large and subnormal numbers are none', () => {
+  const words = (...bits: number[]) => Uint32Array.from(bits).buffer;
+  for (const bits of [0x7f800000, 0xff800000, 0x7fc00000, 0x7f800001, 0xffffffff])
+    assert.not.ok(allFinite(words(0, bits), 'f32'), bits.toString(16));
+  assert.ok(allFinite(words(0x7f7fffff, 0xff7fffff, 1, 0x80000000), 'f32'));
+  for (const bits of [0x7c00, 0xfc00, 0x7e00, 0x7c01])
+    assert.not.ok(allFinite(Uint16Array.of(0x7bff, bits).buffer, 'f16'), bits.toString(16));
+  assert.ok(allFinite(Uint16Array.of(0x7bff, 0xfbff, 1, 0x8000).buffer, 'f16'));
+  assert.ok(allFinite(words(0x7f800000), 'u32'), 'an integer is what it is');
+  const optimizer = {
+    name: 'adamw',
+    slots: { m: new Map([['a', Float32Array.of(1, Number.NaN)]]) },
+    step: 1,
+    lossScale: null,
+  };
+  const weights = new Map([['w', Float32Array.of(Number.NEGATIVE_INFINITY)]]);
+  assert.is(ruinedIn({ optimizer, weights }), 'adamw.m.a');
+  assert.is(ruinedIn({ optimizer: null, weights }), 'w');
+  assert.is(ruinedIn({ optimizer: null, weights: new Map([['w', Float32Array.of(3e38)]]) }), null);
 });
 
 test('logs go back to a mark', async () => {
