@@ -33,19 +33,25 @@ export interface Pace {
 
 /** Kinds of call of these plans. */
 export const kindsOf = (plans: readonly Plan[]): string[] => [
-  ...new Set(plans.flatMap(({ steps }) => steps.map(({ call }) => kindOf(call.kernel.name, call.problem)))),
+  ...new Set(
+    [...new Set(plans)].flatMap(({ steps }) => steps.map(({ call }) => kindOf(call.kernel.name, call.problem))),
+  ),
 ];
 
 export function paceOf(plans: readonly Plan[], { best, overhead, shares }: Rates): Pace {
   const known = Object.values(shares).sort((a, b) => a - b);
   const usual = known[known.length >> 1] ?? 1;
+  const counts = new Map<Plan, number>();
+  for (const plan of plans) counts.set(plan, (counts.get(plan) ?? 0) + 1);
   let [ms, floor] = [0, 0];
-  for (const { call } of plans.flatMap(({ steps }) => steps)) {
-    const { kernel, problem, bindings } = call;
-    const bytes = Object.values(bindings).reduce((sum, t) => sum + (t?.bytes ?? 0), 0);
-    const least = floorOf(kernel.name, { flops: kernel.flops(problem as never), bytes }, best);
-    floor += least;
-    ms += overhead + least / (shares[kindOf(kernel.name, problem)] ?? usual);
+  for (const [plan, count] of counts) {
+    for (const { call } of plan.steps) {
+      const { kernel, problem, bindings } = call;
+      const bytes = Object.values(bindings).reduce((sum, t) => sum + (t?.bytes ?? 0), 0);
+      const least = floorOf(kernel.name, { flops: kernel.flops(problem as never), bytes }, best);
+      floor += count * least;
+      ms += count * (overhead + least / (shares[kindOf(kernel.name, problem)] ?? usual));
+    }
   }
   return { ms, floor };
 }

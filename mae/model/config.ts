@@ -109,6 +109,21 @@ const NOT_COUNTS = [
   'drop_path',
 ];
 
+/** Beyond what anybody trains: what passes these is a slip of the hand, and would keep the machine busy before memory runs out. */
+const MOST: Readonly<Record<string, number>> = {
+  height: 16_384,
+  width: 16_384,
+  patch_size: 4096,
+  in_chans: 1024,
+  embed_dim: 65_536,
+  depth: 1000,
+  num_heads: 4096,
+  decoder_embed_dim: 65_536,
+  decoder_depth: 1000,
+  decoder_num_heads: 4096,
+};
+const MOST_PATCHES = 2 ** 18;
+
 /** Refuses sizes of an encoder that cannot work, naming them. */
 export function checkedEncoder<C extends EncoderConfig>(c: C): C {
   const [h, w] = c.img_size;
@@ -116,12 +131,18 @@ export function checkedEncoder<C extends EncoderConfig>(c: C): C {
     if (NOT_COUNTS.includes(name)) continue;
     if (!Number.isInteger(n) || (n as number) < 1)
       fail(`model: ${name} must be a whole number of at least 1, got ${n}`);
+    if ((n as number) > (MOST[name] ?? Number.POSITIVE_INFINITY))
+      fail(`model: ${name} must be at most ${MOST[name]}, got ${n}`);
   }
   if (h % c.patch_size || w % c.patch_size) {
     fail(
       `model: patch_size ${c.patch_size} must divide the image, ${h} x ${w}; choose a size that is a multiple of it`,
     );
   }
+  if (patchesOf(c) > MOST_PATCHES)
+    fail(
+      `model: ${h} x ${w} pixels have ${patchesOf(c)} patches of ${c.patch_size}, at most ${MOST_PATCHES} can be: use larger ones`,
+    );
   checkWidth('embed_dim', c.embed_dim, c.num_heads, c.mlp_ratio);
   if (!(c.dropout >= 0 && c.dropout < 1)) fail(`model: dropout must be in [0, 1), got ${c.dropout}`);
   if (c.pos_embed !== undefined && !POSITIONS.includes(c.pos_embed))

@@ -6,6 +6,8 @@ export interface Kind<T> {
   readonly schema: z.ZodType<T>;
   /** Completes `must be ...` in errors. */
   readonly rule: string;
+  /** What the value can be, where that is a list. */
+  readonly names?: readonly string[];
   /** Stands for the value in the help; '' for a switch. */
   readonly value: string;
 }
@@ -54,6 +56,7 @@ export const maybeText = (value: string): Kind<string> => ({ schema: z.string(),
 export const oneOf = (names: readonly string[]): Kind<string> => ({
   schema: z.string().refine((name) => names.includes(name)),
   rule: `one of ${names.join(', ')}`,
+  names,
   value: 'NAME',
 });
 

@@ -61,7 +61,7 @@ export const OPTIONS = {
   ),
   ...SPLIT_OPTIONS,
   train_images: optional(whole(1), DATA, 'train on the first N images only (default: all)'),
-  num_workers: required(whole(1), 10, DATA, 'images decoded at the same time'),
+  num_workers: required(whole(1, 1024), 10, DATA, 'images decoded at the same time'),
 
   model: required(
     oneOf(Object.keys(PRESETS)),
@@ -106,8 +106,8 @@ export const OPTIONS = {
   decoder_num_heads: optional(whole(1), MODEL, 'attention heads of the decoder'),
   dropout: required(real({ below: 1 }), 0, MODEL, 'dropout after attention and MLP (the paper has none)'),
 
-  batch_size: required(whole(1), 64, STEPS, 'images of one forward and backward pass'),
-  accum_iter: required(whole(1), 1, STEPS, 'passes whose gradients are averaged for one update'),
+  batch_size: required(whole(1, 2 ** 20), 64, STEPS, 'images of one forward and backward pass'),
+  accum_iter: required(whole(1, 2 ** 16), 1, STEPS, 'passes whose gradients are averaged for one update'),
   drop_last: required(
     onOff(),
     false,

@@ -101,7 +101,7 @@ function checkKeys(
     const { kind } = table[name];
     if (name in values) misuse(`${say(name)} is given twice, with dashes and with underscores: keep one`);
     const result = kind.schema.safeParse(value);
-    if (!result.success) misuse(`${say(name)} must be ${kind.rule}, got ${show(value)}`);
+    if (!result.success) misuse(`${say(name)} must be ${kind.rule}, got ${show(value)}${meant(kind, value)}`);
     values[name] = (result as z.ZodSafeParseSuccess<unknown>).data;
   }
   return values;
@@ -151,6 +151,10 @@ export function readConfig(path: string): Flags {
     misuse(`--config ${path}: must hold lines of the form key: value`);
   return value as Flags;
 }
+
+/** Of a list of names the one that was probably meant. */
+export const meant = ({ names = [] }: Kind<unknown>, value: unknown): string =>
+  typeof value === 'string' && value ? suggestion(value, names) : '';
 
 /** A value for a message: one line, and not a long one. */
 function show(value: unknown): string {

@@ -150,6 +150,39 @@ for (const [what, text] of [
   });
 }
 
+test('sizes beyond sense are refused at once, by name', () => {
+  const absurd = [
+    'depth',
+    'decoder_depth',
+    'embed_dim',
+    'in_chans',
+    'num_heads',
+    'patch_size',
+    'batch_size',
+    'accum_iter',
+  ];
+  for (const name of [...absurd, 'num_workers']) {
+    const message = refusal(parsePretrainOptions as Parse, { data_path: 'x', model: MODEL, [name]: '1000000000' });
+    assert.match(message ?? 'accepted', new RegExp(`${name} must be .*at most \\d+, got 1000000000$`));
+  }
+  const size = (input_size: string): string | null =>
+    refusal(parsePretrainOptions as Parse, { data_path: 'x', model: MODEL, input_size });
+  assert.match(size('1000000000') ?? '', /height must be at most 16384, got 1000000000/);
+  assert.match(size('16384') ?? '', /16384 x 16384 pixels have 16777216 patches of 4, at most 262144/);
+});
+
+test('of names the one that was probably meant is told', () => {
+  const message = refusal(parsePretrainOptions as Parse, { data_path: 'x', model: 'mae_vit_bse_patch16' });
+  assert.match(
+    message ?? '',
+    /--model must be one of .*, got mae_vit_bse_patch16; did you mean mae_vit_base_patch16\?$/,
+  );
+  assert.match(
+    refusal(parsePretrainOptions as Parse, { data_path: 'x', sched: 'cosin' }) ?? '',
+    /did you mean cosine\?$/,
+  );
+});
+
 test('a folder in the place of the file is named', () => {
   assert.match(refusal(parsePretrainOptions as Parse, { data_path: 'x' }, folder) ?? '', /is a folder or a device/);
 });

@@ -93,7 +93,7 @@ test('held-out images: 2,000 of cifar10, else none unless asked', () => {
 
 for (const [flags, said] of [
   [{}, /^--data_path is missing/],
-  [{ batch_size: '0' }, '--batch_size must be a whole number of at least 1, got 0'],
+  [{ batch_size: '0' }, '--batch_size must be a whole number of at least 1 and at most 1048576, got 0'],
   [{ batch_size: '2.5' }, /got 2.5$/],
   [{ epochs: 'many' }, '--epochs must be a whole number of at least 1, got many'],
   [{ mask_ratio: '1' }, '--mask_ratio must be a number above 0 and below 1, got 1'],
