@@ -2,6 +2,7 @@
 // No module of Node is reached from here, and of packages only those that read weights of other projects, which `npm run check` holds.
 export * from './index.ts';
 export { attend, type AttentionOptions, type ImageAttention, type LayerAttention } from './attention.ts';
+export { bitmaps, type BitmapOptions } from './data/bitmaps.ts';
 export { type Dataset, IMAGENET_MEAN, IMAGENET_STD, type Sample } from './data/dataset.ts';
 export { type Batch, batchCount, loadBatches, type LoaderOptions } from './data/loader.ts';
 export { centrePlaces, epochOrder, evalPlaces, type Place, PRETRAIN_CROP, randomPlaces } from './data/sampler.ts';
