@@ -27,8 +27,11 @@ export async function beginningWeights(
 ): Promise<ReadonlyMap<string, Float32Array>> {
   const fresh = initialWeights(config, seed);
   if (!init) return fresh;
-  const adapted = adaptWeights(config, parameterSpecs(config), fresh, await loadSource(init, { progress }));
+  const source = await loadSource(init, { progress });
+  const adapted = adaptWeights(config, parameterSpecs(config), fresh, source);
   if (!adapted.taken.length) fail(`init: nothing of ${init} fits this model`);
   note(`init: ${init}: ${adaptedText(adapted)}`);
+  if (source.config.ln_eps !== config.ln_eps)
+    note(`init: its layer norms had eps ${source.config.ln_eps}, this run's have ${config.ln_eps}`);
   return adapted.weights;
 }

@@ -22,14 +22,17 @@ export function describe(loaded: Loaded): (readonly [what: string, value: string
     ['images', `${height} x ${width} x ${c.in_chans}, patches of ${c.patch_size} x ${c.patch_size}`],
     [
       'encoder',
-      `${c.embed_dim} wide, ${c.depth} blocks of ${c.num_heads} heads, MLP ${c.mlp_ratio} x, eps ${c.ln_eps}`,
+      `${c.embed_dim} wide, ${count(c.depth, 'block')} of ${count(c.num_heads, 'head')}, MLP ${c.mlp_ratio} x, eps ${c.ln_eps.toExponential()}`,
     ],
     ['positions', c.pos_embed === 'learned' ? 'learned' : (c.pos_embed ?? 'sincos')],
   ];
   if (loaded.kind === 'autoencoder') {
     const { decoder_embed_dim, decoder_depth, decoder_num_heads, objective } = loaded.config;
     if (objective !== 'simmim')
-      rows.push(['decoder', `${decoder_embed_dim} wide, ${decoder_depth} blocks of ${decoder_num_heads} heads`]);
+      rows.push([
+        'decoder',
+        `${decoder_embed_dim} wide, ${count(decoder_depth, 'block')} of ${count(decoder_num_heads, 'head')}`,
+      ]);
     rows.push([
       'predicts',
       loaded.target ?? 'not said; taken as pixels (--norm_pix_loss where it predicts normalised ones)',
@@ -48,3 +51,4 @@ export function describe(loaded: Loaded): (readonly [what: string, value: string
 }
 
 const short = (x: number): string => String(Number(x.toFixed(4)));
+const count = (n: number, what: string): string => `${n} ${what}${n === 1 ? '' : 's'}`;

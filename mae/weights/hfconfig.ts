@@ -90,7 +90,9 @@ export function classesOf(config: Json, count: number): string[] | null {
   if (!isRecord(labels)) return null;
   const names = Array.from({ length: count }, (_, i) => get(labels, String(i)));
   if (!names.every((name) => typeof name === 'string' && name.length <= 500)) return null;
-  return names.every((name, i) => name === `LABEL_${i}`) ? null : (names as string[]);
+  // They are printed.
+  const plain = (names as string[]).map((name) => name.replace(/\p{Cc}/gu, ' '));
+  return plain.every((name, i) => name === `LABEL_${i}`) ? null : plain;
 }
 
 export interface Normalisation {

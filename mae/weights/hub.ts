@@ -15,6 +15,8 @@ export interface HubAccess {
   readonly accessToken?: string;
   readonly revision?: string;
   readonly progress?: ReadProgress;
+  /** For messages, where `id` was perhaps meant as a path. */
+  readonly name?: string;
 }
 
 const library = (): Promise<Hub> =>
@@ -31,10 +33,10 @@ export async function hubPlace(
   openFile: (path: string) => Promise<ByteSource & { close(): Promise<void> }>,
 ): Promise<Place> {
   const { downloadFileToCacheDir } = await library();
-  const { progress, ...where } = access;
+  const { progress, name: _, ...where } = access;
   const opened: { close(): Promise<void> }[] = [];
   const open = (path: string): Promise<ByteSource | null> =>
-    present(id, path, async () => {
+    present(nameOf(id, access), path, async () => {
       const file = await quietly(() =>
         downloadFileToCacheDir({ repo: { type: 'model', name: id }, path, ...where, fetch: watched(path, progress) }),
       );
@@ -55,18 +57,20 @@ export async function hubPlace(
 /** Without a disk: parts of files, as they are read. */
 export async function browserHubPlace(id: string, access: HubAccess = {}): Promise<Place> {
   const { downloadFile } = await library();
+  const { progress: _, name: __, ...where } = access;
   const open = (path: string): Promise<ByteSource | null> =>
-    present(id, path, async () => {
-      const blob = await downloadFile({ repo: { type: 'model', name: id }, path, ...access });
+    present(nameOf(id, access), path, async () => {
+      const blob = await downloadFile({ repo: { type: 'model', name: id }, path, ...where });
       return blob && blobSource(blob, `${nameOf(id, access)}/${path}`);
     });
   return { name: nameOf(id, access), file: null, open, [Symbol.asyncDispose]: async () => {} };
 }
 
-const nameOf = (id: string, { revision }: HubAccess): string => `hf://${id}${revision ? `@${revision}` : ''}`;
+const nameOf = (id: string, { revision, name }: HubAccess): string =>
+  name ?? `hf://${id}${revision ? `@${revision}` : ''}`;
 
 /** Null where the repository has no such file. */
-async function present<T>(id: string, path: string, work: () => Promise<T>): Promise<T | null> {
+async function present<T>(name: string, path: string, work: () => Promise<T>): Promise<T | null> {
   try {
     return await work();
   } catch (error) {
@@ -74,7 +78,7 @@ async function present<T>(id: string, path: string, work: () => Promise<T>): Pro
     if (error instanceof TesseraeError) throw error;
     if (ABSENT.test(message)) return null;
     const reason = cause?.code ?? message.split('\n')[0].slice(0, 150);
-    return fail(`hub: ${id}: ${path} cannot be fetched (${reason}): check the name and the network`);
+    return fail(`${name}: ${path} cannot be fetched (${reason}): check the name and the network`);
   }
 }
 

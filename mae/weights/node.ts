@@ -21,8 +21,9 @@ export async function openPlace(text: string, progress?: ReadProgress): Promise<
   const [, id, revision] = HUB_NAME.exec(text) ?? [];
   if (!found && id && (text.startsWith('hf://') || !/\.(safetensors|pth|pt|bin|json)$/.test(text))) {
     const { hubPlace } = await import('./hub.ts');
+    const name = text.startsWith('hf://') ? text : `${text} (no such file or folder here; hf://${id} of the hub)`;
     const { HF_ENDPOINT: hubUrl, HF_TOKEN: accessToken, HF_HUB_CACHE: cacheDir } = process.env;
-    return hubPlace(id, { hubUrl, accessToken, cacheDir, revision, progress }, openSafetensorsFile);
+    return hubPlace(id, { hubUrl, accessToken, cacheDir, revision, progress, name }, openSafetensorsFile);
   }
   return diskPlace(text, found?.isDirectory() ? null : basename(text));
 }

@@ -16,9 +16,8 @@ import type { Checkpoint, DataInfo, TrainingState } from '../train/checkpoint.ts
 import { kindText, ModelFile, TASK_OF, type Task } from '../train/modelfile.ts';
 import type { Loaded, LoadedEncoder, Report } from './loaded.ts';
 import type { Place } from './place.ts';
-import { readWeights, weightsOf } from './read.ts';
+import { containerOf, readWeights, weightsOf } from './read.ts';
 import type { ReadOptions } from './take.ts';
-import { isTorch } from './torch.ts';
 
 export interface LoadOptions extends Pick<ReadOptions, 'progress'> {
   /** The optimizer's state, too. */
@@ -28,8 +27,7 @@ export interface LoadOptions extends Pick<ReadOptions, 'progress'> {
 /** A file of ours; null where the place holds weights of others. */
 export async function ownFile(place: Place): Promise<ModelFile | null> {
   const source = await weightsOf(place);
-  const head = await source.read(0, Math.min(16, source.size));
-  return isTorch(head) || head[0] === 0x7b ? null : ModelFile.of(source);
+  return (await containerOf(source)) === 'safetensors' ? ModelFile.of(source) : null;
 }
 
 /** @throws where the place holds no autoencoder */

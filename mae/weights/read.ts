@@ -28,10 +28,22 @@ const MASK_RATIO = 0.75;
 
 /** The tensors of a place in any container; `named` is the file that a user gave. */
 export async function openTensors(source: ByteSource, place: Place): Promise<TensorFile> {
-  const head = await source.read(0, Math.min(16, source.size));
-  if (isTorch(head)) return torchFile(source);
-  if (head[0] === 0x7b) return shardedFile(place, source, (shard) => openTensors(shard, place));
+  const container = await containerOf(source);
+  if (container === 'torch') return torchFile(source);
+  if (container === 'json') return shardedFile(place, source, (shard) => openTensors(shard, place));
   return safetensorsFile(source);
+}
+
+const BRACE = 0x7b;
+
+/** What a file is by its first bytes. @throws where it is none of these */
+export async function containerOf(source: ByteSource): Promise<'torch' | 'json' | 'safetensors'> {
+  const head = await source.read(0, Math.min(16, source.size));
+  if (isTorch(head)) return 'torch';
+  if (head[0] === BRACE) return 'json';
+  // Behind the header's length.
+  if (head[8] === BRACE) return 'safetensors';
+  return fail(`${source.name}: holds no weights that are known: it is neither safetensors nor what torch.save writes`);
 }
 
 /** The file of a folder that has the weights. */
@@ -51,7 +63,8 @@ export async function kindOf(place: Place): Promise<Loaded['kind']> {
 }
 
 function kindBy(shapes: Renamed['shapes']): Loaded['kind'] {
-  if (shapes.has('decoder_pred.weight') && shapes.has('decoder_blocks.0.mlp.fc1.weight')) return 'autoencoder';
+  // A part of a decoder, as a shard of several has, is no encoder: what lacks is named.
+  if ([...shapes.keys()].some((name) => name.startsWith('decoder_'))) return 'autoencoder';
   return shapes.get('head.weight')?.length === 2 || shapes.has(PROBE.weight) ? 'classifier' : 'encoder';
 }
 

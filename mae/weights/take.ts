@@ -8,7 +8,7 @@ import type { Format, Loaded, Report } from './loaded.ts';
 import { type Naming, ourName, type Part } from './names.ts';
 import { foldProbe, PROBE } from './probe.ts';
 import type { Hints, Positions } from './sizes.ts';
-import type { TensorFile } from './tensorfile.ts';
+import { refuseOdd, type TensorFile } from './tensorfile.ts';
 
 /** Tensors, in a file's own names, by ours. */
 export interface Renamed {
@@ -33,6 +33,7 @@ export function rename(file: TensorFile): Renamed {
   const parts = new Map<string, { written: string; part?: Part }[]>();
   let naming: Naming = 'mae';
   for (const written of file.tensors.keys()) {
+    refuseOdd(written);
     const weight = ourName(written);
     if (weight.naming === 'huggingface') naming = 'huggingface';
     const list = parts.get(weight.name) ?? [];

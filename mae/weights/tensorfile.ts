@@ -54,13 +54,18 @@ export async function shardedFile(
     [...owner].map(([name, shard]) => [
       name,
       shard.tensors.get(name) ??
-        fail(`${index.name}: says that ${map[name]} has ${name.slice(0, 200)}, which it has not`),
+        fail(`${index.name}: says that ${map[name]} has ${JSON.stringify(name.slice(0, 100))}, which it has not`),
     ]),
   );
   const read = (name: string): Promise<RawTensor> =>
     (owner.get(name) ?? fail(`${place.name}: has no tensor ${name}`)).read(name);
   const container = `${[...shards.values()][0]?.container ?? 'files'} in ${names.size} shards`;
   return { container, tensors, hints: new Map(), besides: [], read };
+}
+
+/** Names are printed, and a stranger's could hold anything. */
+export function refuseOdd(name: string): void {
+  if (!/^[\x21-\x7e]{1,200}$/.test(name)) fail(`has a tensor of the name ${JSON.stringify(name.slice(0, 80))}`);
 }
 
 /** Puts the file's name into what `work` says is wrong. */

@@ -5,7 +5,7 @@ import { fail, TesseraeError } from '../../engine/errors.ts';
 import { DTYPE_BYTES, type RawTensor, tensorBytes } from '../../engine/rawtensor.ts';
 import type { ByteSource } from '../../engine/safetensors.ts';
 import { dictionary, MORE_BYTES, stateOf, TensorRef, Unpickler } from './pickle.ts';
-import type { TensorFile } from './tensorfile.ts';
+import { refuseOdd, type TensorFile } from './tensorfile.ts';
 
 const ZIP = [0x50, 0x4b, 0x03, 0x04];
 /** A pickle of the number 0x1950a86a20f9469cfc6c, with which files of before the archive begin. */
@@ -146,7 +146,9 @@ async function legacy(source: ByteSource): Promise<TensorFile> {
 
 async function legacyFrom(source: ByteSource, pickles: Unpickler): Promise<TensorFile> {
   const version = pickles.read();
-  if (version !== LEGACY_VERSION) fail(`is of format ${String(version).slice(0, 20)}, known is ${LEGACY_VERSION}`);
+  // Lists of lists could take for ever to be written out.
+  if (version !== LEGACY_VERSION)
+    fail(`is of format ${typeof version === 'number' ? version : 'unknown'}, known is ${LEGACY_VERSION}`);
   if (dictionary(pickles.read())?.get('little_endian') === false)
     fail('has big-endian numbers: load and save it on another machine');
   const value = pickles.read();
@@ -161,12 +163,13 @@ async function legacyFrom(source: ByteSource, pickles: Unpickler): Promise<Tenso
     const known = typeof key === 'string' ? pickles.storage(key) : undefined;
     if (!known || places.has(key)) fail('lists storages that no tensor has');
     if (count !== known.numel)
-      fail(`storage ${key.slice(0, 40)} has ${count} elements, its tensors need ${known.numel}`);
+      fail(`storage ${JSON.stringify(key.slice(0, 40))} has ${count} elements, its tensors need ${known.numel}`);
     const bytes = count * DTYPE_BYTES[known.dtype];
     const begin = at + 8;
     places.set(key, { bytes, begin: async () => begin });
     at += 8 + bytes;
-    if (at > source.size) fail(`storage ${key.slice(0, 40)} of ${bytes} bytes passes the end of the file`);
+    if (at > source.size)
+      fail(`storage ${JSON.stringify(key.slice(0, 40))} of ${bytes} bytes passes the end of the file`);
   }
   return tensorFile(source, 'PyTorch file of before version 1.6', weightsIn(value), places);
 }
@@ -190,7 +193,9 @@ function weightsIn(value: unknown): Found {
     const keys = JSON.stringify(names.slice(0, 8)).slice(0, 200);
     fail(`holds no weights; its keys are ${keys}, weights are looked for under ${MODELS.join(', ')}`);
   }
-  const besides = key ? names.filter((name) => name !== key) : [];
+  const others = names.filter((name) => name !== key).map((name) => name.slice(0, 80).replace(/[^\x20-\x7e]/g, '?'));
+  const besides = key ? others : [];
+  for (const name of tensors.keys()) refuseOdd(name);
   return { tensors, hints: plainValues(key ? top.get('args') : null), besides };
 }
 
@@ -214,7 +219,7 @@ function tensorFile(
 function tensorsOf(value: unknown): Map<string, TensorRef> {
   const found = new Map<string, TensorRef>();
   for (const [name, tensor] of dictionary(value) ?? []) {
-    if (tensor instanceof TensorRef && typeof name === 'string' && name.length <= 200) found.set(name, tensor);
+    if (tensor instanceof TensorRef && typeof name === 'string') found.set(name, tensor);
   }
   return found;
 }

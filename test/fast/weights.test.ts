@@ -211,6 +211,23 @@ test('what a report says: target, masks and what was not read', async () => {
   assert.match(new Map(describe(await loadWeights(fixture('hf')))).get('encoder') ?? '', /eps 1e-12/);
 });
 
+test("timm's folder: normalisation of its config; classes without names", async () => {
+  const folder = fresh();
+  mkdirSync(folder);
+  cpSync(fixture('timm.safetensors'), join(folder, 'model.safetensors'));
+  const config = {
+    architecture: 'vit_base_patch16_224',
+    num_classes: 5,
+    pretrained_cfg: { mean: [0.5, 0.5, 0.5], std: [0.2, 0.2, 0.2] },
+  };
+  writeFileSync(join(folder, 'config.json'), JSON.stringify(config));
+  const { kind, data, report } = await loadWeights(folder, HEADS);
+  assert.equal(
+    [kind, report.format, data.mean, data.std, data.classes],
+    ['classifier', 'timm', [0.5, 0.5, 0.5], [0.2, 0.2, 0.2], ['0', '1', '2', '3', '4']],
+  );
+});
+
 /** A file in memory that counts what is read of it. */
 function counted(bytes: Uint8Array) {
   const source = { name: 'counted', size: bytes.length, read: 0 };

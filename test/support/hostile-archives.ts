@@ -1,12 +1,39 @@
 // Hostile archives by name, each with what it must be refused for: storages and entries that lie, paths, what is no state_dict.
-import { floats, good, type Hostile, weight } from './hostile-pickles.ts';
+import { bomb, call, floats, good, type Hostile, weight } from './hostile-pickles.ts';
 import { archiveOf, dictOf, op, pickle, tensorOf, zipOf } from './torch-files.ts';
 
 /** Of files that a path in an archive would make, were it followed. */
 export const ESCAPED = 'tesserae-escaped';
 const dotted = `../../../../../../../../../../tmp/${ESCAPED}`;
 
+/** A file of before PyTorch 1.6: its magic, then these pickles. */
+const legacyOf = (...pickles: Buffer[]): Buffer =>
+  Buffer.concat([Buffer.from('80028a0a6cfc9c46f9206aa850192e', 'hex'), ...pickles]);
+
 export const ARCHIVES: Hostile = [
+  ['a legacy file whose version is lists in lists', legacyOf(pickle(bomb)), /is of format unknown/],
+  ['a legacy file of version 2^40', legacyOf(pickle(op.number(2 ** 40))), /is of format 1099511627776/],
+  [
+    'a legacy file that calls',
+    legacyOf(pickle(op.number(1001)), pickle(call('os', 'system', op.text('id')))),
+    /"os\.system"/,
+  ],
+  [
+    'a legacy file without storages',
+    legacyOf(pickle(op.number(1001)), pickle(op.dict), weight(tensorOf(good)), pickle(op.list)),
+    /lacks the storage/,
+  ],
+  [
+    'a legacy file of a storage that lies',
+    legacyOf(
+      pickle(op.number(1001)),
+      pickle(op.dict),
+      weight(tensorOf(good)),
+      pickle(op.list, op.text('0'), op.append),
+      Buffer.alloc(8, 0x7f),
+    ),
+    /has 91872\d+ elements, its tensors need 4/,
+  ],
   [
     'a storage shorter than its shape',
     archiveOf(weight(tensorOf({ numel: 4, shape: [1000, 1000], stride: [1000, 1] })), [['0', floats(4)]]),

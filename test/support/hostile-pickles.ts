@@ -5,14 +5,14 @@ export const floats = (count: number): Buffer => Buffer.alloc(4 * count, 1);
 export const good = { numel: 4, shape: [2, 2], stride: [2, 1] };
 export const weight = (value: Buffer): Buffer => pickle(dictOf([['patch_embed.proj.weight', value]]));
 /** `[[[…], […]], …]`: two to the 60 leaves in 500 bytes. */
-const bomb = Buffer.concat([
+export const bomb = Buffer.concat([
   op.mark,
   op.list,
   op.put(0),
   ...Array.from({ length: 60 }, (_, i) => [op.get(i), op.get(i), op.tuple2, op.put(i + 1)]).flat(),
   op.tuple,
 ]);
-const call = (module: string, name: string, ...args: Buffer[]): Buffer =>
+export const call = (module: string, name: string, ...args: Buffer[]): Buffer =>
   Buffer.concat([op.global(module, name), op.mark, ...args, op.tuple, op.reduce]);
 const rebuilt = (...args: Buffer[]): Buffer => call('torch._utils', '_rebuild_tensor_v2', ...args);
 const weighed = (value: Buffer): Buffer => archiveOf(weight(value), [['0', floats(4)]]);
