@@ -121,6 +121,10 @@ When something goes wrong:
 export const examples = (...lines: readonly (readonly [command: string, what: string])[]): string =>
   `\nExamples:\n${lines.map(([command, what]) => `  $ ${command}\n      ${what}`).join('\n')}\n`;
 
+/** A path within a command that a user may paste: quoted for the shell where it has to be. */
+export const pasted = (path: string): string =>
+  /^[\p{L}\p{N}_@%+=:,./-]+$/u.test(path) ? path : `'${path.replaceAll("'", `'\\''`)}'`;
+
 /** Columns of text, padded; numbers are right-aligned where `right` says so. Widths count what is seen, not colour codes. */
 export function columns(rows: readonly (readonly string[])[], right: readonly number[] = []): string[] {
   const seen = (cell: string): number => stripVTControlCharacters(cell).length;

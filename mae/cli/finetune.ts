@@ -6,7 +6,7 @@ import { AUGMENTATIONS_TEXT } from '../data/augmentation.ts';
 import { FINETUNE_OPTIONS, FINETUNE_UNUSED, parseFinetuneOptions } from '../finetune/options.ts';
 import { type Flags, givenOptions } from '../train/table.ts';
 import { misuse } from '../usage.ts';
-import { ACCIDENTS, addOptions, examples, flagText, globalsOf, openEngine } from './command.ts';
+import { ACCIDENTS, addOptions, examples, flagText, globalsOf, openEngine, pasted } from './command.ts';
 import { interruptible } from './interrupt.ts';
 import { makeReporter } from './progress.ts';
 
@@ -70,7 +70,7 @@ async function run(flags: Flags & { config?: string }, command: Command): Promis
     const best = judged.test_acc1 === undefined ? '' : `validation top-1 ${judged.test_acc1.toFixed(2)} %; `;
     process.stdout.write(`${best}${pace}; ${checkpoint} has the classifier, ${page} its course\n`);
     process.stdout.write(
-      `next: tesserae eval ${checkpoint} --data_path ${options.data_path}; tesserae classify ${checkpoint} YOUR_IMAGE.jpg\n`,
+      `next: tesserae eval ${pasted(checkpoint)} --data_path ${pasted(options.data_path)}; tesserae classify ${pasted(checkpoint)} YOUR_IMAGE.jpg\n`,
     );
   });
 }

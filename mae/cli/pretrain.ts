@@ -4,7 +4,7 @@ import { basename, join } from 'node:path';
 import { type Command, Option } from 'commander';
 import { OPTIONS, parsePretrainOptions, type PretrainFlags, type PretrainOptions, UNUSED } from '../train/options.ts';
 import { givenOptions } from '../train/table.ts';
-import { ACCIDENTS, addOptions, examples, flagText, globalsOf, openEngine } from './command.ts';
+import { ACCIDENTS, addOptions, examples, flagText, globalsOf, openEngine, pasted } from './command.ts';
 import { interruptible } from './interrupt.ts';
 import { makeReporter } from './progress.ts';
 
@@ -68,7 +68,7 @@ async function run(flags: PretrainFlags & { config?: string }, command: Command)
     process.stdout.write(
       `${pace}; ${checkpoint} has the model, ${report} its course (${basename(curve)}: the curve alone)\n`,
     );
-    process.stdout.write(`next: tesserae reconstruct ${checkpoint} YOUR_IMAGE.jpg\n`);
+    process.stdout.write(`next: tesserae reconstruct ${pasted(checkpoint)} YOUR_IMAGE.jpg\n`);
   });
 }
 

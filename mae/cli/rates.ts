@@ -69,8 +69,8 @@ export async function ratesFor(
 ): Promise<KeptRates | null> {
   const of = whatOf(engine);
   const before = how === 'again' ? null : await kept(of);
-  if (before && kinds.every((kind) => kind in before.shares)) return before;
-  if (how === 'known') return null;
+  // Kinds that are not among them are taken for usual ones.
+  if (how === 'known' || (before && kinds.every((kind) => kind in before.shares))) return before;
   const { measureRates } = await loadBench<RatesBench>('rates');
   const all = [...new Set([...kinds, ...Object.keys(before?.shares ?? {})])];
   const rates = await measureRates(engine.device, engine.precision, all, progress);

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { pasted } from '../../mae/cli/command.ts';
 import { modelConfig, OPTIONS, parsePretrainOptions, peakRate, UNUSED } from '../../mae/train/options.ts';
 import { UsageError } from '../../mae/usage.ts';
 
@@ -136,6 +137,13 @@ for (const [text, said] of [
 test('a file that is not there is named; an empty one is nothing', () => {
   assert.match(refusal({ data_path: 'x' }, join(folder, 'no.yaml')), /no\.yaml: cannot be read \(ENOENT\)/);
   assert.is(parsePretrainOptions({ data_path: 'x' }, file('# nothing\n')).epochs, 400);
+});
+
+test('a path within a command that can be pasted is quoted where the shell would take it apart', () => {
+  for (const path of ['runs/a-b_1.safetensors', '/tmp/ümlaut/é', 'C:/x']) assert.is(pasted(path), path);
+  assert.is(pasted('my photos'), "'my photos'");
+  assert.is(pasted("it's $HOME"), "'it'\\''s $HOME'");
+  assert.is(pasted(''), "''");
 });
 
 test.run();
