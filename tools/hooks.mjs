@@ -4,16 +4,20 @@ import { fileURLToPath } from 'node:url';
 import { installed } from './cache.mjs';
 import { asModule } from './wgsl.mjs';
 
+/** In a clone, `tesserae/…` is its sources, whether or not something was built of them. */
+const SOURCES = 'tesserae-source';
+const here = new URL('..', import.meta.url).href;
+
 /**
- * Programs outside of this package may import it by name, as `tesserae run` promises; one that they installed goes first. In a clone
- * that is the sources. Their TypeScript is taken for a module even where no package.json says so.
+ * Programs outside of this package may import it by name, as `tesserae run` promises; one that they installed goes first. Their
+ * TypeScript is taken for a module even where no package.json says so.
  */
 export async function resolve(specifier, context, next) {
   const named = /^tesserae(\/|$)/.test(specifier);
-  const conditions = named && !installed ? [...context.conditions, 'tesserae-source'] : context.conditions;
-  const found = await next(specifier, { ...context, conditions }).catch((error) => {
+  const own = { ...context, conditions: [...context.conditions, ...(installed ? [] : [SOURCES])] };
+  const found = await next(specifier, named && context.parentURL?.startsWith(here) ? own : context).catch((error) => {
     if (error.code !== 'ERR_MODULE_NOT_FOUND' || !named) throw error;
-    return next(specifier, { ...context, conditions, parentURL: import.meta.url });
+    return next(specifier, { ...own, parentURL: import.meta.url });
   });
   const loose =
     found.format === 'commonjs' && /^file:.*\.ts(\?|$)/.test(found.url) && !/\/node_modules\//.test(found.url);

@@ -3,11 +3,11 @@
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { takeOption } from './argv.mjs';
-import { cacheDir, readJson, root } from './cache.mjs';
+import { cacheDir, installed, readJson, root } from './cache.mjs';
 import { prepare } from './prepare.mjs';
 import { Problem, main, seconds } from './say.mjs';
 
-const HELP = `npm run setup -- [--adapter NAME] [--again]
+const HELP = `${installed ? 'npx tesserae-setup' : 'npm run setup --'} [--adapter NAME] [--again]
 
 Installs the npm packages when they are missing or stale, and finds a WebGPU adapter: a real GPU first; where there is
 none, on Debian, a software one is downloaded (no root needed, 70 MB; 340 MB in the cache).
@@ -33,10 +33,9 @@ main(async () => {
   process.stdout.write(`
 Tesserae is set up (${seconds(began)}).
   adapter   ${choice.label}
-  packages  ${packages.length} in ${home(join(root, 'node_modules'))}
-  cache     ${home(cacheDir())}
+${installed ? '' : `  packages  ${packages.length} in ${home(join(root, 'node_modules'))}\n`}  cache     ${home(cacheDir())}
 
-Next: npm start               pretrain a small MAE on CIFAR-10 and look at what it learned
+Next: ${installed ? 'npx tesserae quickstart' : 'npm start              '} pretrain a small MAE on CIFAR-10 and look at what it learned
       npx tesserae doctor     the adapter's features and a self-check of the kernels
       npx tesserae --help
 `);
