@@ -15,4 +15,5 @@ export { MaskedAutoencoder, type MaeOutput } from './model/model.ts';
 export { interpolatePositions, sinCosPositions } from './model/posembed.ts';
 export { FEATURES, type Feature, featuresOf, tokensOf } from './model/features.ts';
 export type { Loaded, LoadedAutoencoder, LoadedClassifier, LoadedEncoder, Report } from './weights/loaded.ts';
+export type { ReadOptions } from './weights/take.ts';
 export { fromPretrained, loadPretrained, type Pretrained, type Where } from './weights/pretrained.ts';
