@@ -1,9 +1,10 @@
 // A GPUDevice that the engine opened or was given, with what kernels may know of it. Browser and Node alike.
 import type { AdapterTraits, MatrixShape, Profile } from '../kernels/kernel.ts';
 import type { Picks } from '../kernels/picks.ts';
-import { DeviceLostError, fail, TesseraeError } from './errors.ts';
+import { DeviceHungError, DeviceLostError, fail, TesseraeError } from './errors.ts';
 import { picksOf, shippedTable } from './picks.ts';
 import { probe, type Probed } from './probe.ts';
+import { Watchdog, type WatchOptions } from './watchdog.ts';
 
 /** How a device is opened, or used: all of it can be left out. */
 export interface DeviceOptions {
@@ -17,6 +18,8 @@ export interface DeviceOptions {
   wait?: <T>(promise: Promise<T>) => Promise<T>;
   /** Gives another device like this one when it was lost; who opens devices here need not say how. */
   again?: () => Promise<GPUDevice>;
+  /** How long to wait for a device that does not answer. */
+  watch?: WatchOptions;
 }
 
 /** GPUMapMode.READ: the global exists only after Dawn or a browser defined it. */
@@ -54,7 +57,8 @@ export class Device {
   readonly adapter: AdapterSummary;
   /** Measured settings that engines made from here on begin with; at first those that ship for such adapters. */
   picks: Picks;
-  readonly wait: <T>(promise: Promise<T>) => Promise<T>;
+  readonly watchdog: Watchdog;
+  readonly #wait: <T>(promise: Promise<T>) => Promise<T>;
   readonly #owned: boolean;
   readonly #again: (() => Promise<GPUDevice>) | null;
   #gpu: GPUDevice;
@@ -73,7 +77,7 @@ export class Device {
     this.#gpu = gpu;
     this.#owned = owned;
     this.#again = options.again ?? null;
-    this.wait = options.wait ?? ((promise) => promise);
+    this.#wait = options.wait ?? ((promise) => promise);
     const features = new Set<string>(gpu.features as unknown as Iterable<string>);
     if (!probed.subgroups) features.delete('subgroups');
     if (!probed.subgroups || (matrices.length > 0 && probed.spelling === null)) features.delete(MATRIX);
@@ -81,6 +85,7 @@ export class Device {
     this.adapter = summaryOf(info);
     const { software } = this.adapter;
     this.picks = picksOf(shippedTable(this.adapter));
+    this.watchdog = new Watchdog(software, options.watch);
     this.traits = {
       profile: options.profile ?? (software && features.has('subgroups') && min === max ? 'cpu' : 'simt'),
       vendor: info.vendor,
@@ -129,6 +134,17 @@ export class Device {
     return new Device(gpu, info, options, owned, matrices, probed);
   }
 
+  /** Waits for a promise of the device's, without spinning. @throws DeviceHungError where the device does not answer */
+  readonly wait = async <T>(promise: Promise<T>): Promise<T> => {
+    const gpu = this.#gpu;
+    try {
+      return await this.watchdog.guard(this.#wait(promise));
+    } catch (error) {
+      if (error instanceof DeviceHungError && gpu === this.#gpu) this.fault(error);
+      throw error;
+    }
+  };
+
   /** From here on everything ends with this error, unless with an earlier one; but a loss is told in any case, as there is a remedy. */
   fault(error: TesseraeError): void {
     if (!this.lost && (!this.#failure || error instanceof DeviceLostError)) this.#failure = error;
@@ -158,25 +174,28 @@ export class Device {
   }
 
   /**
-   * A new device in the place of one that was lost; nothing where it was not. Engines on it must be renewed.
+   * A new device in the place of one that was lost; nothing where it was not. Engines on it must be renewed. Where it hung, or with
+   * `cautious`, the runs that led there are made call by call, so that the next error names the kernel.
    * @throws DeviceLostError where there is none to be had, or another adapter than before
    */
-  async reopen(): Promise<void> {
+  async reopen(cautious = false): Promise<void> {
     if (!this.lost) return;
     const before = (this.#failure as DeviceLostError).message;
+    const careful = cautious || this.#failure instanceof DeviceHungError;
     if (!this.#again)
       throw new DeviceLostError(`${before}; it was opened elsewhere (DeviceOptions.again can give another)`);
     let why = '';
     for (const ms of AGAIN_MS) {
       await new Promise((later) => setTimeout(later, ms));
       try {
-        const gpu = await this.wait(this.#again());
+        const gpu = await this.#wait(this.#again());
         const { id } = summaryOf(gpu.adapterInfo);
         if (id !== this.adapter.id)
           throw new DeviceLostError(`${before}; now there is another adapter, ${id}: start again on it`);
         this.#gpu = gpu;
         this.#failure = null;
         this.#watch(gpu);
+        this.watchdog.restart(careful);
         return;
       } catch (error) {
         if (error instanceof DeviceLostError) throw error;

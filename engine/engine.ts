@@ -89,10 +89,10 @@ export class Engine {
 
   /**
    * After a DeviceLostError: begins anew on a device like the one that was lost. Variables and programs that were made before are gone and
-   * refuse to be used; what they held has to be written to new ones.
+   * refuse to be used; what they held has to be written to new ones. `cautious`: as Device.reopen.
    */
-  async renew(): Promise<void> {
-    await this.device.reopen();
+  async renew({ cautious = false } = {}): Promise<void> {
+    await this.device.reopen(cautious);
     this.memory.clear();
     this.#begin();
   }

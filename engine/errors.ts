@@ -28,6 +28,17 @@ export class OutOfMemoryError extends CapacityError {
 /** The device is gone, and with it all that was on it. What waited for it ends with this; `Engine.renew` begins anew on another. */
 export class DeviceLostError extends TesseraeError {}
 
+/** The device does not answer, and is given up. */
+export class DeviceHungError extends DeviceLostError {
+  /** The kernel that did not come back; null where several were in flight (a run after `Engine.renew` finds out which). */
+  readonly kernel: string | null;
+
+  constructor(message: string, kernel: string | null) {
+    super(message);
+    this.kernel = kernel;
+  }
+}
+
 export function fail(message: string): never {
   throw new TesseraeError(message);
 }

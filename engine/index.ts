@@ -2,7 +2,7 @@
 export { type Bound, type BorrowedKernel, borrowKernel } from './borrow.ts';
 export { Device, type DeviceOptions, openDevice, requirements, type Requirements, useDevice } from './device.ts';
 export { Engine, type InputTypes, type Program } from './engine.ts';
-export { CapacityError, DeviceLostError, OutOfMemoryError, TesseraeError } from './errors.ts';
+export { CapacityError, DeviceHungError, DeviceLostError, OutOfMemoryError, TesseraeError } from './errors.ts';
 export { defineOp, type Op, type OpSpec } from './op.ts';
 export { attention, attentionProbabilities } from './ops/attention.ts';
 export { batchNorm } from './ops/batch-norm.ts';

@@ -1,7 +1,7 @@
 // A plan on the device: every pipeline, buffer and bind group made once, the same dispatches encoded again and again.
 import { allocate, layoutParams } from './allocate.ts';
 import type { Device } from './device.ts';
-import { fail, shapeText } from './errors.ts';
+import { DeviceHungError, DeviceLostError, fail, shapeText } from './errors.ts';
 import type { Memory } from './memory.ts';
 import type { Pipelines } from './pipelines.ts';
 import type { Plan } from './plan.ts';
@@ -19,6 +19,7 @@ import {
   type Tensor,
 } from './tensor.ts';
 import type { Call } from './trace.ts';
+import { nameOf, type Work } from './watchdog.ts';
 
 interface Dispatch {
   readonly pipeline: GPUComputePipeline;
@@ -43,6 +44,9 @@ export type Place = (storage: Storage) => { buffer: GPUBuffer; offset: number };
 /** A submit is ended where its forecast passes this, so that no GPU watchdog (about 2 s) bites: 0.2 s at 1 TFLOP/s. */
 const FLOPS_PER_SUBMIT = 2e11;
 
+/** What is submitted beside calls: copies. */
+const NOTHING: Work = { steps: [], flops: 0, traffic: 0, first: false };
+
 export class Replay<K extends string> {
   readonly plan: Plan;
   readonly #device: Device;
@@ -52,6 +56,7 @@ export class Replay<K extends string> {
   readonly #slots: { buffer: GPUBuffer; pending: Promise<unknown> | null }[];
   readonly #memory: Memory;
   #next = 0;
+  #ran = false;
 
   private constructor(
     plan: Plan,
@@ -134,10 +139,13 @@ export class Replay<K extends string> {
   /** Uploads the inputs and submits the step. Waits only when every staging slot is still in use. */
   async run(inputs: Record<string, HostTensor>): Promise<Results<K>> {
     const recorder = recording();
-    return recorder ? recorder.inTurn(() => this.#run(inputs, recorder)) : this.#run(inputs, null);
+    if (recorder) return recorder.inTurn(() => this.#run(inputs, recorder));
+    const { watchdog } = this.#device;
+    return watchdog.run() ? watchdog.inTurn(() => this.#run(inputs, null, true)) : this.#run(inputs, null);
   }
 
-  async #run(inputs: Record<string, HostTensor>, recorder: Recorder | null): Promise<Results<K>> {
+  /** `cautious`: call by call, each waited for. */
+  async #run(inputs: Record<string, HostTensor>, recorder: Recorder | null, cautious = false): Promise<Results<K>> {
     this.#memory.check();
     const slot = this.#slots.length ? this.#slots[this.#next++ % this.#slots.length] : null;
     // Only then are the inputs written: a run that nobody awaited must not overwrite those of one that still waits here.
@@ -146,7 +154,16 @@ export class Replay<K extends string> {
     const { queue } = this.#device.gpu;
     spannedNow('encode', 'upload inputs', () => this.#upload(inputs));
     const staging = slot?.buffer ?? null;
-    if (recorder) {
+    const first = !this.#ran;
+    this.#ran = true;
+    const { steps, flops, traffic } = this.plan;
+    const done = this.#device.watchdog.begin(cautious ? NOTHING : { steps, flops, traffic, first });
+    if (cautious) {
+      await this.#oneByOne(first);
+      const copies = this.#device.gpu.createCommandEncoder({ label: 'outputs' });
+      this.#copyOutputs(copies, staging);
+      queue.submit([copies.finish()]);
+    } else if (recorder) {
       const dispatches = this.#dispatches.map((d) => (pass: GPUComputePassEncoder) => dispatch(pass, d));
       const copy = (encoder: GPUCommandEncoder) => this.#copyOutputs(encoder, staging);
       await runTimed(recorder, this.#device, this.plan.steps, dispatches, copy);
@@ -155,7 +172,7 @@ export class Replay<K extends string> {
       for (const commands of this.#encode(staging)) queue.submit([commands]);
     }
     if (!slot) return { read: async () => ({}) as never };
-    const result = this.#readLater(slot.buffer);
+    const result = this.#readLater(slot.buffer, done);
     const free = (): void => {
       slot.pending = null;
     };
@@ -177,13 +194,36 @@ export class Replay<K extends string> {
       return this.#memory.read(buffer, offset, Math.ceil(bytes / 4) * 4);
     };
     for (const [i, d] of this.#dispatches.entries()) {
-      const encoder = gpu.createCommandEncoder({ label: 'call' });
-      const pass = encoder.beginComputePass({ label: 'call' });
-      dispatch(pass, d);
-      pass.end();
-      gpu.queue.submit([encoder.finish()]);
+      this.#submit(d);
       if (await look(this.plan.steps[i].call, read)) return;
     }
+  }
+
+  /** So that whatever goes wrong, goes wrong at a call that has a name. */
+  async #oneByOne(first: boolean): Promise<void> {
+    const { gpu, watchdog } = this.#device;
+    for (const [i, d] of this.#dispatches.entries()) {
+      const step = this.plan.steps[i];
+      const bytes = Object.values(step.call.bindings).reduce((sum, t) => sum + (t?.bytes ?? 0), 0);
+      const done = watchdog.begin({ steps: [step], flops: d.flops, traffic: bytes, first });
+      this.#submit(d);
+      try {
+        await this.#device.wait(gpu.queue.onSubmittedWorkDone());
+        this.#device.check();
+      } catch (error) {
+        if (error instanceof DeviceHungError || !(error instanceof DeviceLostError)) throw error;
+        throw new DeviceLostError(`${error.message.trim()}, at ${nameOf(step)}`);
+      }
+      done();
+    }
+  }
+
+  #submit(d: Dispatch): void {
+    const encoder = this.#device.gpu.createCommandEncoder({ label: 'call' });
+    const pass = encoder.beginComputePass({ label: 'call' });
+    dispatch(pass, d);
+    pass.end();
+    this.#device.gpu.queue.submit([encoder.finish()]);
   }
 
   #upload(inputs: Record<string, HostTensor>): void {
@@ -226,8 +266,9 @@ export class Replay<K extends string> {
     }
   }
 
-  async #readLater(buffer: GPUBuffer): Promise<Record<K, HostData>> {
+  async #readLater(buffer: GPUBuffer, done: () => void): Promise<Record<K, HostData>> {
     const copy = await spanned('wait', 'wait for results', () => this.#device.bytes(buffer));
+    done();
     buffer.unmap();
     let at = 0;
     const result: Record<string, HostData> = {};

@@ -81,6 +81,7 @@ export class Keeper<I extends InputTypes, C extends Checkpointed> {
     if (ruined) throw new Ruined(`after step ${position} ${ruined} is not finite`, position);
     if (saving) await this.#overflows.saved(position, epoch, checkpoint.optimizer?.lossScale ?? null);
     this.#kept = { checkpoint, journal, position, mark: await journal.mark(), pace: { ...pace } };
+    engine.device.watchdog.kept();
     return checkpoint;
   }
 

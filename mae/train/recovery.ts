@@ -1,6 +1,12 @@
 // A training run that outlives its device, and weights that are no numbers: it goes on from the last copy of its state.
 import type { Engine } from '../../engine/engine.ts';
-import { CapacityError, DeviceLostError, OutOfMemoryError, TesseraeError } from '../../engine/errors.ts';
+import {
+  CapacityError,
+  DeviceHungError,
+  DeviceLostError,
+  OutOfMemoryError,
+  TesseraeError,
+} from '../../engine/errors.ts';
 import { Ruined } from './nonfinite.ts';
 import type { Reporter } from './reporter.ts';
 import type { Kept } from './setup.ts';
@@ -75,7 +81,9 @@ export async function unbroken<C, R>(options: RecoveryOptions<C, R>): Promise<R>
       try {
         if (losses >= MOST_LOSSES)
           throw new DeviceLostError(`${error.message} (${losses} times, and never got past step ${furthest})`);
-        await engine.renew();
+        if (error instanceof DeviceHungError && error.kernel) throw error;
+        // A driver that resets itself at the same place again may have a kernel to blame.
+        await engine.renew({ cautious: losses > 1 });
       } catch (final) {
         await last?.rescue();
         const remedy =
@@ -84,7 +92,8 @@ export async function unbroken<C, R>(options: RecoveryOptions<C, R>): Promise<R>
       }
       const seconds = ((performance.now() - began) / 1000).toFixed(1);
       const step = kept ? `step ${kept.position}` : 'where it began';
-      report.note(`${error.message.trim()}; opened again in ${seconds} s, going on from ${step}`);
+      const how = error instanceof DeviceHungError || losses > 1 ? ', call by call to find the kernel' : '';
+      report.note(`${error.message.trim()}; opened again in ${seconds} s, going on from ${step}${how}`);
     }
   }
 }
