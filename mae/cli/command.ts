@@ -85,13 +85,16 @@ export async function openEngine(
   ]);
   // A launcher that started this process has already turned --adapter into an environment and a Dawn adapter.
   const launched = Boolean(process.env.TESSERAE_ADAPTER_KIND);
-  const device = await openDawn({ profile, raiseLimits, ...(launched ? {} : { adapter }) }).catch((error: Error) => {
-    const names = [...error.message.matchAll(/name: '([^']*)'/g)].map(([, name]) => name);
-    if (adapter === undefined || launched) throw error;
-    return misuse(
-      `--adapter ${adapter}: no adapter has that in its name; there ${names.length === 1 ? 'is' : 'are'} ${names.join('; ') || 'none'}`,
-    );
-  });
+  const watch = { slow: note };
+  const device = await openDawn({ profile, raiseLimits, watch, ...(launched ? {} : { adapter }) }).catch(
+    (error: Error) => {
+      const names = [...error.message.matchAll(/name: '([^']*)'/g)].map(([, name]) => name);
+      if (adapter === undefined || launched) throw error;
+      return misuse(
+        `--adapter ${adapter}: no adapter has that in its name; there ${names.length === 1 ? 'is' : 'are'} ${names.join('; ') || 'none'}`,
+      );
+    },
+  );
   if (profile === 'matrix' && device.traits.matrices.length === 0)
     note('profile matrix: this adapter has no subgroup matrices, products are computed as in profile simt');
   await usePicks(device, untuned, note);
@@ -110,6 +113,7 @@ export async function makeFolderOf(path: string, flag: string): Promise<void> {
 export const ACCIDENTS = `
 When something goes wrong:
   a lost device      another is opened, and the run goes on from the last copy of its state (seconds ago) to the same bits
+  a hang             after 30 s, and what the work may take, the device is given up; the kernel that does not come back is named
   a NaN              a step whose loss or gradients are not finite changes nothing; its first bad tensor and its images are named.
                      After three in a row, or where weights or moments are hit, the run goes back to the last good state and leaves
                      out the batches in between; if that does not help three times it ends, and its checkpoints are good
