@@ -20,9 +20,10 @@ const OWN = 0.92;
 
 /** The same from run to run, as it counts what is there and not what is free; null where it cannot be found out. */
 export async function deviceMemory({ software, vendor, description }: AdapterSummary): Promise<DeviceMemory | null> {
-  if (software || vendor === 'apple') return { bytes: SHARED * systemMemory(), of: "the system's memory" };
+  if (software || vendor === 'apple')
+    return { bytes: SHARED * systemMemory(), of: `${100 * SHARED} % of the system's memory` };
   const found = vendor === 'nvidia' ? await ofNvidia(description) : vendor === 'amd' ? await ofAmd() : null;
-  return found === null ? null : { bytes: OWN * found, of: "the card's memory" };
+  return found === null ? null : { bytes: OWN * found, of: `${100 * OWN} % of the card's memory` };
 }
 
 /** Of this process: the machine's, or what a container gives it. */
