@@ -87,30 +87,10 @@ export const SHIPPED: readonly PickTable[] = [
     version: 1,
     adapter: 'mesa software, driver 25, subgroups 8-8',
     picks: {
-      'gemm cpu/0 LAYOUT=1 EPILOGUE=1 m=1152 n=576 k=192 batch=1 splits=1': {
-        knobs: { SG: 8, TM: 16, TN: 2, KC: 4 },
-        own: 7.387,
-        best: 6.955,
-      },
-      'gemm cpu/0 LAYOUT=1 EPILOGUE=3 m=1152 n=192 k=192 batch=1 splits=1': {
-        knobs: { SG: 8, TM: 16, TN: 3, KC: 4 },
-        own: 2.564,
-        best: 2.37,
-      },
       'attention.forward cpu/0 batch=64 tokens=72 heads=4 dim=32': {
         knobs: { DIM: 32, SG: 8, R: 3, KB: 2, BROADCAST: true, HELD: 1 },
         own: 4.043,
         best: 3.734,
-      },
-      'gemm cpu/0 m=1152 n=192 k=768 batch=1 splits=1': {
-        knobs: { SG: 8, TM: 16, TN: 3, KC: 4 },
-        own: 8.672,
-        best: 8.13,
-      },
-      'gemm cpu/0 m=1152 n=192 k=192 batch=1 splits=1': {
-        knobs: { SG: 8, TM: 16, TN: 3, KC: 4 },
-        own: 2.337,
-        best: 2.174,
       },
     },
   },

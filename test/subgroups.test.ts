@@ -32,4 +32,11 @@ for (const [width, adapter] of widths) {
   });
 }
 
+for (const [width, adapter] of widths.slice(0, 2)) {
+  (adapter ? test : test.skip)(`subgroups of ${width}: products in whole vectors (SEED=${seed})`, async () => {
+    const trials = await onAdapter<number>(adapter!, 'test/support/subgroup-case.ts', 'checkVectors', { seed });
+    assert.ok(trials >= 15, `${trials} trials`);
+  });
+}
+
 test.run();

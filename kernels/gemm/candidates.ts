@@ -113,3 +113,30 @@ export function cpuCandidates(p: Problem, adapter: AdapterTraits) {
     .filter(({ TM, TN }) => !small || TM * TN <= MOST_SUMS);
   return fitting(p, tiles, ({ TM, TN }) => [TM, TN * SG]);
 }
+
+/** Rows and vectors of columns a lane. */
+const LANE_VECTORS: Readonly<Record<number, readonly (readonly [number, number])[]>> = {
+  8: [
+    [24, 1],
+    [16, 1],
+    [32, 1],
+    [8, 1],
+    [16, 2],
+    [8, 2],
+  ],
+  4: [
+    [16, 4],
+    [16, 2],
+    [16, 3],
+    [8, 4],
+    [12, 3],
+    [8, 2],
+  ],
+};
+
+export function cpuVecCandidates(p: Problem, adapter: AdapterTraits) {
+  const SG = adapter.subgroupMinSize;
+  if (cheapLoads(adapter) || !inQuads(p)) return [];
+  const tiles = (LANE_VECTORS[SG] ?? []).map(([TM, TV]) => ({ SG, TM, TV }));
+  return fitting(p, tiles, ({ TM, TV }) => [TM, TV * SG * 4]);
+}

@@ -1,10 +1,11 @@
 // Matrix product with fused epilogues, batched and strided: the three layouts that a linear layer and its gradients need.
 import erf from '../lib/erf.wgsl';
 import { ceilDiv, defineKernel, fold, variant } from '../kernel.ts';
-import { cpuCandidates, matrixCandidates, simtCandidates, vecCandidates } from './candidates.ts';
+import { cpuCandidates, cpuVecCandidates, matrixCandidates, simtCandidates, vecCandidates } from './candidates.ts';
 import epilogueVec from './epilogue.vec.wgsl';
 import epilogue from './epilogue.wgsl';
 import cpu from './gemm.cpu.wgsl';
+import cpuVec from './gemm.cpuvec.wgsl';
 import matrix from './gemm.matrix.wgsl';
 import reduce from './gemm.reduce.wgsl';
 import reduceVec from './gemm.reduce.vec.wgsl';
@@ -14,7 +15,7 @@ import vec from './gemm.vec.wgsl';
 import { dense, extent, inQuads, NT, TN } from './problem.ts';
 import slices from './slices.wgsl';
 import tile from './tile.wgsl';
-import { cpuTile, matrixTile, simtTile, tiles, vecTile } from './tune.ts';
+import { cpuTile, cpuVecTile, matrixTile, simtTile, tiles, vecTile } from './tune.ts';
 
 export { dense, EPILOGUES, type GemmProblem, inQuads, NN, NT, TN } from './problem.ts';
 export { splitFor } from './tune.ts';
@@ -46,8 +47,15 @@ export const gemm = defineKernel({
       lib,
       needs: ['subgroups'],
       grid: (p) => fold(tiles(p, p.TM, p.TN * p.SG) * p.splits),
-      tune: cpuTile,
+      tune: (p, adapter) => (cpuVecTile(p, adapter) ? null : cpuTile(p, adapter)),
       candidates: cpuCandidates,
+      otherwise: variant(cpuVec, {
+        lib: libVec,
+        needs: ['subgroups'],
+        grid: (p) => fold(tiles(p, p.TM, p.TV * p.SG * 4) * p.splits),
+        tune: cpuVecTile,
+        candidates: cpuVecCandidates,
+      }),
     }),
     matrix: variant(matrix, {
       lib: libMatrix,

@@ -110,6 +110,27 @@ export function cpuTile(
   return { SG, TM: best.TM, TN: best.TN, KC: small ? 4 : Math.min(SG, 8) };
 }
 
+/** Time of a tile of so many rows and a vector a lane, 8 lanes, relative: beyond 24 rows the sums leave the registers (gemm.md). */
+const VECTOR_ROWS = [
+  { TM: 24, cost: 0.41 },
+  { TM: 16, cost: 0.29 },
+  { TM: 8, cost: 0.19 },
+] as const;
+
+/** Whole vectors, where a load of 4 numbers costs hardly more than one of 1. */
+export function cpuVecTile(
+  p: GemmProblem & { LAYOUT: number },
+  adapter: Pick<AdapterTraits, 'subgroupMinSize' | 'features'>,
+): { SG: number; TM: number; TV: number } | null {
+  const SG = adapter.subgroupMinSize;
+  if (cheapLoads(adapter) || !inQuads(p)) return null;
+  if (SG === 4) return { SG, TM: 16, TV: 4 };
+  if (SG !== 8) return null;
+  const time = ({ TM, cost }: (typeof VECTOR_ROWS)[number]): number => ceilDiv(p.m, TM) * cost;
+  const { TM } = VECTOR_ROWS.reduce((best, rows) => (time(rows) < time(best) ? rows : best));
+  return { SG, TM, TV: 1 };
+}
+
 /**
  * How many parts of k to sum apart: > 1 where C has too few tiles to occupy the adapter and k is long (weight gradients
  * of small models). The caller then runs gemm with `splits` into a scratch (splits, batch, m, n), EPILOGUE 0, and

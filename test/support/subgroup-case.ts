@@ -5,10 +5,11 @@ import type { Device } from '../../engine/device.ts';
 import { openDawn } from '../../engine/node/dawn.ts';
 import { parseSafetensors } from '../../engine/safetensors.ts';
 import { type AnyKernel, catalogue, type Profile, type Settings } from '../../kernels/index.ts';
+import { gemm } from '../../kernels/gemm/gemm.ts';
 import { random } from '../../kernels/random/random.ts';
 import { runConformance } from '../../mae/conformance.ts';
 import { makeCase } from './conformance-case.ts';
-import { compare, prepare, type Trial } from './kernel-run.ts';
+import { compare, POISONS, prepare, type Trial } from './kernel-run.ts';
 
 export interface Width {
   readonly adapter: string;
@@ -69,6 +70,24 @@ function drawn(kernel: AnyKernel, profile: Profile, device: Device, seed: number
   while (left.length && trials.length < count) {
     const trial = prepare(kernel, left.splice(rng.below(left.length), 1)[0], device, seed + trials.length);
     if (/\bsubgroup[A-Z_]/.test(trial.program.code)) trials.push(trial);
+  }
+  return trials;
+}
+
+/** Products of the variant for adapters whose loads are dear (gemm.cpuvec.wgsl), all cases that it takes. @returns how many */
+export async function checkVectors(_opened: Device, { seed }: { seed: number }): Promise<number> {
+  // What tells cheap loads is hidden, so that an adapter that has them runs it, too.
+  using device = await openDawn({
+    profile: 'cpu',
+    without: ['chromium-experimental-subgroup-matrix'],
+    raiseLimits: false,
+  });
+  let trials = 0;
+  for (const problem of gemm.cases) {
+    const trial = prepare(gemm as unknown as AnyKernel, problem as Settings, device, seed + trials);
+    if (!('TV' in trial.program.knobs)) continue;
+    for (const poison of POISONS) await compare(gemm as unknown as AnyKernel, trial, device, poison);
+    trials++;
   }
   return trials;
 }
