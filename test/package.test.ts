@@ -50,7 +50,7 @@ test('npm pack builds a package that installs', () => {
     run('tar', ['xzf', tarball, '-C', modules]);
     cpSync(join(modules, 'package'), join(modules, 'tesserae'), { recursive: true });
     rmSync(join(modules, 'package'), { recursive: true });
-    for (const name of Object.keys(manifest.dependencies)) {
+    for (const name of Object.keys({ ...manifest.dependencies, ...manifest.peerDependencies })) {
       mkdirSync(dirname(join(modules, name)), { recursive: true });
       symlinkSync(join(root, 'node_modules', name), join(modules, name));
     }

@@ -19,12 +19,15 @@ export interface HubAccess {
   readonly name?: string;
 }
 
-const library = (): Promise<Hub> =>
-  import('@huggingface/hub').catch(() =>
+const library = async (): Promise<Hub> => {
+  // Named by a variable, so that bundlers for pages leave it out: they would pack its files for Node, and fail.
+  const name: string = PACKAGE;
+  return (import(/* @vite-ignore */ name) as Promise<Hub>).catch(() =>
     fail(
       `the hub's files are fetched by ${PACKAGE}, which is not installed: npm install ${PACKAGE}, or download the files and name the folder`,
     ),
   );
+};
 
 /** Every file that is asked for is fetched whole, once: `fetched` gives its path. */
 export async function hubPlace(
