@@ -47,3 +47,7 @@ export function asUsage<T>(fn: () => T): T {
     throw error;
   }
 }
+
+/** Of a list of names the one that was probably meant, for the end of a message. */
+export const meant = (names: readonly string[] = [], value: unknown = ''): string =>
+  typeof value === 'string' && value ? suggestion(value, names) : '';

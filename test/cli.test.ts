@@ -94,7 +94,7 @@ for (const [args, code, said] of [
   [['bench', 'peers', '--profile', 'matrix'], 2, /--profile matrix multiplies in f16/],
   [['bench', 'stepp'], 2, /did you mean step\?/],
   [['bench', 'step', '--stepz', '3'], 2, /unknown option '--stepz'; did you mean --steps\?/],
-  [['bench', 'step', '--batch-size=0'], 2, /--batch_size must be a whole number of at least 1, got 0/],
+  [['bench', 'step', '--batch-size=0'], 2, /--batch_size must be a whole number of at least 1 and at most \d+, got 0/],
   [['bench', 'step', '--embed_dim', '100'], 2, /embed_dim 100 must be a multiple of its 3 heads/],
   [['pretrain', '--batch-size', '8'], 2, /--data_path is missing/],
   [['pretrain', '--data-path', 'x', '--bathc-size', '8'], 2, /did you mean --batch_size\?/],

@@ -6,9 +6,9 @@ import { type Command, Option } from 'commander';
 import type { Engine } from '../../engine/engine.ts';
 import { PROFILES, type Profile } from '../../kernels/kernel.ts';
 import type { Kind } from '../train/flags.ts';
-import { meant, type OptionSpec, type OptionTable } from '../train/table.ts';
+import type { OptionSpec, OptionTable } from '../train/table.ts';
 import type { Precision } from '../../engine/trace.ts';
-import { asUsage, misuse } from '../usage.ts';
+import { asUsage, meant, misuse } from '../usage.ts';
 
 /** What every file of a command exports: it adds arguments, flags, help and the action. */
 export interface CommandFile {
@@ -43,7 +43,9 @@ export function value<T>(flags: Flags, name: string, kind: Kind<T>): T | undefin
   const given = flags[name];
   if (given === undefined) return undefined;
   const result = kind.schema.safeParse(given);
-  return result.success ? result.data : misuse(`--${name} must be ${kind.rule}, got ${given}${meant(kind, given)}`);
+  return result.success
+    ? result.data
+    : misuse(`--${name} must be ${kind.rule}, got ${given}${meant(kind.names, given)}`);
 }
 
 /** `--name <VALUE>`, or `--name` of a switch. */

@@ -2,7 +2,7 @@
 import { readFileSync, statSync } from 'node:fs';
 import { parse } from 'yaml';
 import type { z } from 'zod';
-import { misuse, suggestion, UsageError } from '../usage.ts';
+import { meant, misuse, suggestion, UsageError } from '../usage.ts';
 import type { Kind } from './flags.ts';
 
 export interface OptionSpec<T, D extends T | undefined = T | undefined> {
@@ -101,7 +101,7 @@ function checkKeys(
     const { kind } = table[name];
     if (name in values) misuse(`${say(name)} is given twice, with dashes and with underscores: keep one`);
     const result = kind.schema.safeParse(value);
-    if (!result.success) misuse(`${say(name)} must be ${kind.rule}, got ${show(value)}${meant(kind, value)}`);
+    if (!result.success) misuse(`${say(name)} must be ${kind.rule}, got ${show(value)}${meant(kind.names, value)}`);
     values[name] = (result as z.ZodSafeParseSuccess<unknown>).data;
   }
   return values;
@@ -151,10 +151,6 @@ export function readConfig(path: string): Flags {
     misuse(`--config ${path}: must hold lines of the form key: value`);
   return value as Flags;
 }
-
-/** Of a list of names the one that was probably meant. */
-export const meant = ({ names = [] }: Kind<unknown>, value: unknown): string =>
-  typeof value === 'string' && value ? suggestion(value, names) : '';
 
 /** A value for a message: one line, and not a long one. */
 function show(value: unknown): string {
