@@ -5,7 +5,7 @@ import { spread } from '../render/patches.ts';
 import { framed, heatTile, overlayTile, tileOf } from '../render/tiles.ts';
 import { TEXT_HEIGHT, textWidth } from './font.ts';
 import { blank, fitted, paste, type Picture, write } from './picture.ts';
-import { centred, drawLegend, FAINT, GAP, INK, MARGIN, scaleOf, shortened, WHITE } from './sheet.ts';
+import { centred, drawLegend, FAINT, GAP, INK, legendWidth, MARGIN, scaleOf, shortened, WHITE } from './sheet.ts';
 
 /** A row of attention (1 + L), cls first, and what it is of. */
 export interface NamedMap {
@@ -72,9 +72,11 @@ export function attentionGrid(blocks: readonly AttentionBlock[], options: GridOp
   const most = Math.max(1, Math.floor((WIDTH - 2 * MARGIN + GAP) / cell));
   const lines = Math.ceil(tiles[0].length / most);
   const across = Math.ceil(tiles[0].length / lines);
-  const high = LINE + one.height + LINE;
+  const text = tiles.every((block) => block.every(({ name }) => 2 * textWidth(name) <= cell - GAP)) ? 2 : 1;
+  const head = text * TEXT_HEIGHT + GAP / 2;
+  const high = head + one.height + LINE + GAP / 2;
   const block = 2 * LINE + lines * high;
-  const whole = Math.max(2 * MARGIN + across * cell - GAP, 2 * MARGIN + textWidth(LEGEND.join('')) + 150);
+  const whole = 2 * MARGIN + Math.max(across * cell - GAP, legendWidth(LEGEND));
   const picture = blank(whole, 2 * MARGIN + blocks.length * block + TEXT_HEIGHT, WHITE);
   for (const [b, { title }] of blocks.entries()) {
     const top = MARGIN + b * block;
@@ -83,13 +85,13 @@ export function attentionGrid(blocks: readonly AttentionBlock[], options: GridOp
     for (const [i, { name, picture: tile, note }] of tiles[b].entries()) {
       const left = MARGIN + (i % across) * cell;
       const at = top + 2 * LINE - GAP + Math.floor(i / across) * high;
-      centred(picture, shortened(name, cell - GAP), left, at, cell - GAP, 1, INK);
+      centred(picture, shortened(name, cell - GAP), left, at, cell - GAP, text, INK);
       const middle = left + Math.floor((cell - GAP - tile.width) / 2);
-      paste(picture, tile, middle, at + LINE - GAP / 2);
-      centred(picture, shortened(note, cell - GAP), left, at + LINE + tile.height, cell - GAP, 1, FAINT);
+      paste(picture, tile, middle, at + head);
+      centred(picture, shortened(note, cell - GAP), left, at + head + tile.height + GAP / 2, cell - GAP, 1, FAINT);
     }
   }
-  drawLegend(picture, LEGEND, MARGIN, picture.height - MARGIN - TEXT_HEIGHT);
+  drawLegend(picture, LEGEND, MARGIN, picture.height - MARGIN - TEXT_HEIGHT, 1);
   return picture;
 }
 

@@ -30,6 +30,30 @@ const ART: readonly (readonly [glyphs: string, ...rows: string[]])[] = [
     '..... ..... #.... ....# ..... ..... ..... ..... ..... ..... ..... .###. .....',
   ],
   [
+    'ABCDEFGHIJKLM',
+    '.###. ####. .###. ####. ##### ##### .###. #...# .###. ..### #...# #.... #...#',
+    '#...# #...# #...# #...# #.... #.... #...# #...# ..#.. ...#. #..#. #.... ##.##',
+    '#...# #...# #.... #...# #.... #.... #.... #...# ..#.. ...#. #.#.. #.... #.#.#',
+    '##### ####. #.... #...# ####. ####. #.### ##### ..#.. ...#. ##... #.... #.#.#',
+    '#...# #...# #.... #...# #.... #.... #...# #...# ..#.. ...#. #.#.. #.... #...#',
+    '#...# #...# #...# #...# #.... #.... #...# #...# ..#.. #..#. #..#. #.... #...#',
+    '#...# ####. .###. ####. ##### #.... .#### #...# .###. .##.. #...# ##### #...#',
+    '..... ..... ..... ..... ..... ..... ..... ..... ..... ..... ..... ..... .....',
+    '..... ..... ..... ..... ..... ..... ..... ..... ..... ..... ..... ..... .....',
+  ],
+  [
+    'NOPQRSTUVWXYZ',
+    '#...# .###. ####. .###. ####. .#### ##### #...# #...# #...# #...# #...# #####',
+    '##..# #...# #...# #...# #...# #.... ..#.. #...# #...# #...# #...# #...# ....#',
+    '##..# #...# #...# #...# #...# #.... ..#.. #...# #...# #...# .#.#. .#.#. ...#.',
+    '#.#.# #...# ####. #...# ####. .###. ..#.. #...# #...# #.#.# ..#.. ..#.. ..#..',
+    '#..## #...# #.... #.#.# #.#.. ....# ..#.. #...# #...# #.#.# .#.#. ..#.. .#...',
+    '#..## #...# #.... #..#. #..#. ....# ..#.. #...# .#.#. #.#.# #...# ..#.. #....',
+    '#...# .###. #.... .##.# #...# ####. ..#.. .###. ..#.. .#.#. #...# ..#.. #####',
+    '..... ..... ..... ..... ..... ..... ..... ..... ..... ..... ..... ..... .....',
+    '..... ..... ..... ..... ..... ..... ..... ..... ..... ..... ..... ..... .....',
+  ],
+  [
     '0123456789.,%',
     '.###. ..#.. .###. .###. ...#. ##### ..##. ##### .###. .###. ..... ..... ##...',
     '#...# .##.. #...# #...# ..##. #.... .#... ....# #...# #...# ..... ..... ##..#',
@@ -63,14 +87,19 @@ const GLYPHS = new Map(
   ),
 );
 
+const UNKNOWN = ['.....', '#####', '#...#', '#...#', '#...#', '#...#', '#####'];
+
+/** One for each cell. */
+const lettersOf = (text: string): string[] => [...text.normalize('NFD').replace(/\p{M}/gu, '')];
+
 /** Pixels that a text takes at scale 1; a glyph's cell is one wider than the glyph. */
-export const textWidth = (text: string): number => Math.max(0, text.length * (COLS + 1) - 1);
+export const textWidth = (text: string): number => Math.max(0, lettersOf(text).length * (COLS + 1) - 1);
 export const TEXT_HEIGHT = ROWS;
 
-/** Calls `set` for every dark pixel of a text at scale 1. Capitals become small letters; what has no glyph is left blank. */
+/** Calls `set` for every dark pixel of a text at scale 1. Accents are left out; what has no glyph is an empty box. */
 export function drawText(text: string, set: (x: number, y: number) => void): void {
-  for (const [i, glyph] of [...text.toLowerCase()].entries()) {
-    for (const [y, row] of (GLYPHS.get(glyph) ?? []).entries()) {
+  for (const [i, glyph] of lettersOf(text).entries()) {
+    for (const [y, row] of (GLYPHS.get(glyph) ?? UNKNOWN).entries()) {
       for (let x = 0; x < COLS; x++) if (row[x] === '#') set(i * (COLS + 1) + x, y);
     }
   }

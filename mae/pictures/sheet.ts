@@ -28,7 +28,6 @@ export const INK: Colour = [60, 60, 67];
 export const FAINT: Colour = [120, 120, 128];
 export const GAP = 8;
 export const MARGIN = 12;
-const LINE = TEXT_HEIGHT + GAP;
 /** Up to so many strips are shown one below the other, at about this size; more of them smaller and side by side. */
 const FEW = 6;
 const [LARGE, SMALL] = [192, 112];
@@ -75,19 +74,18 @@ export function sheet(groups: readonly Group[], strips: readonly Strip[], option
   const fits = ({ title }: Group, g: number): boolean => !title || spans[g] + 2 * GAP >= 2 * textWidth(title);
   const titled = text === 2 && groups.every(fits) ? 2 : 1;
   const titles = groups.some(({ title }) => title) ? titled * TEXT_HEIGHT + GAP : 0;
-  const captioned = strips.some(({ captions }) => captions?.some((c) => c)) ? LINE : 0;
+  const captioned = strips.some(({ captions }) => captions?.some((c) => c)) ? text * TEXT_HEIGHT + GAP : 0;
   const high = tileHeight + GAP + captioned;
   const blocks = blocksOf(strips.length, wide + 3 * GAP, high);
   const lines = Math.ceil(strips.length / blocks);
   const head = titles + text * TEXT_HEIGHT + GAP;
   const { notes = [], legend } = options;
-  const foot = (legend ? LINE : 0) + notes.length * LINE;
-  const whole = 2 * MARGIN + blocks * (wide + 3 * GAP) - 3 * GAP;
-  const picture = blank(
-    Math.max(whole, 2 * MARGIN + Math.max(0, ...notes.map(textWidth))),
-    2 * MARGIN + head + lines * high - GAP + foot,
-    WHITE,
-  );
+  const inner = blocks * (wide + 3 * GAP) - 3 * GAP;
+  const widest = Math.max(0, ...notes.map(textWidth));
+  const small = text === 2 && 2 * widest <= inner && (!legend || 2 * legendWidth(legend) <= inner) ? 2 : 1;
+  const line = small * TEXT_HEIGHT + GAP;
+  const foot = (legend ? line : 0) + notes.length * line;
+  const picture = blank(2 * MARGIN + Math.max(inner, widest), 2 * MARGIN + head + lines * high - GAP + foot, WHITE);
 
   for (let b = 0; b < blocks; b++) {
     const left = MARGIN + b * (wide + 3 * GAP);
@@ -106,28 +104,40 @@ export function sheet(groups: readonly Group[], strips: readonly Strip[], option
         const at = left + starts[g] + c * column + Math.floor((column - GAP - tileWidth) / 2);
         paste(picture, tiles[next], at, top);
       }
-      const caption = shortened(strips[s].captions?.[g] ?? '', spans[g]);
-      write(picture, caption, left + starts[g], top + tileHeight + GAP / 2, 1, FAINT);
+      const caption = shortened(strips[s].captions?.[g] ?? '', spans[g] / text);
+      write(picture, caption, left + starts[g], top + tileHeight + GAP / 2, text, FAINT);
     }
   }
   let bottom = picture.height - MARGIN - foot + GAP;
   if (legend) {
-    drawLegend(picture, legend, MARGIN, bottom);
-    bottom += LINE;
+    drawLegend(picture, legend, MARGIN, bottom, small);
+    bottom += line;
   }
-  for (const [i, note] of notes.entries()) write(picture, note, MARGIN, bottom + i * LINE, 1, FAINT);
+  for (const [i, note] of notes.entries()) write(picture, note, MARGIN, bottom + i * line, small, FAINT);
   return picture;
 }
 
+/** Of the heat scale between its texts. */
+const BAR = 128;
+
+export const legendWidth = ([low, high]: readonly [string, string]): number =>
+  textWidth(low) + GAP + BAR + GAP + textWidth(high);
+
 /** `low`, the heat scale, `high`, in a line of text's height. */
-export function drawLegend(picture: Picture, [low, high]: readonly [string, string], left: number, top: number): void {
-  const bar = left + textWidth(low) + GAP;
-  write(picture, low, left, top, 1, FAINT);
-  const width = Math.min(128, picture.width - bar - MARGIN - GAP - textWidth(high));
+export function drawLegend(
+  picture: Picture,
+  [low, high]: readonly [string, string],
+  left: number,
+  top: number,
+  scale: number,
+): void {
+  const bar = left + scale * textWidth(low) + GAP;
+  write(picture, low, left, top, scale, FAINT);
+  const width = Math.min(BAR, picture.width - bar - MARGIN - GAP - scale * textWidth(high));
   for (let x = 0; x < width; x++)
-    for (let y = 0; y < TEXT_HEIGHT; y++)
+    for (let y = 0; y < scale * TEXT_HEIGHT; y++)
       picture.data.set(heat(x / (width - 1)), 3 * ((top + y) * picture.width + bar + x));
-  write(picture, high, bar + Math.max(0, width) + GAP, top, 1, FAINT);
+  write(picture, high, bar + Math.max(0, width) + GAP, top, scale, FAINT);
 }
 
 export function centred(

@@ -24,14 +24,8 @@ export const LOOK = {
   },
 } as const;
 
-export const LEGEND = {
-  orient: 'top-right',
-  symbolType: 'stroke',
-  symbolStrokeWidth: 3,
-  symbolSize: 300,
-  fillColor: 'white',
-  padding: 8,
-} as const;
+/** Above the chart: within it some curve would run behind it. */
+export const LEGEND = { orient: 'top', symbolType: 'stroke', symbolStrokeWidth: 3, symbolSize: 300 } as const;
 
 export async function renderSvg(specification: TopLevelSpec): Promise<string> {
   const [vega, { compile }] = await Promise.all([import('vega'), import('vega-lite')]).catch((error: Error) =>

@@ -70,12 +70,20 @@ function specification(title: string, points: readonly Point[], zero: boolean): 
   return {
     ...LOOK,
     title: { text: title, anchor: 'start', offset: 8, fontSize: 13 },
-    width: 400,
-    height: 170,
+    // With its labels, so that charts side by side have one size.
+    autosize: { type: 'fit', contains: 'padding' },
+    width: 470,
+    height: 250,
     data: { values: [...thin(points, 600)] },
     mark: { type: 'line', strokeWidth: 2, color: '#1f5f99', ...(few ? { point: { size: 24, filled: true } } : {}) },
     encoding: {
-      x: { field: 'step', type: 'quantitative', title: 'optimizer step', axis: { format: '~s', tickCount: 6 } },
+      x: {
+        field: 'step',
+        type: 'quantitative',
+        title: 'optimizer step',
+        axis: { format: '~s', tickCount: 6 },
+        scale: { zero: true },
+      },
       y: { field: 'loss', type: 'quantitative', title: null, scale: { zero, nice: true } },
     },
   } as TopLevelSpec;

@@ -1,4 +1,4 @@
-// The same images, rebuilt under the same masks as training goes on: a strip of tiles for every twentieth of a run, in its folder `pictures`.
+// The same images, rebuilt under the same masks as training goes on: a column of tiles for every twentieth of a run, in its folder `pictures`.
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Engine, Program } from '../../engine/engine.ts';
@@ -15,6 +15,7 @@ import { patchesOf } from '../model/config.ts';
 import type { MaskedAutoencoder } from '../model/model.ts';
 import { blank, fitted, paste, type Picture } from '../pictures/picture.ts';
 import { writePng } from '../pictures/png.ts';
+import { scaleOf, WHITE } from '../pictures/sheet.ts';
 import { pasted, pixelsOf, rebuiltPixels, type Rebuilt, type View } from '../render/rebuilt.ts';
 import { maskedTile, tileOf } from '../render/tiles.ts';
 import type { Preparer } from './prepare.ts';
@@ -23,8 +24,6 @@ export const PICTURES = 'pictures';
 const NAME = /^epoch-(\d+)\.png$/;
 /** Pictures of a run, however long it is. */
 const MOST = 20;
-/** Images are enlarged, or shrunk, by a whole factor that keeps them within this many pixels. */
-const TILE = 128;
 const GAP = 4;
 
 /** Epochs done when a picture was made, from its file's name; null where it is none of ours. */
@@ -92,12 +91,12 @@ export class ProgressPictures {
     try {
       await makeFolder(join(folder, PICTURES), 'pictures');
       const shown = rebuilt.map(({ img, mask }) => ({ original: pixelsOf(img, view), mask }));
-      await writePng(name('original'), strip(shown.map(({ original }) => tileOf(original, config))));
-      await writePng(name('masked'), strip(shown.map(({ original, mask }) => maskedTile(original, mask, config))));
+      await writePng(name('original'), column(shown.map(({ original }) => tileOf(original, config))));
+      await writePng(name('masked'), column(shown.map(({ original, mask }) => maskedTile(original, mask, config))));
       const tiles = rebuilt.map((r, i) => pasted(shown[i].original, rebuiltPixels(r, view), r.mask, config));
       await writePng(
         name(`epoch-${String(epoch).padStart(4, '0')}`),
-        strip(tiles.map((pixels) => tileOf(pixels, config))),
+        column(tiles.map((pixels) => tileOf(pixels, config))),
       );
     } catch (error) {
       if (!(error instanceof FileError)) throw error;
@@ -126,13 +125,12 @@ export class ProgressPictures {
   }
 }
 
-/** Tiles below one another, each about as large as TILE. */
-function strip(tiles: readonly Picture[]): Picture {
-  const side = Math.max(tiles[0].width, tiles[0].height);
-  const scale = side <= TILE ? Math.floor(TILE / side) : 1 / Math.ceil(side / TILE);
+/** Tiles below one another, as small as in a sheet of many: a report shows a dozen such columns. */
+function column(tiles: readonly Picture[]): Picture {
+  const scale = scaleOf(Math.max(tiles[0].width, tiles[0].height), true);
   const sized = tiles.map((tile) => fitted(tile, scale));
   const step = sized[0].height + GAP;
-  const picture = blank(sized[0].width, sized.length * step - GAP, [255, 255, 255]);
+  const picture = blank(sized[0].width, sized.length * step - GAP, WHITE);
   for (const [i, tile] of sized.entries()) paste(picture, tile, 0, i * step);
   return picture;
 }

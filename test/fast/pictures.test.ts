@@ -113,16 +113,27 @@ test('one channel is grey; small images are enlarged by a whole factor; a panel 
   assert.is(rows.filter((row) => row.includes(block)).length, 32, 'the first line of both rows, 16 times each');
 });
 
+function drawn(text: string): string {
+  const dark: string[] = [];
+  drawText(text, (x, y) => {
+    assert.ok(x >= 0 && x < textWidth(text) && y >= 0 && y < TEXT_HEIGHT);
+    dark.push(`${x},${y}`);
+  });
+  return dark.join(' ');
+}
+
 test('every letter of the labels has a glyph, and texts stay in their box', () => {
-  const text = "abcdefghijklmnopqrstuvwxyz0123456789.,%-_'()/:+=";
+  const letters = 'abcdefghijklmnopqrstuvwxyz';
+  const text = `${letters}${letters.toUpperCase()}0123456789.,%-_'()/:+=`;
+  const shapes = new Set<string>();
   for (const glyph of text) {
-    let dark = 0;
-    drawText(glyph, (x, y) => {
-      dark++;
-      assert.ok(x >= 0 && x < textWidth(glyph) && y >= 0 && y < TEXT_HEIGHT);
-    });
-    assert.ok(dark > 0, `there is no ${glyph}`);
+    shapes.add(drawn(glyph));
+    assert.not.ok(['', drawn('\u6f22')].includes(drawn(glyph)), `there is no ${glyph}`);
   }
+  assert.is(shapes.size, text.length, 'no two look alike');
+  assert.is(drawn('\u00c9t\u00e9.jpg'), drawn('Ete.jpg'));
+  assert.is(textWidth('\u00c9t\u00e9.jpg'), textWidth('Ete.jpg'));
+  assert.not.equal(drawn('\u6f22'), '', 'a name in other letters can be seen to be there');
 });
 
 test('curves: metrics are read, thinned by means, smoothed without a shift, and drawn', async () => {
