@@ -30,7 +30,7 @@ export async function namedImages(names: readonly string[], options: NamedImages
       const { train, heldout, test } = await openData(name, progress);
       const set = titled(test ?? heldout ?? train);
       sets.push(withChannels(set.length > most ? evenly(set, most) : set, channels));
-    } else if (found || /[./\\]/.test(name)) files.push(name);
+    } else if (found) files.push(name);
     else misuse(`${name} is no file, no folder and no set that has a name (tesserae data lists those)`);
   }
   if (files.length) sets.unshift(await imageFiles(files, { channels, mean, std }));

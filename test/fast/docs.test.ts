@@ -129,13 +129,21 @@ test('README names every command, and every script that pages name exists', () =
   assert.equal(unnamed, []);
 });
 
-test('every room of kernels has a page, and the table of rooms names it', () => {
+test('every room of kernels has a page with formula, plan and numbers, and the table of rooms names it', () => {
   const table = text('kernels/README.md');
   const rooms = readdirSync(join(root, 'kernels'), { withFileTypes: true })
     .filter((entry) => entry.isDirectory() && entry.name !== 'lib')
     .map(({ name }) => name);
   const without = rooms.filter((room) => !existsSync(join(root, 'kernels', room, `${room}.md`)));
   assert.equal(without, []);
+  // A formula is indented code.
+  const parts = { formula: /^ {4}\S/m, plan: /^\*\*Plan\.\*\* /m, numbers: /^\*\*Numbers\.\*\* [\s\S]*\d/m };
+  const lacking = rooms.flatMap((room) =>
+    Object.entries(parts)
+      .filter(([, pattern]) => !pattern.test(text(`kernels/${room}/${room}.md`)))
+      .map(([part]) => `${room}: ${part}`),
+  );
+  assert.equal(lacking, []);
   assert.equal(
     rooms.filter((room) => !table.includes(`(${room}/${room}.md)`)),
     [],
