@@ -1,13 +1,16 @@
 // Exported graphs in ONNX Runtime beside our own output, within 1e-4: all three graphs, both ways to say what is removed, dynamic batches, weights
 // beside the graph. `npm run test:onnx` also takes ViT-B/16, an image that is not square at that size, and ViT-H/14 with more than 2 GB of weights.
-import { mkdtempSync, rmSync, statSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Engine } from '../engine/engine.ts';
 import { AtomicFile } from '../engine/node/atomic-file.ts';
 import { openDawn } from '../engine/node/dawn.ts';
+import { toFloat32 } from '../engine/rawtensor.ts';
+import { parseSafetensors } from '../engine/safetensors.ts';
 import type { HostTensor } from '../engine/tensor.ts';
 import { random } from '../kernels/random/random.ts';
 import { Classifier, type ClassifierConfig, classifierWeights } from '../mae/model/classifier.ts';
@@ -23,6 +26,7 @@ import {
   weightBytes,
   writeModel,
 } from '../mae/onnx/export.ts';
+import { loadWeights } from '../mae/weights/node.ts';
 import { tiles } from '../mae/pictures/panel.ts';
 import { onnxRuntime, runSession, type Session } from './support/onnxruntime.ts';
 import { shaken, TINY, tinyBatch } from './support/tiny.ts';
@@ -228,6 +232,41 @@ for (const pool of ['gap', 'cls', 'normed'] as const) {
     agree('logits', found.logits.data, logits);
   });
 }
+
+/** What test/oracle/weights.py wrote by PyTorch, and what its own forward pass made of it. */
+const ORACLE = fileURLToPath(new URL('./oracle/fixtures/weights', import.meta.url));
+withRuntime('files of other projects, exported as they are: what PyTorch computes', async () => {
+  const { tensors } = parseSafetensors(readFileSync(join(ORACLE, 'expected.safetensors')));
+  const given = (name: string): HostTensor => {
+    const tensor = tensors.get(name)!;
+    return shapeOf(toFloat32(tensor), ...tensor.shape);
+  };
+  for (const [file, expected] of [
+    ['full.pth', 'pred'],
+    ['full-legacy.pth', 'pred'],
+    ['hf-five', 'pred.hf'],
+    ['encoder.pth', 'features'],
+    ['hf-model', 'features.hf'],
+    ['finetuned.pth', 'logits.gap'],
+    ['probe.pth', 'logits.probe'],
+    ['timm.safetensors', 'logits.cls'],
+    ['hf-classifier', 'logits.cls.hf'],
+  ] as const) {
+    const heads = file.startsWith('hf') ? {} : { num_heads: 2, decoder_num_heads: 1 };
+    const { kind, config, weights, data: from } = await loadWeights(join(ORACLE, file), heads);
+    const exported =
+      kind === 'autoencoder'
+        ? exportMae(config, weights, from, { masks: 'noise', maskRatio: 0.75 })
+        : kind === 'classifier'
+          ? exportClassifier(config, weights, from)
+          : exportEncoder(config, weights, from);
+    const opened = await session(exported);
+    const noise: Record<string, HostTensor> = kind === 'autoencoder' ? { noise: given('noise') } : {};
+    const found = await runSession(ort!, opened, { pixel_values: given('img'), ...noise });
+    await opened.release();
+    agree(file, found[opened.outputNames[0]].data, given(expected).data);
+  }
+});
 
 withRuntime('weights in a file beside the graph', async () => {
   const weights = shaken(nano, random(seed, 1));

@@ -1,5 +1,5 @@
 // Every command that takes a checkpoint takes those of others as they are: folders of transformers, files by the reference's names, an address.
-import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -70,6 +70,13 @@ test('convert tells what a file is and writes each format; a second time it asks
   const again = await cli(['convert', at('out/hf'), at('out/own.safetensors')], env);
   assert.is(again.code, 2);
   assert.match(again.err, /own\.safetensors is there already: --overwrite replaces it/);
+  const torch = await cli(['convert', at('out/hf'), at('out/own.pth')], env);
+  assert.is(torch.code, 2);
+  assert.match(torch.err, /own\.pth: written are \.safetensors files .* and folders/);
+  const gap = at('out/gap.safetensors');
+  await tesserae('convert', fixture('finetuned.pth'), gap, '--num_heads', '2');
+  assert.match((await cli(['convert', gap, at('out/gap')], env)).err, /judges by the cls token/);
+  assert.not.ok(existsSync(at('out/gap')), 'a refused conversion leaves a folder');
 });
 
 test('reconstruct, knn, eval and classify on weights of others', async () => {
@@ -98,6 +105,16 @@ test('finetune and linprobe begin with an encoder of others', async () => {
     at('tuned'),
   );
   assert.match(said, /init: .*hf-model: 28 tensors taken; not from it: fc_norm \(2\), head \(2\)/);
+  const tuned = at('tuned/checkpoint.safetensors');
+  const elsewhere = at('elsewhere');
+  assert.match(
+    await tesserae('finetune', '--resume', tuned, '--data_path', at('data'), '--output_dir', elsewhere),
+    /this run had ended already; .*checkpoint\.safetensors has the classifier\n/,
+  );
+  // Its final norm is missing, which features of a layer do without.
+  const features = ['--out', at('layer.npy'), '--features', 'gap'];
+  assert.match(await tesserae('features', tuned, at('data'), ...features, '--layer', '1'), /gap +\(20, 16\)/);
+  assert.match((await cli(['features', tuned, at('data'), ...features], env)).err, /without its final norm/);
   assert.match(await tesserae('linprobe', fixture('hf'), ...flags, '--output_dir', at('probe')), /top-1/);
 });
 
@@ -140,6 +157,11 @@ test('--init and --resume take an address; a run that goes on from one ends as o
       ['from-disk', 'from-address'].map((name) => loadCheckpoint(at(`${name}/checkpoint.safetensors`))),
     );
     assert.equal(y.weights, x.weights);
+    const ended = `${server.url}/from-disk/checkpoint.safetensors`;
+    assert.match(
+      await tesserae('pretrain', '--data_path', at('data'), '--resume', ended, '--output_dir', at('ended')),
+      /this run had ended already; .*ended.checkpoint\.safetensors has the model\n/,
+    );
     const wrong = await cli(
       ['pretrain', '--resume', `${server.url}/nothing.safetensors`, '--data_path', at('data'), '--output_dir', at('x')],
       env,

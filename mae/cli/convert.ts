@@ -42,6 +42,10 @@ async function run(path: string, out: string | undefined, flags: Flags): Promise
     misuse(`${out}: tesserae onnx ${path} ${out} writes ONNX, and has the flags for it`);
   if (out !== undefined && to !== 'huggingface' && !/\.safetensors$/i.test(out))
     misuse(`--to ${to} writes one file: OUT must end in .safetensors, got ${out}`);
+  if (out !== undefined && /\.(pth?|bin|ckpt|tar|npz|h5|pkl)$/i.test(out))
+    misuse(
+      `${out}: written are .safetensors files (--to mae by the names of facebookresearch/mae) and folders for transformers`,
+    );
   const [{ loadWeights }, { describe }] = await Promise.all([
     import('../weights/node.ts'),
     import('../weights/describe.ts'),
@@ -92,9 +96,11 @@ async function write(loaded: Loaded, out: string, to: Format): Promise<void> {
     import('../../engine/node/files.ts'),
     import('node:path'),
   ]);
+  // What a format cannot hold is refused before there is a folder.
+  const folder = to === 'huggingface' ? [...hfFiles(loaded)] : [];
+  const file = to === 'mae' ? maeFile(loaded) : [];
   await makeFolder(to === 'huggingface' ? out : dirname(out), 'convert');
   if (to === 'tesserae') return saveLoaded(out, loaded);
-  if (to === 'mae') return writeFileAtomic(out, maeFile(loaded));
-  const files = hfFiles(loaded);
-  for (const [name, chunks] of files) await writeFileAtomic(join(out, name), chunks);
+  if (to === 'mae') return writeFileAtomic(out, file);
+  for (const [name, chunks] of folder) await writeFileAtomic(join(out, name), chunks);
 }

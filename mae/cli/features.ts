@@ -67,8 +67,9 @@ async function run(path: string, dataPath: string, flags: Flags, command: Comman
     misuse(
       `--out ${out}: an .npy file holds one array: --features ${kinds[0]}, or a .safetensors file for ${kinds.join(' and ')}`,
     );
-  const [{ openModel }, { openData }, { withChannels }] = await Promise.all([
-    import('../evaluate/open.ts'),
+  const [{ VisionEncoder }, { loadEncoder }, { openData }, { withChannels }] = await Promise.all([
+    import('../model/encoder.ts'),
+    import('../weights/node.ts'),
     import('../data/open.ts'),
     import('../data/channels.ts'),
   ]);
@@ -85,9 +86,10 @@ async function run(path: string, dataPath: string, flags: Flags, command: Comman
     await makeFolder(folder, 'save');
     await removeStrayTemporaries(folder);
     using engine = await openEngine(globalsOf(command), { note: reporter.note });
-    const { model, checkpoint } = await openModel(engine, path);
-    if (layer !== undefined && layer > model.config.depth)
-      misuse(`--layer ${layer}: the encoder has ${model.config.depth} blocks`);
+    const checkpoint = await loadEncoder(path, { demandNorm: layer === undefined, progress: reporter.fetching });
+    const { config, weights } = checkpoint;
+    if (layer !== undefined && layer > config.depth) misuse(`--layer ${layer}: the encoder has ${config.depth} blocks`);
+    const model = new VisionEncoder(engine, config, weights);
     const { train, heldout, test } = await openData(dataPath, reporter.fetching);
     const asked: Dataset | null = { train, val: heldout, test }[split as (typeof SPLITS)[number]];
     const images = withChannels(asked ?? misuse(`--split ${split}: ${dataPath} has none`), model.config.in_chans);

@@ -1,4 +1,5 @@
 // `tesserae finetune`: facebookresearch/mae's main_finetune.py by its flags, or by a YAML file of the same names.
+import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Command, Option } from 'commander';
@@ -63,12 +64,11 @@ async function run(flags: Flags & { config?: string }, command: Command): Promis
     const { checkpoint, imagesPerSecond, done, judged } = await finetune(engine, options, reporter, stop);
     if (stop.aborted) return;
     reporter.finish();
-    await drawCurve(options.output_dir);
-    const { writeReport } = await import('../report/report.ts');
-    const [page] = await writeReport(options.output_dir);
     const pace = done ? `${imagesPerSecond.toFixed(1)} images/s` : 'this run had ended already';
     const best = judged.test_acc1 === undefined ? '' : `validation top-1 ${judged.test_acc1.toFixed(2)} %; `;
-    process.stdout.write(`${best}${pace}; ${checkpoint} has the classifier, ${page} its course\n`);
+    // A run that had ended in another folder has left no numbers in this one.
+    const course = existsSync(join(options.output_dir, 'metrics.jsonl')) ? await showCourse(options.output_dir) : '';
+    process.stdout.write(`${best}${pace}; ${checkpoint} has the classifier${course}\n`);
     process.stdout.write(
       `next: tesserae eval ${pasted(checkpoint)} --data_path ${pasted(options.data_path)}; tesserae classify ${pasted(checkpoint)} YOUR_IMAGE.jpg\n`,
     );
@@ -87,6 +87,13 @@ async function judge(flags: Flags, configFile: string | undefined, command: Comm
     { data_path, val_fraction, val_seed, batch_size },
     command,
   );
+}
+
+async function showCourse(folder: string): Promise<string> {
+  await drawCurve(folder);
+  const { writeReport } = await import('../report/report.ts');
+  const [page] = await writeReport(folder);
+  return `, ${page} its course`;
 }
 
 async function drawCurve(folder: string): Promise<void> {

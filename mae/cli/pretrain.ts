@@ -1,4 +1,5 @@
 // `tesserae pretrain`: facebookresearch/mae's main_pretrain.py by its flags, or by a YAML file of the same names.
+import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { type Command, Option } from 'commander';
@@ -61,15 +62,19 @@ async function run(flags: PretrainFlags & { config?: string }, command: Command)
     const { checkpoint, imagesPerSecond, done } = await pretrain(engine, options, reporter, stop);
     if (stop.aborted) return;
     reporter.finish();
-    const curve = await drawCurve(options);
-    const { writeReport } = await import('../report/report.ts');
-    const [report] = await writeReport(options.output_dir);
     const pace = done ? `${imagesPerSecond.toFixed(1)} images/s` : 'this run had ended already';
-    process.stdout.write(
-      `${pace}; ${checkpoint} has the model, ${report} its course (${basename(curve)}: the curve alone)\n`,
-    );
+    // A run that had ended in another folder has left no numbers in this one.
+    const course = existsSync(join(options.output_dir, 'metrics.jsonl')) ? await showCourse(options) : '';
+    process.stdout.write(`${pace}; ${checkpoint} has the model${course}\n`);
     process.stdout.write(`next: tesserae reconstruct ${pasted(checkpoint)} YOUR_IMAGE.jpg\n`);
   });
+}
+
+async function showCourse(options: PretrainOptions): Promise<string> {
+  const curve = await drawCurve(options);
+  const { writeReport } = await import('../report/report.ts');
+  const [report] = await writeReport(options.output_dir);
+  return `, ${report} its course (${basename(curve)}: the curve alone)`;
 }
 
 /** The curve of the whole run, the parts before a resume included. */

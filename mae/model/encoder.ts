@@ -20,7 +20,9 @@ export class VisionEncoder {
 
   constructor(engine: Engine, config: EncoderConfig, weights: ReadonlyMap<string, Float32Array>) {
     this.config = config;
-    this.parameters = new Parameters(engine, 'encoder', encoderSpecs(config));
+    // A fine-tuned encoder may lack its final norm: the blocks before it give features all the same.
+    const there = encoderSpecs(config).filter(({ name }) => weights.has(name) || !name.startsWith('norm.'));
+    this.parameters = new Parameters(engine, 'encoder', there);
     this.parameters.load(weights);
   }
 

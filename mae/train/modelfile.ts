@@ -16,9 +16,11 @@ export type Task = 'pretrain' | 'classify' | 'encode';
 /** By the kind of model. */
 export const TASK_OF = { autoencoder: 'pretrain', encoder: 'encode', classifier: 'classify' } as const;
 const COMMANDS: Readonly<Record<Task, string>> = {
-  pretrain: 'a masked autoencoder: reconstruct, linprobe, knn, features, finetune, onnx and pretrain --resume take it',
-  classify: 'a classifier: eval, classify, onnx and finetune --resume take it',
-  encode: 'an encoder without decoder or head: linprobe, knn, features, finetune, onnx and pretrain --init take it',
+  pretrain:
+    'a masked autoencoder: reconstruct, attention, linprobe, knn, features, finetune, onnx and pretrain --resume take it',
+  classify: 'a classifier: eval, classify, attention, onnx and finetune --resume take it',
+  encode:
+    'an encoder without decoder or head: attention, linprobe, knn, features, finetune, onnx and pretrain --init take it',
 };
 
 /** What a file is, as an error tells a user who wanted another kind. */

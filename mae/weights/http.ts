@@ -92,9 +92,9 @@ async function body(name: string, response: Response, most: number, expected: nu
 const reasonOf = ({ message, cause }: Error): string =>
   (cause as { code?: string; message?: string } | undefined)?.code ?? (cause as Error | undefined)?.message ?? message;
 
-/** A file at an address, and those beside it. */
+/** A file at an address, and those beside it; an address that ends in a slash is a folder. */
 export async function httpPlace(address: string | URL, fetcher: typeof fetch = fetch) {
-  const file = await httpSource(address, fetcher);
+  const file = new URL(address).pathname.endsWith('/') ? null : await httpSource(address, fetcher);
   const open = async (name: string): Promise<ByteSource | null> => {
     const beside = new URL(address);
     beside.pathname = beside.pathname.replace(/[^/]*$/, name);
@@ -103,5 +103,5 @@ export async function httpPlace(address: string | URL, fetcher: typeof fetch = f
       throw error;
     });
   };
-  return { name: file.name as string, file, open, [Symbol.asyncDispose]: async () => {} };
+  return { name: String(address), file, open, [Symbol.asyncDispose]: async () => {} };
 }

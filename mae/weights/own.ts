@@ -17,7 +17,9 @@ import { kindText, ModelFile, TASK_OF, type Task } from '../train/modelfile.ts';
 import type { Loaded, LoadedEncoder, Report } from './loaded.ts';
 import type { Place } from './place.ts';
 import { containerOf, readWeights, weightsOf } from './read.ts';
+import { type Hints, refuseOther } from './sizes.ts';
 import type { ReadOptions } from './take.ts';
+import { named } from './tensorfile.ts';
 
 export interface LoadOptions extends Pick<ReadOptions, 'progress'> {
   /** The optimizer's state, too. */
@@ -101,20 +103,25 @@ export async function readAny(place: Place, options: ReadOptions = {}): Promise<
   const file = await ownFile(place);
   if (!file) return readWeights(place, options);
   const { only, sizesOnly, progress } = options;
+  const sizes = <C extends EncoderConfig>(check: (config: C) => C): C => {
+    const config = file.config(check);
+    named(place, () => refuseOther(config as Hints, options));
+    return config;
+  };
   const read = async (specs: readonly ParameterSpec[]) => {
     const there = specs.filter(({ name }) => file.holds(name) || !name.startsWith('norm.'));
     const weights = sizesOnly ? new Map<string, Float32Array>() : await file.weights(there, progress);
     return { ...own(place, file), weights, report: reportOf(file, there) };
   };
   if (only || file.task === 'encode') {
-    const config = file.config<EncoderConfig>(checkedEncoder);
+    const config = sizes(checkedEncoder);
     return { kind: 'encoder', config, ...(await read(encoderSpecs(config))) };
   }
   if (file.task === 'classify') {
-    const config = file.config<ClassifierConfig>(checkedClassifier);
+    const config = sizes(checkedClassifier);
     return { kind: 'classifier', config, ...(await read(classifierSpecs(config))), data: file.json('data') };
   }
-  const config = file.config<MaeConfig>(checked);
+  const config = sizes(checked);
   const target = config.norm_pix_loss ? 'normalised pixels' : 'pixels';
   return { kind: 'autoencoder', config, target, ...(await read(parameterSpecs(config))) };
 }

@@ -25,7 +25,7 @@ export function foldedHead(get: (name: string) => Float32Array): { weight: Float
 /** Puts the folded head in the place of the probe's tensors. */
 export function foldProbe(weights: Map<string, Float32Array>): void {
   const get = (name: string): Float32Array => weights.get(name) ?? fail(`is a linear probe that lacks ${name}`);
-  const D = get('norm.bias').length;
+  const D = get('cls_token').length;
   if (
     get(PROBE.mean).length !== D ||
     get(PROBE.variance).length !== D ||

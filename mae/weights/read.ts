@@ -8,7 +8,7 @@ import { checkHf, classesOf, hintsOfHf, type Json, normalisationOf, readJson, ti
 import type { Format, Loaded } from './loaded.ts';
 import type { Place } from './place.ts';
 import { PROBE } from './probe.ts';
-import { autoencoderSizes, classifierSizes, encoderSizes, type Hints, hintsOfArgs } from './sizes.ts';
+import { autoencoderSizes, classifierSizes, encoderSizes, type Hints, hintsOfArgs, refuseOther } from './sizes.ts';
 import { positionsOf, type ReadOptions, type Renamed, rename, take } from './take.ts';
 import { safetensorsFile, shardedFile, type TensorFile } from './tensorfile.ts';
 import { isTorch, torchFile } from './torch.ts';
@@ -43,6 +43,11 @@ export async function containerOf(source: ByteSource): Promise<'torch' | 'json' 
   if (head[0] === BRACE) return 'json';
   // Behind the header's length.
   if (head[8] === BRACE) return 'safetensors';
+  const text = new TextDecoder().decode(head);
+  if (!head.length) fail(`${source.name}: is empty: download or copy it again`);
+  if (text.startsWith('version https:')) fail(`${source.name}: is a pointer of Git LFS, not the weights: git lfs pull`);
+  if (/^\s*</.test(text))
+    fail(`${source.name}: is a web page, not weights: give the address of the file itself, or OWNER/NAME of the hub`);
   return fail(`${source.name}: holds no weights that are known: it is neither safetensors nor what torch.save writes`);
 }
 
@@ -110,6 +115,7 @@ async function interpret(
   const ours = naming === 'mae' ? exported(file) : null;
   const args = file.hints;
   const found = { ...hintsOfArgs(args, shapes), ...fromHf, ...ours?.config };
+  refuseOther(found, options);
   const hints: Hints = { ...found, ...definedOnly(pick(options)) };
   const encoder = encoderSizes(shapes, await positionsOf(renamed, 'pos_embed'), hints);
   const notes: string[] = [];
@@ -134,6 +140,7 @@ async function interpret(
     const sizes = classifierSizes(
       encoder,
       probe ? new Map([...shapes, ['head.weight', shapes.get(PROBE.weight) ?? []]]) : shapes,
+      timm && config ? config.global_pool : undefined,
     );
     const specs = classifierSpecs(sizes);
     const names = (config && classesOf(config, sizes.nb_classes)) ?? ours?.data?.classes;

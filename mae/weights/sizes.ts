@@ -25,6 +25,15 @@ export interface Hints {
 
 export const HINTS = ['img_size', 'num_heads', 'decoder_num_heads', 'ln_eps', 'norm_pix_loss', 'dropout'] as const;
 
+/** What is asked for is for what a file does not say. @throws where it says otherwise */
+export function refuseOther(said: Hints, asked: Hints): void {
+  for (const what of HINTS) {
+    const [known, wanted] = [said[what], asked[what]];
+    if (known !== undefined && wanted !== undefined && String(known) !== String(wanted))
+      fail(`says that ${what} is ${known}, asked for is ${wanted}: leave it out, it is for what a file does not say`);
+  }
+}
+
 /** Heads of widths that everybody gives as many: ViT-Ti, S, B, L, H; and of the paper's decoder. */
 const HEADS: Readonly<Record<number, number>> = { 192: 3, 384: 6, 768: 12, 1024: 16, 1280: 16 };
 const DECODER_HEADS: Readonly<Record<number, number>> = { 512: 16 };
@@ -111,14 +120,17 @@ export function autoencoderSizes(encoder: EncoderConfig, shapes: Shapes, table: 
   });
 }
 
-/** `pool` follows from which norm there is: after the mean, or of all tokens. */
-export function classifierSizes(encoder: EncoderConfig, shapes: Shapes): ClassifierConfig {
+/** `pool` follows from which norm there is: after the mean, or of all tokens; timm's config may say more (`token`, `avg`). */
+export function classifierSizes(encoder: EncoderConfig, shapes: Shapes, said?: unknown): ClassifierConfig {
   const [nb_classes] = dims(shapes, 'head.weight', 2);
+  const afterMean = shapes.has('fc_norm.weight');
+  if (said !== undefined && said !== 'avg' && (said !== 'token' || afterMean))
+    fail(`config.json: global_pool is ${JSON.stringify(said)?.slice(0, 40)}, which models here do not do`);
   return checkedClassifier({
     ...encoder,
     nb_classes,
     drop_path: 0,
-    pool: shapes.has('fc_norm.weight') ? 'gap' : 'cls',
+    pool: afterMean ? 'gap' : said === 'avg' ? 'normed' : 'cls',
   });
 }
 

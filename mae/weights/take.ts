@@ -99,6 +99,7 @@ export async function take(
   const needed = missing.filter((weight) => kind !== 'encoder' || !weight.startsWith('norm.'));
   if (needed.length) fail(`lacks ${needed.length} of its ${specs.length} weights: ${listText(needed)}`);
   const wanted = specs.filter((spec) => sources.has(spec.name));
+  refuseIntegers(renamed, [...wanted.map((spec) => spec.name), ...folded.filter((weight) => weight !== PROBE.batches)]);
   for (const { name: weight, shape } of wanted) {
     const found = shapes.get(weight) ?? [];
     if (String(found) !== String(shape))
@@ -116,6 +117,14 @@ export async function take(
   const { container, besides } = file;
   const parameters = specs.reduce((sum, spec) => sum + (missing.includes(spec.name) ? 0 : numel(spec.shape)), 0);
   return { name, weights, report: { format, container, parameters, missing, unexpected, besides, notes } };
+}
+
+/** Quantised weights, say. */
+function refuseIntegers({ file, sources }: Renamed, weights: readonly string[]): void {
+  for (const written of weights.flatMap((weight) => sources.get(weight) ?? [])) {
+    const dtype = file.tensors.get(written)?.dtype;
+    if (dtype && !/^B?F\d+$/.test(dtype)) fail(`${written} is ${dtype}, weights must be F32, F16, BF16 or F64`);
+  }
 }
 
 async function valuesOf(

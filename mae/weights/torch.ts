@@ -181,12 +181,12 @@ interface Found {
   readonly besides: readonly string[];
 }
 
-/** Names under which people put the weights; the first that holds tensors. The whole dictionary, where it is one of tensors. */
+/** Names under which people put the weights; the first that holds tensors. Else the whole dictionary: beside a model lie states of generators, too. */
 const MODELS = ['model', 'state_dict', 'model_state_dict', 'module', 'net', 'model_ema'];
 
 function weightsIn(value: unknown): Found {
   const top = dictionary(value) ?? fail('holds no dictionary: save model.state_dict(), or a dictionary with it');
-  const key = [undefined, ...MODELS].find((name) => tensorsOf(name ? top.get(name) : top).size > 0);
+  const key = MODELS.find((name) => tensorsOf(top.get(name)).size > 0);
   const tensors = tensorsOf(key ? top.get(key) : top);
   const names = [...top.keys()].filter((name): name is string => typeof name === 'string');
   if (tensors.size === 0) {

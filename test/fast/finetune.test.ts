@@ -195,7 +195,7 @@ test(`a classifier's file gives back what was put in, with averages and any opti
   const message = await loadCheckpoint(at('sgd.safetensors')).catch((error: Error) => error.message);
   assert.match(
     String(message),
-    /sgd\.safetensors holds a classifier: eval, classify, onnx and finetune --resume take it/,
+    /sgd\.safetensors holds a classifier: eval, classify, attention, onnx and finetune --resume take it/,
   );
 });
 
@@ -228,7 +228,7 @@ test('a checkpoint of before there were tasks and other optimizers loads as it w
   const message = await loadClassifier(at('old.safetensors')).catch((error: Error) => error.message);
   assert.match(
     String(message),
-    /old\.safetensors holds a masked autoencoder: reconstruct, linprobe, knn, features, finetune/,
+    /old\.safetensors holds a masked autoencoder: reconstruct, attention, linprobe, knn, features, finetune/,
   );
 });
 

@@ -32,6 +32,7 @@ for (const manners of ['ranges', 'whole'] as const) {
         { kind, weights, data, config },
         { kind: hf.kind, weights: hf.weights, data: hf.data, config: hf.config },
       );
+      assert.equal((await loadWeights(`${server.url}/hf-five/`)).weights, hf.weights, 'a folder by its address');
       assert.equal((await loadPretrained(new URL(`${server.url}/full.pth`), HEADS)).weights, full.weights);
       assert.is((await loadPretrained(`${server.url}/probe.pth`, HEADS)).kind, 'classifier');
     } finally {

@@ -191,7 +191,7 @@ test('missing and unexpected tensors are named; what would compute something els
 test('an encoder, a classifier and a fine-tuned encoder where another is needed', async () => {
   assert.match(
     await refusal(() => loadCheckpoint(fixture('hf-model'))),
-    /holds an encoder without decoder or head: linprobe/,
+    /holds an encoder without decoder or head: attention, linprobe/,
   );
   assert.match(await refusal(() => loadCheckpoint(fixture('hf-classifier'))), /holds a classifier: eval/);
   const tuned = await loadEncoder(fixture('finetuned.pth'), HEADS);
