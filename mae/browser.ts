@@ -23,7 +23,7 @@ export { guidedNoise } from './model/guided.ts';
 export { type DrawnMask, MASKS, maskNoise, type MaskKey, noiseOf } from './model/masks.ts';
 export { attentionGrid, type AttentionBlock, type GridOptions, type NamedMap } from './pictures/attention-grid.ts';
 export { columnsOf, coveredColumnsOf, coveredStrip, panel, type Scored, strip, tiles } from './pictures/panel.ts';
-export type { Picture } from './pictures/picture.ts';
+export type { Picture } from './render/picture.ts';
 export { type Group, sheet, type SheetOptions, type Strip } from './pictures/sheet.ts';
 export {
   type Pass,

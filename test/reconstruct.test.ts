@@ -99,6 +99,7 @@ test('mistakes end in one line, with exit code 2 where it is in what was asked',
   for (const [args, code, said] of [
     ['raw.safetensors text.jpg', 1, /text\.jpg cannot be read/],
     ['raw.safetensors nothing', 2, /nothing is no file, no folder and no set that has a name/],
+    ['raw.safetensors photos/none.jpg', 2, /photos\/none\.jpg is no file, no folder and no set that has a name/],
     ['raw.safetensors photos/0.png --mask text.jpg', 1, /text\.jpg cannot be read/],
     [
       'raw.safetensors photos/0.png --mask photos/1.png',

@@ -2,7 +2,7 @@
 import { fail } from '../../engine/errors.ts';
 import { writeFileAtomic } from '../../engine/node/files.ts';
 import { loadSharp } from '../data/sharp.ts';
-import type { Picture } from './picture.ts';
+import type { Picture } from '../render/picture.ts';
 
 export const ANIMATIONS = ['.webp', '.gif'] as const;
 /** Of a side, by WebP's format. */

@@ -2,9 +2,9 @@
 import type { EncoderConfig } from '../model/config.ts';
 import { onPatches } from '../render/attention.ts';
 import { spread } from '../render/patches.ts';
+import { blank, fitted, paste, type Picture } from '../render/picture.ts';
 import { framed, heatTile, overlayTile, tileOf } from '../render/tiles.ts';
-import { TEXT_HEIGHT, textWidth } from './font.ts';
-import { blank, fitted, paste, type Picture, write } from './picture.ts';
+import { TEXT_HEIGHT, textWidth, write } from './font.ts';
 import { centred, drawLegend, FAINT, GAP, INK, legendWidth, MARGIN, scaleOf, shortened, WHITE } from './sheet.ts';
 
 /** A row of attention (1 + L), cls first, and what it is of. */

@@ -1,4 +1,5 @@
 // A pixel font for labels in pictures. A machine without a screen often has no fonts, and then text in an SVG vanishes.
+import type { Colour, Picture } from '../render/picture.ts';
 
 /** Rows of a glyph: seven above the base line, two below. */
 const ROWS = 9;
@@ -103,4 +104,16 @@ export function drawText(text: string, set: (x: number, y: number) => void): voi
       for (let x = 0; x < COLS; x++) if (row[x] === '#') set(i * (COLS + 1) + x, y);
     }
   }
+}
+
+/** Writes a text with its upper left corner at (left, top). */
+export function write(target: Picture, text: string, left: number, top: number, scale: number, colour: Colour): void {
+  drawText(text, (x, y) => {
+    for (let dy = 0; dy < scale; dy++) {
+      for (let dx = 0; dx < scale; dx++) {
+        const [column, row] = [left + x * scale + dx, top + y * scale + dy];
+        if (column < target.width && row < target.height) target.data.set(colour, 3 * (row * target.width + column));
+      }
+    }
+  });
 }

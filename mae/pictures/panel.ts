@@ -1,4 +1,5 @@
 // The pictures of MAE papers: original | masked | reconstruction | pasted, a row an image; and whole images rebuilt in several passes.
+import type { Picture } from '../render/picture.ts';
 import { type Quality, qualityOf } from '../render/quality.ts';
 import {
   coveredPixels,
@@ -13,7 +14,6 @@ import {
 } from '../render/rebuilt.ts';
 import { STATISTICS_LABEL } from '../render/statistics.ts';
 import { heatTile, maskedTile, tileOf, WORST_ERROR } from '../render/tiles.ts';
-import type { Picture } from './picture.ts';
 import { type Group, sheet, type SheetOptions, type Strip } from './sheet.ts';
 
 /** A strip with the figures that belong to it, one for every way of rendering. */

@@ -1,7 +1,7 @@
 // Pictures to PNG files.
 import { writeFileAtomic } from '../../engine/node/files.ts';
 import { loadSharp } from '../data/sharp.ts';
-import type { Picture } from './picture.ts';
+import type { Picture } from '../render/picture.ts';
 
 export async function encodePng({ width, height, data }: Picture): Promise<Uint8Array> {
   const sharp = await loadSharp();

@@ -1,7 +1,7 @@
 // Rows of tiles under common headings, as one picture: below each other, or many of them as a contact sheet.
 import { heat } from '../render/colours.ts';
-import { TEXT_HEIGHT, textWidth } from './font.ts';
-import { blank, type Colour, fitted, paste, type Picture, write } from './picture.ts';
+import { blank, type Colour, fitted, paste, type Picture } from '../render/picture.ts';
+import { TEXT_HEIGHT, textWidth, write } from './font.ts';
 
 /** Columns that belong together. */
 export interface Group {

@@ -1,5 +1,5 @@
 // Numbers as colours: a heat scale from black over purple and orange to pale yellow, which also orders by brightness.
-import type { Colour } from '../pictures/picture.ts';
+import type { Colour } from './picture.ts';
 
 /** Nine evenly spaced colours of matplotlib's inferno (van der Walt and Smith, CC0). */
 const STOPS: readonly Colour[] = [

@@ -1,8 +1,8 @@
 // Pixels and maps of numbers as RGB pictures: what panels, pages and reports put side by side.
 import type { EncoderConfig } from '../model/config.ts';
-import type { Picture } from '../pictures/picture.ts';
 import { heat } from './colours.ts';
 import { cornerOf, spread } from './patches.ts';
+import type { Picture } from './picture.ts';
 
 /** What stands for a removed patch. */
 const GREY = 128;

@@ -6,7 +6,7 @@ import { configure, patchesOf, type MaeConfig } from '../../mae/model/config.ts'
 import { drawText, TEXT_HEIGHT, textWidth } from '../../mae/pictures/font.ts';
 import { lossCurve, parseMetrics, smooth, thin } from '../../mae/pictures/loss-curve.ts';
 import { panel, tiles } from '../../mae/pictures/panel.ts';
-import type { Picture } from '../../mae/pictures/picture.ts';
+import type { Picture } from '../../mae/render/picture.ts';
 import { encodePng } from '../../mae/pictures/png.ts';
 import type { Rebuilt } from '../../mae/render/rebuilt.ts';
 import { loadSharp } from '../../mae/data/sharp.ts';

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { blank } from '../../mae/pictures/picture.ts';
+import { blank } from '../../mae/render/picture.ts';
 import { encodePng } from '../../mae/pictures/png.ts';
 import { writeReport } from '../../mae/report/report.ts';
 import type { RunFacts } from '../../mae/train/facts.ts';

@@ -8,7 +8,7 @@ import { ANIMATIONS, encodeAnimation } from '../../mae/pictures/animation.ts';
 import { textWidth } from '../../mae/pictures/font.ts';
 import { attentionGrid } from '../../mae/pictures/attention-grid.ts';
 import { columnsOf, coveredColumnsOf, coveredStrip, panel, strip } from '../../mae/pictures/panel.ts';
-import { blank } from '../../mae/pictures/picture.ts';
+import { blank } from '../../mae/render/picture.ts';
 import { readied, scaleOf, sheet, shortened } from '../../mae/pictures/sheet.ts';
 import { coveredPixels, errorMap, pixelsOf } from '../../mae/render/rebuilt.ts';
 import { heat } from '../../mae/render/colours.ts';

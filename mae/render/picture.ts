@@ -1,5 +1,4 @@
-// An RGB picture in memory, with the few drawing operations that the panels need.
-import { drawText } from './font.ts';
+// An RGB picture in memory, with the few operations that panels need.
 
 export type Colour = readonly [red: number, green: number, blue: number];
 
@@ -44,16 +43,4 @@ export function fitted(source: Picture, scale: number): Picture {
     data[i] = Math.round(sum / shrink ** 2);
   }
   return { width, height, data };
-}
-
-/** Writes a text with its upper left corner at (left, top). */
-export function write(target: Picture, text: string, left: number, top: number, scale: number, colour: Colour): void {
-  drawText(text, (x, y) => {
-    for (let dy = 0; dy < scale; dy++) {
-      for (let dx = 0; dx < scale; dx++) {
-        const [column, row] = [left + x * scale + dx, top + y * scale + dy];
-        if (column < target.width && row < target.height) target.data.set(colour, 3 * (row * target.width + column));
-      }
-    }
-  });
 }
