@@ -50,13 +50,16 @@ function summary({ epochs, facts }: RunFolder): string {
 function figures({ metrics, epochs, facts }: RunFolder): [string, string][] {
   const steps = metrics.filter((line) => 'loss' in line);
   const heldout = metrics.filter((line) => 'heldout_loss' in line);
-  const judged = metrics.filter((line) => 'test_acc1' in line).at(-1);
+  const judged = metrics.flatMap((line) => ('test_acc1' in line ? [line.test_acc1] : []));
   const rows: [string, string][] = [];
   const add = (what: string, value: string | undefined): void => void (value !== undefined && rows.push([what, value]));
   add('training loss, last epoch', epochs.at(-1)?.train_loss?.toFixed(4));
   add('held-out loss', heldout.at(-1)?.heldout_loss.toFixed(4));
   add('before training', heldout.length > 1 ? heldout[0].heldout_loss.toFixed(4) : undefined);
-  add('validation top-1', judged && `${judged.test_acc1.toFixed(2)} %`);
+  const last = judged.at(-1);
+  const best = Math.max(...judged);
+  add('validation top-1', last !== undefined ? `${last.toFixed(2)} %` : undefined);
+  add('the best before', last !== undefined && best > last ? `${best.toFixed(2)} %` : undefined);
   add('optimizer steps', String(steps.at(-1)?.step ?? 0));
   const pace = steps.at(-1)?.images_per_s;
   add('images per second', pace?.toFixed(pace < 10 ? 1 : 0));

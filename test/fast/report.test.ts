@@ -88,6 +88,24 @@ test('a page holds the numbers of the logs, and needs nothing beside it', async 
   assert.ok(html.includes(readFileSync(join(path, 'curves', 'knn_top1.svg'), 'utf8')));
 });
 
+test('a run of finetune: cross-entropy, what validation said last and at best; curves of one size', async () => {
+  const path = join(root, 'tuned');
+  mkdirSync(path);
+  writeFileSync(join(path, 'run.json'), JSON.stringify({ ...FACTS, command: 'finetune' }));
+  const lines = [0, 1, 2, 3].flatMap((epoch) => [
+    { step: 10 * epoch + 1, epoch, loss: 2 - epoch / 9, lr: 1e-7 * epoch, images_per_s: 1e4 },
+    { step: 10 * epoch, epoch, test_loss: 2, test_acc1: [9, 31.25, 47.5, 44][epoch], test_acc5: 80 },
+  ]);
+  writeFileSync(join(path, 'metrics.jsonl'), lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
+  const [file, loss, ...others] = await writeReport(path, { curves: 'svg' });
+  const html = readFileSync(file, 'utf8');
+  for (const shown of ['44.00 %', '47.50 %']) assert.ok(html.includes(`<b>${shown}</b>`), shown);
+  assert.match(readFileSync(loss, 'utf8'), />cross-entropy</);
+  const sizes = new Set(others.map((name) => /width="[\d.]+" height="[\d.]+"/.exec(readFileSync(name, 'utf8'))?.[0]));
+  assert.is(others.length, 5);
+  assert.is(sizes.size, 1, [...sizes].join());
+});
+
 test('a living run: no epoch yet, a line half written, facts and pictures missing', async () => {
   const path = await folder('living');
   for (const name of ['log.txt', 'run.json', 'pictures']) rmSync(join(path, name), { recursive: true });

@@ -8,7 +8,7 @@ import { ANIMATIONS, encodeAnimation } from '../../mae/pictures/animation.ts';
 import { textWidth } from '../../mae/pictures/font.ts';
 import { attentionGrid } from '../../mae/pictures/attention-grid.ts';
 import { columnsOf, coveredColumnsOf, coveredStrip, panel, strip } from '../../mae/pictures/panel.ts';
-import { blank } from '../../mae/render/picture.ts';
+import { blank, type Picture } from '../../mae/render/picture.ts';
 import { readied, scaleOf, sheet, shortened } from '../../mae/pictures/sheet.ts';
 import { coveredPixels, errorMap, pixelsOf } from '../../mae/render/rebuilt.ts';
 import { heat } from '../../mae/render/colours.ts';
@@ -52,6 +52,26 @@ test('sheets of any number of images hold every tile, and every text lies within
     [scaleOf(32, false), scaleOf(224, false), scaleOf(448, false), scaleOf(224, true), scaleOf(32, true)],
     [6, 1, 1 / 2, 1 / 2, 3],
   );
+});
+
+test('texts of a few large tiles are twice as large, of many small ones once', () => {
+  const strips = Array.from({ length: 7 }, () => ({ tiles: [blank(192, 192, [9, 9, 9])], captions: ['I'] }));
+  const groups = [{ columns: ['I'] }];
+  /** Pixels of the texts' two colours. */
+  const inked = (picture: Picture): number => {
+    const { data } = picture;
+    let count = 0;
+    for (let i = 0; i < data.length; i += 3) count += data[i] === 60 || data[i] === 120 ? 1 : 0;
+    return count;
+  };
+  // An I has 11 dots; above six rows of tiles there is a heading, below them a note.
+  assert.is(inked(sheet(groups, strips.slice(0, 6), { notes: ['I'] })), 4 * 11 * (6 + 1 + 1));
+  // Seven are shown smaller, where a heading as long as 'reconstruction' has no room twice: so many blocks have one each.
+  const headings = (inked(sheet([{ columns: ['I'.repeat(14)] }], strips)) / 11 - 7) / 14;
+  assert.ok(headings >= 1 && headings <= 7 && Number.isInteger(headings), `${headings}`);
+  // A note that is too long for its picture twice is written once.
+  const long = 'I'.repeat(30);
+  assert.is(inked(sheet(groups, strips.slice(0, 1), { notes: [long] })), 4 * 11 * 2 + 11 * 30);
 });
 
 test('large tiles that are made smaller as they come give the same sheet', () => {
