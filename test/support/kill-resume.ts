@@ -158,6 +158,8 @@ export interface KillReport {
   readonly identical: number;
   /** Where the loss scale of the uninterrupted run stood at its end. */
   readonly lossScale: LossScaleState | null;
+  /** Steps of it that changed the weights. */
+  readonly updates: number;
 }
 
 /**
@@ -223,5 +225,5 @@ async function killRounds(
       `kill ${round + 1}: ${inside ? 'inside a save' : 'anywhere'}, after resume ${same ? 'bit-identical' : 'DIFFERENT'}${stray.length ? `, left ${stray}` : ''}`,
     );
   }
-  return { insideSave, identical, lossScale: optimizer?.lossScale ?? null };
+  return { insideSave, identical, lossScale: optimizer?.lossScale ?? null, updates: optimizer?.step ?? 0 };
 }
