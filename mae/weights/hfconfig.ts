@@ -100,8 +100,13 @@ export interface Normalisation {
   readonly std: readonly number[];
 }
 
-/** Of preprocessor_config.json (`image_mean`), or of a pretrained_cfg of timm (`mean`); null where there is none of that many channels. */
+/**
+ * Of preprocessor_config.json (`image_mean`), or of a pretrained_cfg of timm (`mean`); null where there is none of that many channels. Without
+ * `do_normalize` images stay in [0, 1].
+ */
 export function normalisationOf(json: Json, channels: number): Normalisation | null {
+  const each = (value: number): number[] => Array.from({ length: channels }, () => value);
+  if (get(json, 'do_normalize') === false) return { mean: each(0), std: each(1) };
   const [mean, std] = [get(json, 'image_mean') ?? get(json, 'mean'), get(json, 'image_std') ?? get(json, 'std')];
   const good = (list: unknown): list is number[] =>
     Array.isArray(list) && list.length === channels && list.every((x) => typeof x === 'number' && Number.isFinite(x));

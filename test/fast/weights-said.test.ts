@@ -81,6 +81,15 @@ async function tensorsIn(path: string) {
   return new Map(shapes.map(({ name, shape }) => [name, { shape, values: weights.get(name)! }]));
 }
 
+test('a preprocessor that does not normalise', async () => {
+  const folder = fresh();
+  cpSync(fixture('hf'), folder, { recursive: true });
+  const path = join(folder, 'preprocessor_config.json');
+  writeFileSync(path, JSON.stringify({ ...JSON.parse(readFileSync(path, 'utf8')), do_normalize: false }));
+  const { mean, std } = (await loadWeights(folder)).data;
+  assert.equal({ mean, std }, { mean: [0, 0, 0], std: [1, 1, 1] });
+});
+
 test('a tensor beside the model is not the model', async () => {
   const encoder = await tensorsIn(fixture('encoder.pth'));
   const random = tensorOf({ key: 'seed', storage: 'LongStorage', numel: 1, shape: [1], stride: [1] });
