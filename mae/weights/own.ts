@@ -98,14 +98,19 @@ export async function readEncoder(place: Place, options: Omit<ReadOptions, 'only
   return { ...loaded, training: file && trainingOf(file) };
 }
 
+/** The target of a file that was made from one that did not say. */
+export const UNSAID = 'not said';
+
 /** Whatever a place holds, ours or others'. */
 export async function readAny(place: Place, options: ReadOptions = {}): Promise<Loaded> {
   const file = await ownFile(place);
   if (!file) return readWeights(place, options);
   const { only, sizesOnly, progress } = options;
+  const unsaid = file.has('target') && file.text('target') === UNSAID;
   const sizes = <C extends EncoderConfig>(check: (config: C) => C): C => {
     const config = file.config(check);
-    named(place, () => refuseOther(config as Hints, options));
+    const { norm_pix_loss, ...said } = config as Hints;
+    named(place, () => refuseOther(unsaid ? said : { ...said, norm_pix_loss }, options));
     return config;
   };
   const read = async (specs: readonly ParameterSpec[]) => {
@@ -121,8 +126,10 @@ export async function readAny(place: Place, options: ReadOptions = {}): Promise<
     const config = sizes(checkedClassifier);
     return { kind: 'classifier', config, ...(await read(classifierSpecs(config))), data: file.json('data') };
   }
-  const config = sizes(checked);
-  const target = config.norm_pix_loss ? 'normalised pixels' : 'pixels';
+  const found = sizes(checked);
+  const config = { ...found, norm_pix_loss: options.norm_pix_loss ?? found.norm_pix_loss };
+  const target =
+    unsaid && options.norm_pix_loss === undefined ? null : config.norm_pix_loss ? 'normalised pixels' : 'pixels';
   return { kind: 'autoencoder', config, target, ...(await read(parameterSpecs(config))) };
 }
 

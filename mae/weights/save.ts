@@ -3,10 +3,11 @@ import type { Loaded } from './loaded.ts';
 import { TASK_OF } from '../train/modelfile.ts';
 import { writeModel } from '../train/savemodel.ts';
 import { specsOf } from './export.ts';
+import { UNSAID } from './own.ts';
 
 export async function saveLoaded(path: string, loaded: Loaded): Promise<void> {
   const { kind, config, data, maskRatio, weights } = loaded;
-  const target = kind === 'autoencoder' ? (config.norm_pix_loss ? 'normalised pixels' : 'pixels') : null;
+  const target = kind === 'autoencoder' ? (loaded.target ?? UNSAID) : null;
   await writeModel(path, { specs: specsOf(loaded), weights, optimizer: null }, TASK_OF[kind], {
     config,
     data,

@@ -81,6 +81,19 @@ async function tensorsIn(path: string) {
   return new Map(shapes.map(({ name, shape }) => [name, { shape, values: weights.get(name)! }]));
 }
 
+test('a target that nobody said stays unsaid in a file of ours, until somebody does', async () => {
+  const path = fresh('.safetensors');
+  await saveLoaded(path, await loadWeights(fixture('half.pth'), HEADS));
+  const loaded = await loadWeights(path);
+  assert.is(loaded.kind === 'autoencoder' && loaded.target, null);
+  const said = await loadWeights(path, { norm_pix_loss: true });
+  assert.is(said.kind === 'autoencoder' && said.target, 'normalised pixels');
+  await saveLoaded(path, said);
+  const kept = await loadWeights(path);
+  assert.is(kept.kind === 'autoencoder' && kept.target, 'normalised pixels');
+  assert.match(await refusal(() => loadWeights(path, { norm_pix_loss: false })), /norm_pix_loss is true, asked for is/);
+});
+
 test('a preprocessor that does not normalise', async () => {
   const folder = fresh();
   cpSync(fixture('hf'), folder, { recursive: true });
