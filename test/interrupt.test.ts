@@ -4,6 +4,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { Engine } from '../engine/engine.ts';
+import { openDawn } from '../engine/node/dawn.ts';
+import { CutShort, EndsSoon } from '../mae/train/cutshort.ts';
+import { parsePretrainOptions } from '../mae/train/options.ts';
+import { pretrain } from '../mae/train/pretrain.ts';
+import { silent } from '../mae/train/reporter.ts';
 import { fakeCifar, hashOf } from './support/kill-resume.ts';
 import { cli } from './support/spawn-cli.ts';
 
@@ -72,5 +78,44 @@ test('a second interrupt ends at once', async () => {
   });
   assert.ok(code === 143 || code === 130, err);
   assert.match(err, /interrupted again: ended at once/);
+});
+test('a step that does not end in time is left: saved as it stood before, and the same bits in the end', async () => {
+  const device = await openDawn({ profile: 'simt' });
+  let stuck = false;
+  // From when it is stuck, the device gives nothing back.
+  const createBuffer = device.gpu.createBuffer.bind(device.gpu);
+  Object.defineProperty(device.gpu, 'createBuffer', {
+    value: (descriptor: GPUBufferDescriptor) => {
+      const buffer = createBuffer(descriptor);
+      const mapAsync = buffer.mapAsync.bind(buffer);
+      const map: GPUBuffer['mapAsync'] = (...args) => (stuck ? new Promise<never>(() => {}) : mapAsync(...args));
+      Object.defineProperty(buffer, 'mapAsync', { value: map });
+      return buffer;
+    },
+  });
+  const [SAVED, ASKED, STEPS] = [6, 8, 14];
+  const run = async (name: string, resume: string, stop?: AbortController) => {
+    const engine = new Engine(device);
+    const sizes = { model: 'mae_vit_nano_patch4_32', embed_dim: 48, depth: 1, decoder_depth: 1, seed: 3, heldout: 4 };
+    const paths = { data_path: data, output_dir: join(folder, name), resume };
+    const options = { ...sizes, ...paths, batch_size: 8, epochs: 1, warmup_epochs: 0, max_steps: STEPS, pictures: 0 };
+    const step = ({ step }: { step: number }): void => {
+      if (step !== ASKED) return;
+      stuck = stop !== undefined;
+      stop?.abort(new EndsSoon(1));
+    };
+    const parsed = parsePretrainOptions({ ...options, save_steps: SAVED });
+    await pretrain(engine, parsed, { ...silent, step }, stop?.signal).finally(() => (stuck = false));
+    engine.dispose();
+  };
+  await run('free', '');
+  const error = await run('stuck', '', new AbortController()).catch((e: Error) => e);
+  assert.instance(error, CutShort, String(error));
+  assert.match(String(error), /saved as it was after step 6$/);
+  assert.is(stepsIn('stuck'), SAVED);
+  await run('stuck', 'auto');
+  assert.is(hashOf(checkpoint('stuck')), hashOf(checkpoint('free')));
+  assert.is(stepsIn('stuck'), STEPS);
+  device.dispose();
 });
 test.run();

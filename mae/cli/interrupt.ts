@@ -1,10 +1,13 @@
 // Ctrl-C in a long job: it saves where it stands and ends, the terminal is given back as it was, and one line says how to go on.
 import { constants } from 'node:os';
+import { CutShort, EndsSoon } from '../train/cutshort.ts';
 import type { Reporter } from '../train/reporter.ts';
 
 const SIGNALS = ['SIGINT', 'SIGTERM'] as const;
 /** What is not saved within this time is not: the last checkpoint is whole in any case. */
 const PATIENCE_MS = 4500;
+/** A training step that takes longer is left, and the state before it saved. */
+const STEP_MS = 1500;
 
 /** What is said: at the interrupt, at a second one, where nothing came of the first in time, and at the end. */
 export interface Words {
@@ -42,13 +45,17 @@ export async function interruptible(
     if (first) end(signal, words.again);
     first = signal;
     reporter.note(words.first);
-    stop.abort();
+    stop.abort(new EndsSoon(STEP_MS));
     setTimeout(() => end(signal, words.late), PATIENCE_MS).unref();
   };
   for (const signal of SIGNALS) process.on(signal, interrupted);
   try {
     await work(stop.signal);
     if (first) end(first, words.ended);
+  } catch (error) {
+    if (!first || !(error instanceof CutShort)) throw error;
+    reporter.note(error.message);
+    end(first, words.ended);
   } finally {
     reporter.finish();
     for (const signal of SIGNALS) process.removeListener(signal, interrupted);

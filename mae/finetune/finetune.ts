@@ -62,7 +62,7 @@ export async function finetune(
   const begun = await findResume<C>(engine, options, report, FINETUNING);
   const make = async (from: C | null, kept: Kept<C> | null): Promise<Run> =>
     new Run(engine, options, await parts(engine, options, report, from), { report, from, kept, stop });
-  return unbroken({ engine, report, command: 'finetune', from: begun, make });
+  return unbroken({ engine, report, command: 'finetune', from: begun, make, stop });
 }
 
 /** Weights and sizes to begin with, and what the encoder's images were normalised with. A run that goes on has them already. */

@@ -53,6 +53,9 @@ export class Journal {
   readonly #failing = new Set<string>();
   #events: EventFile | null = null;
   #numbered: string[] = [];
+  /** Lines and checkpoints that are on their way to the disk. */
+  #writes = 0;
+  #closed = false;
 
   /** @param command for errors */
   constructor(options: JournalOptions, command: string, note: (line: string) => void) {
@@ -75,10 +78,25 @@ export class Journal {
     if (log_dir !== undefined) this.#events = await EventFile.open(log_dir, position);
   }
 
+  get writing(): boolean {
+    return this.#writes > 0;
+  }
+
+  /** Nothing is written once it is closed: whoever tries waits for good. */
+  async #open<T>(write: () => Promise<T>): Promise<T> {
+    if (this.#closed) return new Promise<never>(() => {});
+    this.#writes++;
+    try {
+      return await write();
+    } finally {
+      this.#writes--;
+    }
+  }
+
   /** run.json: facts of this process. Where the disk refuses it, a note, and it is missing. */
   async facts(facts: RunFacts): Promise<void> {
     try {
-      await writeFileAtomic(this.path(FACTS), `${JSON.stringify(facts, null, 1)}\n`);
+      await this.#open(() => writeFileAtomic(this.path(FACTS), `${JSON.stringify(facts, null, 1)}\n`));
     } catch (error) {
       if (!(error instanceof FileError)) throw error;
       this.#note(`${error.message}; reports will lack it`);
@@ -109,7 +127,7 @@ export class Journal {
   async metric(line: Readonly<Record<string, number>>): Promise<void> {
     await this.#log('metrics.jsonl', JSON.stringify(line));
     this.#events?.scalars(line.step, scalarsOf(line));
-    await this.#taken('log_dir', () => this.#events?.flush());
+    await this.#open(() => this.#taken('log_dir', () => this.#events?.flush()));
   }
 
   /** One line of damaged.txt: an image that could not be decoded. */
@@ -124,13 +142,23 @@ export class Journal {
    */
   async save(name: string, write: (path: string, folder: Folder) => Promise<void>, final = false): Promise<boolean> {
     try {
-      await this.#save(name, write);
+      await this.#open(() => this.#save(name, write));
       return true;
     } catch (error) {
       if (final || !(error instanceof FileError)) throw error;
       this.#note(`${error.message}; training goes on, the next save tries again`);
       return false;
     }
+  }
+
+  /**
+   * A checkpoint of where the logs stood at the mark, in the middle of whatever the run does: the journal is closed.
+   * @throws FileError
+   */
+  async saveLast(name: string, write: (path: string, folder: Folder) => Promise<void>, mark: Mark): Promise<void> {
+    this.#closed = true;
+    await this.rewind(mark);
+    await this.#save(name, write);
   }
 
   async #save(name: string, write: (path: string, folder: Folder) => Promise<void>): Promise<void> {
@@ -163,8 +191,10 @@ export class Journal {
 
   /** A line that the disk refuses waits for the next one: no log has a hole. */
   async #log(log: Log, line: string): Promise<void> {
-    this.#waiting[log].push(line);
-    await this.#taken(log, () => this.#flush(log));
+    await this.#open(() => {
+      this.#waiting[log].push(line);
+      return this.#taken(log, () => this.#flush(log));
+    });
   }
 
   async #taken(what: string, flush: () => Promise<void> | undefined): Promise<void> {

@@ -114,10 +114,20 @@ export class Keeper<I extends InputTypes, C extends Checkpointed> {
     await this.#write(LATEST, this.#kept.checkpoint, {}, false);
   }
 
+  /** The same while the run is at a step: nothing is written after it. The step that was saved; null where nothing was kept, or the run is writing. */
+  async salvage(): Promise<number | null> {
+    const kept = this.#kept;
+    if (!kept || this.journal.writing) return null;
+    await this.journal.saveLast(LATEST, this.#writer(kept.checkpoint, {}), kept.mark);
+    return kept.position;
+  }
+
   #write(name: string, checkpoint: C, known: Partial<TrainingState>, final: boolean): Promise<boolean> {
-    const whole = (folder: Folder): C => {
-      return { ...checkpoint, training: { ...(checkpoint.training as TrainingState), ...known, ...folder } };
-    };
-    return this.journal.save(name, (path, folder) => this.#options.write(path, whole(folder)), final);
+    return this.journal.save(name, this.#writer(checkpoint, known), final);
+  }
+
+  #writer(checkpoint: C, known: Partial<TrainingState>): (path: string, folder: Folder) => Promise<void> {
+    const training = { ...(checkpoint.training as TrainingState), ...known };
+    return (path, folder) => this.#options.write(path, { ...checkpoint, training: { ...training, ...folder } });
   }
 }

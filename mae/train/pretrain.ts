@@ -50,7 +50,7 @@ export async function pretrain(
   const opened = { ...(await trainingData(options, report)), limit };
   const make = async (from: Checkpoint | null, kept: Kept<Checkpoint> | null): Promise<Run> =>
     new Run(engine, options, await parts(engine, options, opened, from, report), { report, from, kept, stop });
-  return unbroken({ engine, report, command: 'pretrain', from: begun, make });
+  return unbroken({ engine, report, command: 'pretrain', from: begun, make, stop });
 }
 
 /** What a run is made of, before it stands anywhere. */

@@ -8,6 +8,7 @@ import {
   TesseraeError,
 } from '../../engine/errors.ts';
 import { Ruined } from './nonfinite.ts';
+import { endingSoon } from './cutshort.ts';
 import type { Reporter } from './reporter.ts';
 import type { Kept } from './setup.ts';
 
@@ -30,6 +31,8 @@ export interface Attempt<C, R> {
   refusal(error: OutOfMemoryError): string;
   /** Saves what was kept, without the device. */
   rescue(): Promise<void>;
+  /** The same in the middle of a step, which then comes to nothing. The step that was saved; null where that cannot be done now. */
+  salvage(): Promise<number | null>;
 }
 
 export interface RecoveryOptions<C, R> {
@@ -40,10 +43,19 @@ export interface RecoveryOptions<C, R> {
   /** The checkpoint that the first try goes on from; null where it goes on from none. */
   readonly from: C | null;
   readonly make: (from: C | null, kept: Kept<C> | null) => Promise<Attempt<C, R>>;
+  /** The signal that the attempts are asked to stop by. */
+  readonly stop?: AbortSignal;
+}
+
+/** @throws CutShort where `stop` says that the process ends soon, and a step did not */
+export function unbroken<C, R>(options: RecoveryOptions<C, R>): Promise<R> {
+  let last: Attempt<C, R> | null = null;
+  const begun = (attempt: Attempt<C, R>): void => void (last = attempt);
+  return endingSoon(attempts(options, begun), options.stop, async () => last?.salvage() ?? null);
 }
 
 /** @throws DeviceLostError, after a rescue, where device after device is lost and nothing is gained in between */
-export async function unbroken<C, R>(options: RecoveryOptions<C, R>): Promise<R> {
+async function attempts<C, R>(options: RecoveryOptions<C, R>, begun: (attempt: Attempt<C, R>) => void): Promise<R> {
   const { engine, report, command, from, make } = options;
   let last: Attempt<C, R> | null = null;
   let kept: Kept<C> | null = null;
@@ -55,6 +67,7 @@ export async function unbroken<C, R>(options: RecoveryOptions<C, R>): Promise<R>
       const run: Attempt<C, R> = await make(kept?.checkpoint ?? from, kept);
       await run.openFolder();
       last = run;
+      begun(run);
       return await run.train();
     } catch (error) {
       kept = last?.kept ?? null;

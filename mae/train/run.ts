@@ -267,6 +267,10 @@ export abstract class TrainingRun<I extends InputTypes, C extends Checkpointed> 
     return this.#keeper.rescue();
   }
 
+  salvage(): Promise<number | null> {
+    return this.#keeper.salvage();
+  }
+
   protected get epoch(): number {
     return this.#at.epoch;
   }

@@ -6,6 +6,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Engine } from '../../engine/engine.ts';
 import { DeviceLostError } from '../../engine/errors.ts';
+import { CutShort, endingSoon, EndsSoon } from '../../mae/train/cutshort.ts';
 import { Journal } from '../../mae/train/journal.ts';
 import { allFinite, ruinedIn } from '../../mae/train/diagnose.ts';
 import { type Attempt, unbroken } from '../../mae/train/recovery.ts';
@@ -42,6 +43,7 @@ async function attempts(reach: readonly (number | null)[], kept: readonly number
       advanced: () => null,
       refusal: ({ message }) => message,
       rescue: async () => void rescued++,
+      salvage: async () => null,
       train: async () => {
         if (reach[at] !== null) throw new DeviceLostError('GPU device was lost: gone');
         return 'done';
@@ -93,6 +95,53 @@ test('infinities and NaN of every kind are found by their bits, in f16 too; larg
   assert.is(ruinedIn({ optimizer, weights }), 'adamw.m.a');
   assert.is(ruinedIn({ optimizer: null, weights }), 'w');
   assert.is(ruinedIn({ optimizer: null, weights: new Map([['w', Float32Array.of(3e38)]]) }), null);
+});
+
+test('a step that never ends is left, and what was kept is saved: only where the process ends soon', async () => {
+  const never = new Promise<string>(() => {});
+  const answers = [null, null, 7];
+  const asked = (): Promise<number | null> => Promise.resolve(answers.shift() ?? null);
+  const [stop, polite] = [new AbortController(), new AbortController()];
+  const cut = endingSoon(never, stop.signal, asked).catch((e: Error) => e);
+  stop.abort(new EndsSoon(1));
+  assert.instance(await cut, CutShort);
+  assert.match(String(await cut), /saved as it was after step 7$/);
+  assert.equal(answers, [], 'asked again while the run was writing');
+  const unasked = (): never => assert.unreachable('nothing has to be saved') as never;
+  const slow = endingSoon(new Promise((end) => setTimeout(end, 30, 'ended')), polite.signal, unasked);
+  polite.abort();
+  assert.is(await slow, 'ended');
+  const full = endingSoon(never, AbortSignal.abort(new EndsSoon(1)), () => Promise.reject(new Error('disk full')));
+  assert.is(await full.catch((e: Error) => e.message), 'disk full');
+});
+
+test('a journal that is closed in the middle of a run holds what it held at the mark', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'tesserae-closed-'));
+  try {
+    const journal = new Journal({ output_dir: folder, keep: 0 }, 'pretrain', () => {});
+    await journal.open({});
+    await journal.metric({ step: 1 });
+    const mark = await journal.mark();
+    const slow = journal.metric({ step: 2 });
+    assert.ok(journal.writing);
+    await slow;
+    assert.not.ok(journal.writing);
+    const saved: unknown[] = [];
+    await journal.saveLast(
+      'checkpoint.safetensors',
+      async (_, { logs }) => void saved.push(logs['metrics.jsonl']),
+      mark,
+    );
+    assert.equal(saved, ['{"step":1}\n'.length]);
+    let written = false;
+    const late = [journal.metric({ step: 3 }), journal.save('x', async () => void (written = true))];
+    for (const write of late) write.then(() => assert.unreachable('it was closed'));
+    await new Promise((turn) => setTimeout(turn, 30));
+    assert.not.ok(written);
+    assert.is(readFileSync(join(folder, 'metrics.jsonl'), 'utf8'), '{"step":1}\n');
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });
 
 test('logs go back to a mark', async () => {
