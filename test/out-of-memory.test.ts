@@ -152,18 +152,21 @@ test('training says how much it wanted, for what, and which batch would fit', as
     refused = () => false;
     assert.instance(error, CapacityError, error.stack);
     const found =
-      /^pretrain: memory: the device has no room for transient, [\d.]+ [KM]iB, beside the ([\d.]+) MiB that are in use; micro-batches of 32 images need ([\d.]+) MiB by their plan, those of (\d+) would fit: give --batch_size \3,/.exec(
+      /^pretrain: memory: the device has no room for transient, [\d.]+ [KM]iB, beside the ([\d.]+) MiB that are in use; micro-batches of 32 images need ([\d.]+) MiB by their plan, those of (\d+) would fit: give --memory (\d+KiB),/.exec(
         error.message,
       );
     assert.ok(found, error.message);
-    const [held, needed, batch] = (found ?? []).slice(1).map(Number);
+    const [held, needed, batch] = (found ?? []).slice(1, 4).map(Number);
+    const memory = found?.[4];
     assert.ok(held < needed && batch >= 1 && batch < 32, error.message);
-    const { done } = await pretrain(
-      engine,
-      parsePretrainOptions({ ...flags, batch_size: batch, max_steps: 2 }),
-      silent,
-    );
+    const notes: string[] = [];
+    const { done } = await pretrain(engine, parsePretrainOptions({ ...flags, batch_size: 32, memory, max_steps: 2 }), {
+      ...silent,
+      note: (line) => notes.push(line),
+    });
     assert.is(done, 2);
+    const cut = /a pass of 32 images is computed as \d+ micro-batches of (\d+)/.exec(notes.join('\n'));
+    assert.ok(cut && Number(cut[1]) <= batch, notes.join('\n'));
     engine.dispose();
   } finally {
     rmSync(home, { recursive: true });

@@ -86,12 +86,30 @@ export async function makeFolder(
         if (codeOf(error) !== 'EEXIST') throw error; // another process was quicker
       });
     }
-    const probe = temporaryOf(join(path, 'probe'));
-    await (await disk.open(probe, 'wx')).close();
-    await disk.unlink(probe);
+    await probe(path, disk);
   } catch (error) {
     throw fileError(verb, path, error);
   }
+}
+
+/**
+ * Whether `makeFolder` will succeed, as far as that can be known without making it: by a file in the nearest folder that is there.
+ * @throws FileError as `makeFolder`
+ */
+export async function checkFolder(path: string, verb: string, disk: Disk = node): Promise<void> {
+  try {
+    let at = resolve(path);
+    while (!(await isFolder(at))) at = dirname(at);
+    await probe(at, disk);
+  } catch (error) {
+    throw fileError(verb, path, error);
+  }
+}
+
+async function probe(folder: string, disk: Disk): Promise<void> {
+  const file = temporaryOf(join(folder, 'probe'));
+  await (await disk.open(file, 'wx')).close();
+  await disk.unlink(file);
 }
 
 /** @throws where something else has the name */

@@ -7,7 +7,7 @@ const SIGNALS = ['SIGINT', 'SIGTERM'] as const;
 /** What is not saved within this time is not: the last checkpoint is whole in any case. */
 const PATIENCE_MS = 4500;
 /** A training step that takes longer is left, and the state before it saved. */
-const STEP_MS = 1500;
+const STEP_MS = 1000;
 
 /** What is said: at the interrupt, at a second one, where nothing came of the first in time, and at the end. */
 export interface Words {

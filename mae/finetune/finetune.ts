@@ -179,7 +179,8 @@ class Run extends TrainingRun<StepInputs, ClassifierCheckpoint> {
     const output = { chans: config.in_chans, height, width };
     const recipe = recipeOf(options, engine);
     const lr = finetuneRate(options);
-    super({ engine, options, command: 'finetune', train, output, trainer, updates, peak, lr, recipe, ...begun });
+    const plan = { trainer, updates, peak, cuts: false };
+    super({ engine, options, command: 'finetune', train, output, ...plan, lr, recipe, ...begun });
     this.#options = options;
     this.#parts = made;
     this.#size = [height, width];

@@ -114,7 +114,8 @@ class Run extends TrainingRun<StepInputs, Checkpoint> {
     const output = { chans: config.in_chans, height, width };
     const recipe = recipeOf(options, engine);
     const lr = peakRate(options);
-    super({ engine, options, command: 'pretrain', train, output, trainer, updates, peak, lr, recipe, ...begun });
+    const plan = { trainer, updates, peak, cuts: true };
+    super({ engine, options, command: 'pretrain', train, output, ...plan, lr, recipe, ...begun });
     this.#options = options;
     this.#config = config;
     this.#model = model;

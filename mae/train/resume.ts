@@ -2,6 +2,7 @@
 import { access } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import type { Engine } from '../../engine/engine.ts';
+import { checkFolder } from '../../engine/node/files.ts';
 import { fail } from '../../engine/errors.ts';
 import type { Optimizer } from '../../engine/optim/optimizer.ts';
 import { readVariables } from '../../engine/parameters.ts';
@@ -120,14 +121,15 @@ export async function findResume<C extends Resumed = Checkpoint>(
   { command, table, load }: Resumable<C> = PRETRAINING as unknown as Resumable<C>,
 ): Promise<C | null> {
   const latest = join(options.output_dir, 'checkpoint.safetensors');
-  if (!options.resume) {
-    if (options.overwrite || !(await exists(latest))) return null;
-    const remedy = '--resume auto goes on with it, --overwrite starts again';
-    return fail(
-      `${command}: --output_dir ${options.output_dir} holds a run already; ${remedy}, or choose another folder`,
-    );
-  }
   const path = options.resume === 'auto' ? latest : options.resume;
+  const goesOnHere = path !== '' && resolve(dirname(path)) === resolve(options.output_dir);
+  if (!goesOnHere && !options.overwrite && (await exists(latest))) {
+    const remedy = '--resume auto goes on with it, --overwrite puts this one in its place';
+    fail(`${command}: --output_dir ${options.output_dir} holds a run already; ${remedy}, or choose another folder`);
+  }
+  // Before hours of opening data.
+  await checkFolder(options.output_dir, `${command}: --output_dir`);
+  if (!path) return null;
   if (options.resume === 'auto' && !(await exists(latest))) return null;
   const found = await load(path);
   if (!found.training || !found.optimizer)
@@ -156,7 +158,7 @@ export async function findResume<C extends Resumed = Checkpoint>(
   // As the progress counts them.
   report.note(`resuming from ${path}: epoch ${epoch + 1}${step ? `, after ${step} of its steps` : ''}`);
   // Logs and checkpoints of another folder stay there: this one's begin anew.
-  if (resolve(dirname(path)) === resolve(options.output_dir)) return found;
+  if (goesOnHere) return found;
   return { ...found, training: { ...found.training, logs: {}, numbered: [] } };
 }
 

@@ -67,17 +67,25 @@ export const peakOf =
   (most: number): number =>
     roomFor(plansOf(plans, cutOf(cutting, most))).peak;
 
-/** What to say where the device had no room all the same: what was wanted, and what fits in what it gave. `peak`: bytes by images of a micro-batch. */
-export function refusal(
-  { what, bytes, held }: OutOfMemoryError,
-  peak: (images: number) => number,
-  { micro_batch }: Pick<Updates, 'micro_batch'>,
-): string {
+export interface Refused {
+  /** Bytes by images of a micro-batch. */
+  readonly peak: (images: number) => number;
+  readonly micro_batch: number;
+  /** Whether the run takes --memory, and cuts its passes by it. */
+  readonly cuts: boolean;
+}
+
+/** What to say where the device had no room all the same: what was wanted, and what fits in what it gave. */
+export function refusal({ what, bytes, held }: OutOfMemoryError, { peak, micro_batch, cuts }: Refused): string {
   const refused = `the device has no room for ${what}, ${bytesText(bytes)}, beside the ${bytesText(held)} that are in use`;
   const need = `micro-batches of ${micro_batch} images need ${bytesText(peak(micro_batch))} by their plan`;
-  const fitting = largestBatch(peak, held, micro_batch - 1);
+  const room = Math.floor(held / 1024);
+  const fitting = largestBatch(peak, room * 1024, micro_batch - 1);
+  const how = cuts
+    ? `--memory ${room}KiB, and passes are cut accordingly, the same but for rounding`
+    : `--batch_size ${fitting}, and --accum_iter for the rest`;
   const remedy = fitting
-    ? `those of ${fitting} would fit: give --batch_size ${fitting}, and --accum_iter for the rest`
+    ? `those of ${fitting} would fit: give ${how}`
     : 'not even one image fits: close what else uses the device, or take a smaller model';
   return `memory: ${refused}; ${need}, ${remedy}`;
 }

@@ -260,7 +260,8 @@ export abstract class TrainingRun<I extends InputTypes, C extends Checkpointed> 
 
   /** What to say where the device had no room. */
   refusal(error: OutOfMemoryError): string {
-    return refusal(error, this.#setup.peak, this.#setup.updates);
+    const { peak, updates, cuts } = this.#setup;
+    return refusal(error, { peak, micro_batch: updates.micro_batch, cuts });
   }
 
   rescue(): Promise<void> {

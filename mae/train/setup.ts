@@ -77,6 +77,8 @@ export interface RunSetup<I extends InputTypes, C extends Checkpointed> extends 
   readonly updates: Updates;
   /** Bytes on the device by the plan, of micro-batches of so many images. */
   readonly peak: (images: number) => number;
+  /** Whether it takes --memory, and cuts its passes by it. */
+  readonly cuts: boolean;
   /** Peak learning rate. */
   readonly lr: number;
   /** What decides its numbers, kept in checkpoints. */

@@ -21,6 +21,7 @@ import * as assert from 'uvu/assert';
 import {
   type Disk,
   FileError,
+  checkFolder,
   makeFolder,
   openSafetensorsFile,
   removeStrayTemporaries,
@@ -213,12 +214,21 @@ test('a folder is made with those above it, and what forbids that is told in one
   await makeFolder(made, 'pretrain: --output_dir');
   await makeFolder(made, 'pretrain: --output_dir');
   assert.equal(readdirSync(made), [], 'nothing is left of the trial');
-  const message = (path: string, disk?: Parameters<typeof makeFolder>[2]) =>
-    makeFolder(path, 'pretrain: --output_dir', disk).then(String, (error: Error) => {
+  type Disk = Parameters<typeof makeFolder>[2];
+  const said = (work: Promise<void>) =>
+    work.then(String, (error: Error) => {
       assert.instance(error, FileError);
       assert.not.match(error.message, '\n');
       return error.message;
     });
+  const message = async (path: string, disk?: Disk) => {
+    const known = await said(checkFolder(path, 'pretrain: --output_dir', disk));
+    const found = await said(makeFolder(path, 'pretrain: --output_dir', disk));
+    if (!disk && known !== 'undefined') assert.is(known, found, 'the same without making it');
+    return found;
+  };
+  await checkFolder(join(folder, 'not', 'yet'), 'pretrain: --output_dir');
+  assert.not.ok(existsSync(join(folder, 'not')));
   writeFileSync(join(folder, 'file'), '');
   for (const path of ['file', 'file/below', 'file/below/it'])
     assert.match(

@@ -1,6 +1,6 @@
 // What a run may be resumed with: recipes of before, the precision it computed in, settings that changed; and what a run in f16
 // says of its loss scale. No GPU.
-import { mkdtempSync, rmSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
@@ -14,6 +14,7 @@ import type { LossScaleState } from '../../mae/train/modelfile.ts';
 import { notOffered } from '../../mae/train/introduce.ts';
 import { parsePretrainOptions } from '../../mae/train/options.ts';
 import { notFinite, Overflows } from '../../mae/train/overflow.ts';
+import { pretrain } from '../../mae/train/pretrain.ts';
 import { findResume, recipeOf, recipeToResume } from '../../mae/train/resume.ts';
 import { silent } from '../../mae/train/reporter.ts';
 
@@ -115,6 +116,30 @@ test('what changed is told: the adapter, or its profile alone; epochs count from
     'resume: the adapter is another, profiled, profile cpu now, it was some, profile cpu; results will not be bit-identical',
   );
   assert.is(await first(engineOf('f32')), `resuming from ${path}: epoch 1, after 9 of its steps`);
+});
+
+test('a run of another folder goes on beside the run that a folder holds, not over it', async () => {
+  await leave('f32');
+  const other = join(folder, 'other');
+  assert.equal(await resume(engineOf('f32'), { resume: path, output_dir: other }), [
+    `resuming from ${path}: epoch 1, after 9 of its steps`,
+  ]);
+  assert.not.ok(existsSync(other), 'nothing is made yet');
+  mkdirSync(other);
+  copyFileSync(path, join(other, 'checkpoint.safetensors'));
+  assert.match(
+    await refusal(engineOf('f32'), { resume: path, output_dir: other }),
+    /^pretrain: --output_dir .*other holds a run already; --resume auto goes on with it, --overwrite/,
+  );
+  assert.is((await resume(engineOf('f32'), { resume: path, output_dir: other, overwrite: true })).length, 1);
+});
+
+test('an output folder that cannot be is told before any data is opened', async () => {
+  const file = join(folder, 'file');
+  writeFileSync(file, '');
+  const options = parsePretrainOptions({ data_path: join(folder, 'no data'), output_dir: join(file, 'run') });
+  const error = await pretrain(engineOf('f32'), options, silent).catch((e: Error) => e);
+  assert.match(String(error), /pretrain: --output_dir: .*Not a directory: a file stands where a folder is needed/);
 });
 
 test('settings that are not used are told', async () => {
