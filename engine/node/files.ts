@@ -69,47 +69,31 @@ export const temporaryOf = (path: string): string =>
 
 /**
  * Makes the folder and those above it, and shows that a file can be made in it: what is wrong is known before hours of work.
+ * `make: false` makes nothing, and tries the nearest folder that is there.
  * @throws FileError `VERB: PATH: Read-only file system: ...`
  */
 export async function makeFolder(
   path: string,
   verb: string,
   disk: Disk & Pick<typeof node, 'mkdir'> = node,
+  { make = true } = {},
 ): Promise<void> {
   try {
     // One by one: below /proc Node's own `recursive` never returns.
     const missing: string[] = [];
     let at = resolve(path);
     for (; !(await isFolder(at)); at = dirname(at)) missing.unshift(at);
-    for (const folder of missing) {
+    for (const folder of make ? missing : []) {
       await disk.mkdir(folder).catch((error: unknown) => {
         if (codeOf(error) !== 'EEXIST') throw error; // another process was quicker
       });
     }
-    await probe(path, disk);
+    const probe = temporaryOf(join(make ? path : at, 'probe'));
+    await (await disk.open(probe, 'wx')).close();
+    await disk.unlink(probe);
   } catch (error) {
     throw fileError(verb, path, error);
   }
-}
-
-/**
- * Whether `makeFolder` will succeed, as far as that can be known without making it: by a file in the nearest folder that is there.
- * @throws FileError as `makeFolder`
- */
-export async function checkFolder(path: string, verb: string, disk: Disk = node): Promise<void> {
-  try {
-    let at = resolve(path);
-    while (!(await isFolder(at))) at = dirname(at);
-    await probe(at, disk);
-  } catch (error) {
-    throw fileError(verb, path, error);
-  }
-}
-
-async function probe(folder: string, disk: Disk): Promise<void> {
-  const file = temporaryOf(join(folder, 'probe'));
-  await (await disk.open(file, 'wx')).close();
-  await disk.unlink(file);
 }
 
 /** @throws where something else has the name */

@@ -2,7 +2,7 @@
 import { access } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import type { Engine } from '../../engine/engine.ts';
-import { checkFolder } from '../../engine/node/files.ts';
+import { makeFolder } from '../../engine/node/files.ts';
 import { fail } from '../../engine/errors.ts';
 import type { Optimizer } from '../../engine/optim/optimizer.ts';
 import { readVariables } from '../../engine/parameters.ts';
@@ -128,7 +128,7 @@ export async function findResume<C extends Resumed = Checkpoint>(
     fail(`${command}: --output_dir ${options.output_dir} holds a run already; ${remedy}, or choose another folder`);
   }
   // Before hours of opening data.
-  await checkFolder(options.output_dir, `${command}: --output_dir`);
+  await makeFolder(options.output_dir, `${command}: --output_dir`, undefined, { make: false });
   if (!path) return null;
   if (options.resume === 'auto' && !(await exists(latest))) return null;
   const found = await load(path);
