@@ -82,13 +82,15 @@ test('a second interrupt ends at once', async () => {
 test('a step that does not end in time is left: saved as it stood before, and the same bits in the end', async () => {
   const device = await openDawn({ profile: 'simt' });
   let stuck = false;
+  const held: ((why: Error) => void)[] = [];
   // From when it is stuck, the device gives nothing back.
   const createBuffer = device.gpu.createBuffer.bind(device.gpu);
   Object.defineProperty(device.gpu, 'createBuffer', {
     value: (descriptor: GPUBufferDescriptor) => {
       const buffer = createBuffer(descriptor);
       const mapAsync = buffer.mapAsync.bind(buffer);
-      const map: GPUBuffer['mapAsync'] = (...args) => (stuck ? new Promise<never>(() => {}) : mapAsync(...args));
+      const map: GPUBuffer['mapAsync'] = (...args) =>
+        stuck ? new Promise<never>((_, reject) => held.push(reject)) : mapAsync(...args);
       Object.defineProperty(buffer, 'mapAsync', { value: map });
       return buffer;
     },
@@ -105,7 +107,10 @@ test('a step that does not end in time is left: saved as it stood before, and th
       stop?.abort(new EndsSoon(1));
     };
     const parsed = parsePretrainOptions({ ...options, save_steps: SAVED });
-    await pretrain(engine, parsed, { ...silent, step }, stop?.signal).finally(() => (stuck = false));
+    await pretrain(engine, parsed, { ...silent, step }, stop?.signal).finally(() => {
+      stuck = false;
+      for (const give of held.splice(0)) give(new Error('given up')); // who waits for them would keep the process
+    });
     engine.dispose();
   };
   await run('free', '');

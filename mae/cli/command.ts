@@ -119,7 +119,7 @@ When something goes wrong:
   a NaN              a step whose loss or gradients are not finite changes nothing; its first bad tensor and its images are named.
                      After three in a row, or where weights or moments are hit, the run goes back to the last good state and leaves
                      out the batches in between; if that does not help three times it ends, and its checkpoints are good
-  Ctrl-C, SIGTERM    saves and ends within 5 s; --resume auto goes on
+  Ctrl-C, SIGTERM    saves and ends within 5 s, without the step that it is at where that takes long; --resume auto goes on
   a full disk        costs a save, not the run
 `;
 
