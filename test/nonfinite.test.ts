@@ -10,6 +10,7 @@ import { TesseraeError } from '../engine/errors.ts';
 import { openDawn } from '../engine/node/dawn.ts';
 import type { Variable } from '../engine/tensor.ts';
 import { numel } from '../engine/tensor.ts';
+import type { Precision } from '../engine/trace.ts';
 import { random } from '../kernels/random/random.ts';
 import { loadCheckpoint } from '../mae/train/checkpoint.ts';
 import { ruinedIn } from '../mae/train/diagnose.ts';
@@ -60,9 +61,9 @@ function poison(label: string, element: number): void {
   writeBuffer(buffers[0], 4 * element, Uint32Array.of(rng.below(2) ? 0x7fc00000 : 0xff800000));
 }
 
-async function train(name: string, flags: Record<string, unknown> = {}) {
+async function train(name: string, flags: Record<string, unknown> = {}, precision: Precision = 'f32') {
   const output_dir = join(home, name);
-  const engine = new Engine(device);
+  const engine = new Engine(device, { precision });
   const notes: string[] = [];
   const checked: (string | null)[] = [];
   step = 0;
@@ -152,6 +153,16 @@ for (let i = 0; i < places; i++) {
     if (step < STEPS) assert.ok(Number.isFinite(log.train_loss));
   });
 }
+
+test('in f16, too, where the loss scale forgives gradients that overflow: a weight that is no number is named', async () => {
+  const { name, slab, offset } = parameters.filter((v) => v.trainable)[0];
+  plant = (at, nth) => {
+    if (at === 5 && nth === SUBMITS.first) poison(slab.label, offset);
+  };
+  const [line, ...more] = told((await train('f16', {}, 'f16')).notes);
+  assert.equal(more, []);
+  assert.ok(line.includes(name) && /^step 5: .*going back to the weights of step 3, leaving out/.test(line), line);
+});
 
 test('images and gradients that are no numbers for once: the step is skipped, and nothing else happens', async () => {
   const [images, gradient] = [2, 7];
