@@ -20,3 +20,11 @@ export const asksForHelp = (argv) => {
     argv.length === 0 || argv[0] === 'help' || own.some((arg) => ['--help', '-h', '--version', '-V'].includes(arg))
   );
 };
+
+const WITHOUT_DEVICE = ['data', 'convert', 'report', 'compare', 'onnx'];
+
+/** Whether the command computes on a device: without an adapter the others run all the same. */
+export function needsDevice(argv) {
+  const plain = ['--profile', '--adapter', '--trace'].reduce((args, name) => takeOption(args, name).rest, argv);
+  return !WITHOUT_DEVICE.includes(plain.find((arg) => !arg.startsWith('-')));
+}

@@ -3,7 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { chooseAdapter } from './adapter.mjs';
-import { asksForHelp, takeOption } from './argv.mjs';
+import { asksForHelp, needsDevice, takeOption } from './argv.mjs';
 import { root } from './cache.mjs';
 import { launch } from './launch.mjs';
 import { packagesStale, requireNode } from './packages.mjs';
@@ -18,7 +18,7 @@ main(async () => {
   requireNode();
   const stale = packagesStale();
   if (stale) throw new Problem(`not set up yet (${stale}): run npm run setup in ${root}`);
-  if (asksForHelp(argv)) return launch(argv);
+  if (asksForHelp(argv) || !needsDevice(argv)) return launch(argv);
   // The option stays in argv: the command line lists it among its own.
   const { value: name } = takeOption(argv, '--adapter');
   if (name === '') throw new Problem('--adapter needs a name', 2);
