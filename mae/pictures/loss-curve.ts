@@ -63,7 +63,8 @@ function specification({ train, heldout, title, measure = 'masked mean squared e
   const named = (name: string, points: readonly Point[]) => ({ values: points.map((p) => ({ ...p, series: name })) });
   const series = heldout.length ? [RAW, SMOOTH, HELDOUT] : [RAW, SMOOTH];
   const shown = [...smoothed, ...heldout].map((p) => p.loss);
-  const [low, high] = [Math.min(...shown), Math.max(...shown)];
+  // What single steps reach above it is cut off: the first ones would flatten all the rest.
+  const [low, high] = [Math.min(...shown, ...raw.map((p) => p.loss)), Math.max(...shown)];
   const margin = 0.08 * (high - low || 1);
   const line = { type: 'line', strokeJoin: 'round' } as const;
   return {

@@ -54,7 +54,8 @@ function figures({ metrics, epochs, facts }: RunFolder): [string, string][] {
   const rows: [string, string][] = [];
   const add = (what: string, value: string | undefined): void => void (value !== undefined && rows.push([what, value]));
   add('training loss, last epoch', epochs.at(-1)?.train_loss?.toFixed(4));
-  add('held-out loss', heldout.at(-1)?.heldout_loss.toFixed(4));
+  const untrained = heldout.at(-1)?.step === 0;
+  add(untrained ? 'held-out loss before training' : 'held-out loss', heldout.at(-1)?.heldout_loss.toFixed(4));
   add('before training', heldout.length > 1 ? heldout[0].heldout_loss.toFixed(4) : undefined);
   const last = judged.at(-1);
   const best = Math.max(...judged);

@@ -172,7 +172,12 @@ export const OPTIONS = {
     'begin with the weights of this one (ours or of others, by path, address or OWNER/NAME of the hub), of its sizes unless --model says others; optimiser and schedule are fresh',
   ),
   overwrite: required(onOff(), false, OUTPUT, 'start again in an output_dir that holds a run'),
-  save_freq: required(whole(0), 20, OUTPUT, 'epochs between numbered checkpoints that are kept (0: none)'),
+  save_freq: required(
+    whole(0),
+    20,
+    OUTPUT,
+    'epochs between numbered checkpoints that are kept, of the first and the last, too, counted from 0 (0: none)',
+  ),
   keep: required(whole(0), 0, OUTPUT, 'newest numbered checkpoints that stay, older ones are deleted (0: all stay)'),
   save_steps: required(whole(0), 0, OUTPUT, 'updates between checkpoints within an epoch (0: at epoch ends only)'),
   evidence_freq: required(
