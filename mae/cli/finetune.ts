@@ -1,6 +1,5 @@
 // `tesserae finetune`: facebookresearch/mae's main_finetune.py by its flags, or by a YAML file of the same names.
 import { existsSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Command, Option } from 'commander';
 import { AUGMENTATIONS_TEXT } from '../data/augmentation.ts';
@@ -90,18 +89,6 @@ async function judge(flags: Flags, configFile: string | undefined, command: Comm
 }
 
 async function showCourse(folder: string): Promise<string> {
-  await drawCurve(folder);
-  const { writeReport } = await import('../report/report.ts');
-  const [page] = await writeReport(folder);
-  return `, ${page} its course`;
-}
-
-async function drawCurve(folder: string): Promise<void> {
-  const [{ lossCurve, parseMetrics }, { writeFileAtomic }] = await Promise.all([
-    import('../pictures/loss-curve.ts'),
-    import('../../engine/node/files.ts'),
-  ]);
-  const { train } = parseMetrics(await readFile(join(folder, 'metrics.jsonl'), 'utf8'));
-  const curves = { train, heldout: [], title: 'fine-tuning: cross-entropy', measure: 'cross-entropy' };
-  await writeFileAtomic(join(folder, 'loss.svg'), await lossCurve(curves));
+  const { leaveReport } = await import('../report/report.ts');
+  return `, ${(await leaveReport(folder)).page} its course`;
 }

@@ -1,6 +1,5 @@
 // `tesserae pretrain`: facebookresearch/mae's main_pretrain.py by its flags, or by a YAML file of the same names.
 import { existsSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { type Command, Option } from 'commander';
 import { OPTIONS, parsePretrainOptions, type PretrainFlags, type PretrainOptions, UNUSED } from '../train/options.ts';
@@ -70,21 +69,8 @@ async function run(flags: PretrainFlags & { config?: string }, command: Command)
   });
 }
 
-async function showCourse(options: PretrainOptions): Promise<string> {
-  const curve = await drawCurve(options);
-  const { writeReport } = await import('../report/report.ts');
-  const [report] = await writeReport(options.output_dir);
-  return `, ${report} its course (${basename(curve)}: the curve alone)`;
-}
-
-/** The curve of the whole run, the parts before a resume included. */
-async function drawCurve({ output_dir, model, data_path }: PretrainOptions): Promise<string> {
-  const [{ lossCurve, parseMetrics }, { writeFileAtomic }] = await Promise.all([
-    import('../pictures/loss-curve.ts'),
-    import('../../engine/node/files.ts'),
-  ]);
-  const metrics = parseMetrics(await readFile(join(output_dir, 'metrics.jsonl'), 'utf8'));
-  const path = join(output_dir, 'loss.svg');
-  await writeFileAtomic(path, await lossCurve({ ...metrics, title: `${model} on ${basename(data_path)}` }));
-  return path;
+async function showCourse({ output_dir }: PretrainOptions): Promise<string> {
+  const { leaveReport } = await import('../report/report.ts');
+  const { page, curve } = await leaveReport(output_dir);
+  return `, ${page} its course (${basename(curve)}: the curve alone)`;
 }

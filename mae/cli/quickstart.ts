@@ -4,7 +4,6 @@ import { join, relative } from 'node:path';
 import type { Command } from 'commander';
 import picocolors from 'picocolors';
 import type { Engine } from '../../engine/engine.ts';
-import { writeFileAtomic } from '../../engine/node/files.ts';
 import type { PretrainFlags, PretrainOptions } from '../train/options.ts';
 import type { PretrainSummary } from '../train/pretrain.ts';
 import { columns, examples, type Flags, type Globals, globalsOf, openEngine } from './command.ts';
@@ -78,8 +77,7 @@ async function run(flags: Flags, command: Command): Promise<void> {
     const summary = await pretrain(engine, options, reporter, stop);
     if (stop.aborted) return;
     await showReconstructions(engine, options, summary);
-    await showCurve(options);
-    await (await import('../report/report.ts')).writeReport(options.output_dir);
+    await (await import('../report/report.ts')).leaveReport(options.output_dir);
     reporter.finish();
     process.stdout.write(await closing(options, summary));
   });
@@ -107,15 +105,6 @@ async function showReconstructions(
   await writePng(
     file(options, 'reconstruction.png'),
     panel(rows, { config: model.config, mean: data.mean, std: data.std }),
-  );
-}
-
-async function showCurve(options: PretrainOptions): Promise<void> {
-  const { lossCurve, parseMetrics } = await import('../pictures/loss-curve.ts');
-  const metrics = parseMetrics(await readFile(file(options, 'metrics.jsonl'), 'utf8'));
-  await writeFileAtomic(
-    file(options, 'loss.svg'),
-    await lossCurve({ ...metrics, title: 'MAE on CIFAR-10: masked loss' }),
   );
 }
 

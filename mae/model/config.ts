@@ -84,8 +84,6 @@ export const PRESETS = {
   mae_vit_nano_patch4_32: sizes(4, 96, 4, 3, 64, 2, 4, 32),
 } as const satisfies Record<string, MaeConfig>;
 
-export type PresetName = keyof typeof PRESETS;
-
 /** A preset with some sizes changed, checked. */
 export function configure(preset: string, changes: Partial<MaeConfig> = {}): MaeConfig {
   const found = (PRESETS as Record<string, MaeConfig>)[preset];

@@ -1,4 +1,5 @@
 // The curves of a report: loss first, then every other number of the logs by optimizer step.
+import { basename } from 'node:path';
 import type { TopLevelSpec } from 'vega-lite';
 import { loadSharp } from '../data/sharp.ts';
 import { lossCurve, thin, type Point } from '../pictures/loss-curve.ts';
@@ -6,7 +7,7 @@ import { LOOK, renderSvg } from '../pictures/vega.ts';
 import type { Line, RunFolder } from './gather.ts';
 
 export interface Chart {
-  /** Of files and anchors. */
+  /** Of its file. */
   readonly name: string;
   readonly title: string;
   readonly svg: string;
@@ -31,14 +32,15 @@ const ELSEWHERE = new Set(['step', 'epoch', 'loss', 'heldout_loss']);
 /** Metrics of the machine come last. */
 const OF_THE_MACHINE = ['images_per_s', 'gpu_bytes'];
 
+/** The loss first. */
 export async function charts({ metrics, facts, name }: RunFolder): Promise<Chart[]> {
   const finetuned = facts?.command === 'finetune';
-  const objective = facts?.options.loss === 'l1' ? 'masked absolute error' : undefined;
+  const { model, data_path, objective, loss: scored = objective === 'simmim' ? 'l1' : 'mse' } = facts?.options ?? {};
   const loss = await lossCurve({
     train: pointsOf(metrics, 'loss'),
     heldout: pointsOf(metrics, 'heldout_loss'),
-    title: name,
-    measure: finetuned ? 'cross-entropy' : objective,
+    title: model && data_path ? `${model} on ${basename(String(data_path))}` : name,
+    measure: finetuned ? 'cross-entropy' : `masked ${scored === 'l1' ? 'absolute' : 'mean squared'} error`,
   });
   const made: Chart[] = [{ name: 'loss', title: 'Loss', svg: loss }];
   for (const metric of metricsOf(metrics)) {

@@ -28,3 +28,13 @@ export async function writeReport(path: string, { output, curves }: ReportOption
   }
   return written;
 }
+
+/** What a run leaves at its end: its page, and the curve of its loss alone. @returns their paths */
+export async function leaveReport(path: string): Promise<{ page: string; curve: string }> {
+  const run = await readRunFolder(path);
+  const drawn = await charts(run);
+  const left = { page: join(path, 'report.html'), curve: join(path, 'loss.svg') };
+  await writeFileAtomic(left.page, page(run, drawn));
+  await writeFileAtomic(left.curve, drawn[0].svg);
+  return left;
+}
