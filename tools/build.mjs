@@ -35,7 +35,7 @@ async function compile() {
         outDir: '.',
       },
       include: ROOMS.map((room) => `../../${room}/**/*.ts`),
-      exclude: ROOMS.map((room) => `../../${room}/examples`),
+      exclude: [...ROOMS.map((room) => `../../${room}/examples`), '../../mae/web'],
     }),
   );
   const { code, all } = await run(hostNode(), [join(root, 'node_modules/typescript/bin/tsc'), '-p', config], {

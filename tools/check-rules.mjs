@@ -59,7 +59,7 @@ export function checkImports({ path, text }, dependencies) {
 }
 
 /** What a browser must be able to load: these, and all that they import. */
-const FOR_BROWSERS = ['kernels/index.ts', 'engine/index.ts', 'mae/browser.ts', 'mae/onnx/export.ts'];
+const FOR_BROWSERS = ['kernels/index.ts', 'engine/index.ts', 'mae/browser.ts', 'mae/onnx/export.ts', 'mae/web/page.ts'];
 /** ONNX is protobuf, whose library runs anywhere; the bundle of the engine and the model does without. */
 const ofOnnx = (path, specifier) => path.startsWith('mae/onnx/') && specifier.startsWith('@bufbuild/protobuf');
 const OF_NODE = /\b(process|Buffer|setImmediate|__dirname|__filename|require)\b(?=\s*[.(])/g;

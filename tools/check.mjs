@@ -34,8 +34,13 @@ function findings({ code, all }) {
   return all.trim() ? all.trim().split('\n') : [`ended with exit code ${code}`];
 }
 
-const types = async () =>
-  findings(await program('typescript', 'tsc', ['--noEmit', '--pretty', 'false', '-p', 'tsconfig.json']));
+/** The page is checked with the types of a browser's page, the rest without: it runs in Node and in workers. */
+const types = async () => {
+  const ends = ['tsconfig.json', 'mae/web/tsconfig.json'].map((config) =>
+    program('typescript', 'tsc', ['--noEmit', '--pretty', 'false', '-p', config]),
+  );
+  return (await Promise.all(ends)).flatMap(findings);
+};
 
 /** Biome's reports for GitHub have one line each; they become `path:line  rule: message`. */
 async function lint() {

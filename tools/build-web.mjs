@@ -1,0 +1,81 @@
+#!/usr/bin/env node
+// `npm run build:web`: the page (mae/web) as a folder of files that any host serves as they are.
+import { build } from 'esbuild';
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, extname, join, resolve } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import { takeOption } from './argv.mjs';
+import { bundleForBrowser } from './bundle-browser.mjs';
+import { root } from './cache.mjs';
+import { ensurePackages } from './packages.mjs';
+import { Problem, main } from './say.mjs';
+
+const HELP = `npm run build:web -- [--out DIR]
+
+Writes the page as static files: copy the folder to any host that serves https://.
+
+  --out DIR     where they go (default dist/web)
+`;
+
+const web = join(root, 'mae', 'web');
+/** What is bundled, by the name of its file in the page: a source, and its function that is called (package.json says that none acts by itself). */
+const SCRIPTS = {
+  'page.js': ['page.ts', 'begin'],
+  // Before the first paint, so that a page in the other theme than the system's does not flash.
+  'early.js': ['theme.ts', 'followTheme'],
+};
+/** What is served as it lies in mae/web: files, and folders by the kinds of files in them. */
+const FILES = ['index.html', 'icon.svg'];
+const FOLDERS = {};
+
+async function styles() {
+  const { outputFiles } = await build({
+    entryPoints: [join(web, 'page.css')],
+    bundle: true,
+    write: false,
+    minify: true,
+    logLevel: 'silent',
+  }).catch(({ message }) => {
+    throw new Problem(`cannot bundle the page's styles: ${message}`);
+  });
+  return outputFiles[0].contents;
+}
+
+/** Every file of the page by its path in it. @returns {Promise<Map<string, Uint8Array>>} */
+export async function webFiles() {
+  const files = new Map(FILES.map((name) => [name, new Uint8Array(readFileSync(join(web, name)))]));
+  for (const [folder, kinds] of Object.entries(FOLDERS)) {
+    for (const name of readdirSync(join(web, folder)).filter((name) => kinds.includes(extname(name))))
+      files.set(`${folder}/${name}`, new Uint8Array(readFileSync(join(web, folder, name))));
+  }
+  for (const [name, [source, begin]] of Object.entries(SCRIPTS)) {
+    const entry = `import { ${begin} } from ${JSON.stringify(join(web, source))};\n${begin}();\n`;
+    files.set(name, (await bundleForBrowser(entry, { minify: true })).bytes);
+  }
+  return files.set('page.css', await styles());
+}
+
+/** Writes the page into a folder, in place of what was there. @returns {Promise<string>} the folder, and what loading it costs, for people */
+export async function buildWeb(folder = join(root, 'dist', 'web')) {
+  const files = await webFiles();
+  rmSync(folder, { recursive: true, force: true });
+  let sent = 0;
+  for (const [path, bytes] of files) {
+    const to = join(folder, path);
+    mkdirSync(dirname(to), { recursive: true });
+    writeFileSync(to, bytes);
+    sent += gzipSync(bytes).length;
+  }
+  return `${folder}  ${files.size} files, ${(sent / 1e6).toFixed(2)} MB gzipped`;
+}
+
+if (import.meta.filename === resolve(process.argv[1] ?? ''))
+  main(async () => {
+    const argv = process.argv.slice(2);
+    if (argv.includes('--help') || argv.includes('-h')) return void process.stdout.write(HELP);
+    const { value, rest } = takeOption(argv, '--out');
+    if (rest.length) throw new Problem(`build:web knows no ${rest[0]} (it knows --out, --help)`, 2);
+    if (value === '') throw new Problem('--out needs a folder', 2);
+    await ensurePackages({ quiet: true });
+    process.stdout.write(`${await buildWeb(value && resolve(value))}\n`);
+  });
