@@ -59,18 +59,21 @@ export function checkImports({ path, text }, dependencies) {
 }
 
 /** What a browser must be able to load: these, and all that they import. */
-const FOR_BROWSERS = ['kernels/index.ts', 'engine/index.ts', 'mae/browser.ts', 'mae/onnx/export.ts', 'mae/web/page.ts'];
+const FOR_BROWSERS = ['kernels/index.ts', 'engine/index.ts', 'mae/browser.ts', 'mae/onnx/export.ts'];
+const ofPages = (path) => path.startsWith('mae/web/');
 /** ONNX is protobuf, whose library runs anywhere; the bundle of the engine and the model does without. */
 const ofOnnx = (path, specifier) => path.startsWith('mae/onnx/') && specifier.startsWith('@bufbuild/protobuf');
 const OF_NODE = /\b(process|Buffer|setImmediate|__dirname|__filename|require)\b(?=\s*[.(])/g;
 
-/** Packages that run in browsers as they are: how weights of other projects are read there. */
-const WEB_PACKAGES = ['pickleparser', 'unzipit', '@huggingface/hub'];
+/** Packages that run in browsers as they are: how weights of other projects are read there, and curves are drawn. */
+const WEB_PACKAGES = ['pickleparser', 'unzipit', '@huggingface/hub', 'uplot'];
 
 /** Neither modules and globals of Node nor packages of Node, from the entries for browsers on. Types alone do not count. */
 export function checkBrowser(files) {
   const texts = new Map(files.map(({ path, text }) => [path, text]));
-  const came = new Map(FOR_BROWSERS.filter((path) => texts.has(path)).map((path) => [path, []]));
+  const came = new Map(
+    [...texts.keys()].filter((path) => FOR_BROWSERS.includes(path) || ofPages(path)).map((path) => [path, []]),
+  );
   const found = [];
   for (const [path, by] of came) {
     const way = [...by, path];

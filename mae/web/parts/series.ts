@@ -1,0 +1,64 @@
+// Points of a curve that still grows: cheap to add to, bounded in memory, and a moving average over them.
+
+export interface Points {
+  readonly x: readonly number[];
+  readonly y: readonly number[];
+}
+
+/** Points that a reader can tell apart, twice. */
+const MOST = 4000;
+
+/** A curve's points in the order of x. Beyond MOST, neighbours become their mean: from then on a point stands for 2, 4, 8 ... of them. */
+export class Series implements Points {
+  readonly x: number[] = [];
+  readonly y: number[] = [];
+  /** Values that a point stands for. */
+  each = 1;
+  /** The last value that was added, with its x, as it was given. */
+  last: { readonly x: number; readonly y: number } | null = null;
+  #waiting: { x: number; y: number; count: number } = { x: 0, y: 0, count: 0 };
+
+  /** What is not finite is left out. */
+  append(x: number, y: number): void {
+    this.last = { x, y };
+    if (!Number.isFinite(y)) return;
+    const waiting = this.#waiting;
+    waiting.x += x;
+    waiting.y += y;
+    if (++waiting.count < this.each) return;
+    this.x.push(waiting.x / waiting.count);
+    this.y.push(waiting.y / waiting.count);
+    this.#waiting = { x: 0, y: 0, count: 0 };
+    if (this.x.length > MOST) this.#halve();
+  }
+
+  clear(): void {
+    this.x.length = this.y.length = 0;
+    this.each = 1;
+    this.last = null;
+    this.#waiting = { x: 0, y: 0, count: 0 };
+  }
+
+  #halve(): void {
+    const half = this.x.length >> 1;
+    const odd = this.x.length % 2 ? { x: this.x[2 * half], y: this.y[2 * half] } : null;
+    for (const values of [this.x, this.y]) {
+      for (let i = 0; i < half; i++) values[i] = (values[2 * i] + values[2 * i + 1]) / 2;
+      values.length = half;
+    }
+    const before = this.each;
+    this.each *= 2;
+    if (odd) this.#waiting = { x: odd.x * before, y: odd.y * before, count: before };
+  }
+}
+
+/** A centred moving average over a twenty-fifth of the points, narrower towards the ends so that it follows the first fall. */
+export function smooth(y: readonly number[]): number[] {
+  const half = Math.max(1, Math.floor(y.length / 50));
+  const sums = new Float64Array(y.length + 1);
+  for (let i = 0; i < y.length; i++) sums[i + 1] = sums[i] + y[i];
+  return y.map((_, i) => {
+    const reach = Math.min(half, i, y.length - 1 - i);
+    return (sums[i + reach + 1] - sums[i - reach]) / (2 * reach + 1);
+  });
+}
