@@ -1,8 +1,8 @@
 // What an encoder attends to in whole images, block by block and head by head, and rolled out over its blocks.
-import type { Engine } from '../engine/engine.ts';
+import type { Engine, Program } from '../engine/engine.ts';
 import { fail } from '../engine/errors.ts';
 import { attentionProbabilities } from '../engine/ops/attention.ts';
-import type { Tensor } from '../engine/tensor.ts';
+import type { Tensor, Variable } from '../engine/tensor.ts';
 import type { Dataset } from './data/dataset.ts';
 import { loadBatches } from './data/loader.ts';
 import { newCapacities } from './data/pack.ts';
@@ -40,6 +40,24 @@ export interface ImageAttention {
   readonly layers: readonly LayerAttention[];
 }
 
+/** By block, the attention (heads, rows, T) of the tokens from `first` on in the image of a variable (1, C, H, W), every patch of it seen. */
+export function attentionProgram(
+  engine: Engine,
+  encoder: VisionEncoder,
+  img: Variable,
+  { blocks, first, rows }: { blocks: (block: number) => boolean; first: number; rows: number },
+): Program<Record<never, never>, string> {
+  return engine.compile({}, (_, t) => {
+    const maps: Record<string, Tensor> = {};
+    encoder.encodeAll(t.use(img), {
+      look: (block, qkv) => {
+        if (blocks(block)) maps[block] = attentionProbabilities(qkv, { heads: encoder.config.num_heads, first, rows });
+      },
+    });
+    return maps;
+  });
+}
+
 /** One image after the other: its centre, resized to the model's size, every patch seen. */
 export async function* attend(
   engine: Engine,
@@ -57,16 +75,8 @@ export async function* attend(
   const last = Math.max(...layers);
   const preparer = new Preparer(engine, config, images);
   const rows = rollout ? { first: 0, rows: tokens } : { first: query, rows: 1 };
-  const program = engine.compile({}, (_, t) => {
-    const maps: Record<string, Tensor> = {};
-    encoder.encodeAll(t.use(preparer.images(1)), {
-      look: (block, qkv) => {
-        if (rollout ? block <= last : layers.includes(block))
-          maps[block] = attentionProbabilities(qkv, { heads, ...rows });
-      },
-    });
-    return maps;
-  });
+  const blocks = (block: number): boolean => (rollout ? block <= last : layers.includes(block));
+  const program = attentionProgram(engine, encoder, preparer.images(1), { blocks, ...rows });
   const [height, width] = config.img_size;
   const output = { chans, height, width };
   const order = Uint32Array.from(ids ?? Array.from({ length: images.length }, (_, i) => i));

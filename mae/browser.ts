@@ -1,7 +1,13 @@
 // All of the model that runs in browsers: it, its masks, data from bytes on, the training step, reconstructions and their picture.
 // No module of Node is reached from here, and of packages only those that read weights of other projects, which `npm run check` holds.
 export * from './index.ts';
-export { attend, type AttentionOptions, type ImageAttention, type LayerAttention } from './attention.ts';
+export {
+  attend,
+  attentionProgram,
+  type AttentionOptions,
+  type ImageAttention,
+  type LayerAttention,
+} from './attention.ts';
 export { bitmaps, type BitmapOptions } from './data/bitmaps.ts';
 export { type Dataset, IMAGENET_MEAN, IMAGENET_STD, type Sample } from './data/dataset.ts';
 export { type Batch, batchCount, loadBatches, type LoaderOptions } from './data/loader.ts';
@@ -28,6 +34,7 @@ export { type Group, sheet, type SheetOptions, type Strip } from './pictures/she
 export {
   type Pass,
   type Passes,
+  Rebuilder,
   rebuild,
   reconstruct,
   type Reconstruction,

@@ -1,5 +1,6 @@
 // Lets a model rebuild images from the patches that masks leave: what panels, sheets and animations show.
-import type { Engine } from '../engine/engine.ts';
+import type { Engine, Program } from '../engine/engine.ts';
+import type { Variable } from '../engine/tensor.ts';
 import type { Dataset } from './data/dataset.ts';
 import { loadBatches } from './data/loader.ts';
 import { newCapacities } from './data/pack.ts';
@@ -25,6 +26,35 @@ export interface Passes {
   readonly passes: readonly Pass[];
 }
 
+/** A model's passes over the image in a variable (1, C, H, W): a program for every number of kept patches, made when it is first needed. */
+export class Rebuilder {
+  readonly #engine: Engine;
+  readonly #model: MaskedAutoencoder;
+  readonly #img: Variable;
+  readonly #programs = new Map<number, Program<{ noise: 'f32' }, 'pred' | 'mask' | 'loss'>>();
+
+  constructor(engine: Engine, model: MaskedAutoencoder, img: Variable) {
+    this.#engine = engine;
+    this.#model = model;
+    this.#img = img;
+  }
+
+  #forward(keep: number): Program<{ noise: 'f32' }, 'pred' | 'mask' | 'loss'> {
+    return this.#engine.compile({ noise: 'f32' }, ({ noise }, t) => {
+      const { pred, mask, loss } = this.#model.forward(t.use(this.#img), noise, keep);
+      return { pred, mask, loss };
+    });
+  }
+
+  async pass({ noise, keep }: ChosenMask): Promise<Pass> {
+    const program = this.#programs.get(keep) ?? this.#forward(keep);
+    this.#programs.set(keep, program);
+    const results = await program.run({ noise: { data: noise, shape: [1, noise.length] } });
+    const { pred, mask, loss } = await results.read();
+    return { pred: Float32Array.from(pred), mask: Float32Array.from(mask), loss: loss[0] };
+  }
+}
+
 /** One after the other: the centre of each image, as large as the model's ratio allows, resized to its size, under all masks that `masksOf` gives it. */
 export async function* rebuild(
   engine: Engine,
@@ -36,12 +66,7 @@ export async function* rebuild(
   const { config } = model;
   const [height, width] = config.img_size;
   const preparer = new Preparer(engine, config, images);
-  const programs = new Map<number, ReturnType<typeof forward>>();
-  const forward = (keep: number) =>
-    engine.compile({ noise: 'f32' }, ({ noise }, t) => {
-      const { pred, mask, loss } = model.forward(t.use(preparer.images(1)), noise, keep);
-      return { pred, mask, loss };
-    });
+  const rebuilder = new Rebuilder(engine, model, preparer.images(1));
   const output = { chans: config.in_chans, height, width };
   const order = Uint32Array.from(ids ?? Array.from({ length: images.length }, (_, i) => i));
   const place = centrePlaces(output);
@@ -49,13 +74,7 @@ export async function* rebuild(
     await preparer.run(batch);
     const img = Float32Array.from(await engine.read(preparer.images(1)));
     const passes: Pass[] = [];
-    for (const { noise, keep } of masksOf(batch.ids[0])) {
-      const program = programs.get(keep) ?? forward(keep);
-      programs.set(keep, program);
-      const results = await program.run({ noise: { data: noise, shape: [1, patchesOf(config)] } });
-      const { pred, mask, loss } = await results.read();
-      passes.push({ pred: Float32Array.from(pred), mask: Float32Array.from(mask), loss: loss[0] });
-    }
+    for (const mask of masksOf(batch.ids[0])) passes.push(await rebuilder.pass(mask));
     yield { id: batch.ids[0], img, passes };
   }
 }

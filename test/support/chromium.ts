@@ -54,17 +54,26 @@ const CANVAS = [
   '--use-angle=swiftshader',
 ];
 
-export interface PageOptions {
+export interface SiteOptions {
   /** The page shows something on a canvas by WebGPU, or a picture is taken of it; else it only computes. */
   readonly canvas?: boolean;
+  /** Of the window; 960 x 720 unless said. */
+  readonly size?: { readonly width: number; readonly height: number };
+  /** What the system is said to be; light unless said. */
+  readonly scheme?: 'light' | 'dark';
+  /** Further flags of Chromium. */
+  readonly args?: readonly string[];
+  /** Sees the page before it loads anything. */
+  readonly begin?: (page: Page) => Promise<void> | void;
+}
+
+export interface PageOptions extends SiteOptions {
   /** The entry minified, as pages get it. */
   readonly minify?: boolean;
   /** What the body holds. */
   readonly html?: string;
   /** Served beside the page by path, as `/weights.safetensors`. */
   readonly files?: Readonly<Record<string, Uint8Array>>;
-  /** Of the window; 960 x 720 unless said. */
-  readonly size?: { readonly width: number; readonly height: number };
 }
 
 type Functions<M> = { [K in keyof M]: M[K] extends (...args: never[]) => unknown ? M[K] : never };
@@ -76,8 +85,10 @@ export class BrowserPage<M> implements AsyncDisposable {
   readonly #browser: Browser;
   readonly #errors: Error[] = [];
   readonly #close: () => void;
+  readonly #hasEntry: boolean;
 
-  constructor(browser: Browser, page: Page, address: string, close: () => void) {
+  constructor(browser: Browser, page: Page, address: string, close: () => void, hasEntry: boolean) {
+    this.#hasEntry = hasEntry;
     this.page = page;
     this.address = address;
     this.#browser = browser;
@@ -118,7 +129,8 @@ export class BrowserPage<M> implements AsyncDisposable {
   async load(): Promise<void> {
     await this.page.goto(this.address);
     // In a string: a compiler that makes import() into something else would make it useless in the page.
-    await this.page.evaluate(`import('/entry.js').then((entry) => void (globalThis.entry = entry))`);
+    if (this.#hasEntry)
+      await this.page.evaluate(`import('/entry.js').then((entry) => void (globalThis.entry = entry))`);
     this.check();
   }
 
@@ -135,25 +147,37 @@ export class BrowserPage<M> implements AsyncDisposable {
 
 const HTML = (body: string) => `<!doctype html><meta charset="utf-8"><title>Tesserae</title><body>${body}`;
 
+const TYPES: Readonly<Record<string, string>> = {
+  html: 'text/html',
+  js: 'text/javascript',
+  css: 'text/css',
+  svg: 'image/svg+xml',
+  png: 'image/png',
+};
+
 /**
  * Opens a page of a browser of its own (about a second) with a file's exports in it.
  * @param entry a path from the clone's root, of TypeScript that is bundled for browsers
  */
 export async function openPage<M>(entry: string, options: PageOptions = {}): Promise<BrowserPage<M>> {
-  if (!chromium) throw new Error('there is no Chromium: ask `chromium` first');
   const path = fileURLToPath(new URL(`../../${entry}`, import.meta.url));
   const { bytes } = await bundleForBrowser(`export * from ${JSON.stringify(path)};`, options);
-  const types = { html: 'text/html', js: 'text/javascript' } as Record<string, string>;
-  const served = new Map<string, string | Uint8Array>([
-    ['/index.html', HTML(options.html ?? '')],
-    ['/entry.js', bytes],
-    ['/favicon.ico', ''],
-    ...Object.entries(options.files ?? {}),
-  ]);
+  const files = { '/index.html': new TextEncoder().encode(HTML(options.html ?? '')), '/entry.js': bytes };
+  return openSite({ ...files, ...options.files }, options);
+}
+
+/** Opens `/index.html` of these files, by their paths, in a browser of its own. */
+export async function openSite<M>(
+  files: Readonly<Record<string, Uint8Array>>,
+  options: SiteOptions = {},
+): Promise<BrowserPage<M>> {
+  if (!chromium) throw new Error('there is no Chromium: ask `chromium` first');
+  const served = new Map<string, Uint8Array>([['/favicon.ico', new Uint8Array()], ...Object.entries(files)]);
   const server = createServer(({ url = '/' }, response) => {
-    const name = decodeURIComponent(url.split('?')[0]);
-    const found = served.get(name === '/' ? '/index.html' : name);
-    const type = types[name === '/' ? 'html' : name.split('.').at(-1)!] ?? 'application/octet-stream';
+    const path = decodeURIComponent(url.split('?')[0]);
+    const name = path === '/' ? '/index.html' : path;
+    const found = served.get(name);
+    const type = TYPES[name.split('.').at(-1)!] ?? 'application/octet-stream';
     response.writeHead(found === undefined ? 404 : 200, { 'content-type': type }).end(found ?? '');
   });
   await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
@@ -165,20 +189,22 @@ export async function openPage<M>(entry: string, options: PageOptions = {}): Pro
   try {
     // Chromium finds its own driver: the one that this process was launched with is Node's.
     const { VK_ICD_FILENAMES: _, VK_DRIVER_FILES: __, ...env } = pristine();
-    const args = [...BASE, ...(options.canvas ? CANVAS : COMPUTE)];
+    const args = [...BASE, ...(options.canvas ? CANVAS : COMPUTE), ...(options.args ?? [])];
     const browser = await driver.launch({ executablePath: chromium.path, headless: true, args, env, timeout: 60_000 });
-    const page = await browser.newPage({ viewport: options.size ?? { width: 960, height: 720 } });
-    const opened = new BrowserPage<M>(
-      browser,
-      page,
-      `http://127.0.0.1:${(server.address() as AddressInfo).port}/`,
-      close,
-    );
-    await opened.load().catch(async (error) => {
+    try {
+      const page = await browser.newPage({
+        viewport: options.size ?? { width: 960, height: 720 },
+        colorScheme: options.scheme ?? 'light',
+      });
+      const address = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+      const opened = new BrowserPage<M>(browser, page, address, close, served.has('/entry.js'));
+      await options.begin?.(page);
+      await opened.load();
+      return opened;
+    } catch (error) {
       await browser.close();
       throw error;
-    });
-    return opened;
+    }
   } catch (error) {
     close();
     throw error;
