@@ -80,7 +80,7 @@ export class Device {
     this.#wait = options.wait ?? ((promise) => promise);
     const features = new Set<string>(gpu.features as unknown as Iterable<string>);
     if (!probed.subgroups) features.delete('subgroups');
-    if (!probed.subgroups || (matrices.length > 0 && probed.spelling === null)) features.delete(MATRIX);
+    if (!probed.matrices) features.delete(MATRIX);
     const { min, max } = lanesOf(info);
     this.adapter = summaryOf(info);
     const { software } = this.adapter;
@@ -97,7 +97,6 @@ export class Device {
       maxBindingBytes: gpu.limits.maxStorageBufferBindingSize,
       // Lavapipe (Mesa 26.2) ends the process while it compiles any matrix for subgroups of 16; for 8 it works.
       matrices: features.has(MATRIX) && !(software && max > 8) ? matrices : [],
-      oldMatrixSpelling: probed.spelling === 'old',
     };
     this.#watch(gpu);
   }

@@ -1,14 +1,13 @@
 // What an adapter's documentation does not say, found out by compiling or running tiny programs on it.
 import rowsum from '../kernels/lib/rowsum.subgroups.wgsl';
 import type { MatrixShape } from '../kernels/kernel.ts';
-import { oldSpelling } from '../kernels/spelling.ts';
 import { USAGE } from './allocate.ts';
 
 export interface Probed {
   /** Subgroup operations are there and right. */
   readonly subgroups: boolean;
-  /** Of the matrix builtins; null where there are none, or neither spelling compiles. */
-  readonly spelling: 'current' | 'old' | null;
+  /** Programs with subgroup matrices as kernels write them can be built. */
+  readonly matrices: boolean;
 }
 
 /** What the adapter lists: a product of matrices, and the most threads of a subgroup. */
@@ -21,35 +20,30 @@ export interface Listed {
 export async function probe(gpu: GPUDevice, { matrix, lanes }: Listed, wait?: Wait): Promise<Probed> {
   const subgroups = gpu.features.has('subgroups') && (await probeSubgroups(gpu, wait));
   const asked = subgroups && matrix && gpu.features.has('chromium-experimental-subgroup-matrix' as GPUFeatureName);
-  return { subgroups, spelling: asked ? await matrixSpelling(gpu, matrix, lanes) : null };
+  return { subgroups, matrices: !!asked && (await compiles(gpu, matrixCalls(matrix, lanes))) };
 }
 
 type Wait = <T>(promise: Promise<T>) => Promise<T>;
 
-/** Other shapes than the adapter lists, and fewer threads than a subgroup has, are refused whatever the spelling. */
-const allMatrixCalls = ({ M, N, K }: MatrixShape, lanes: number): string => `enable f16;
+/**
+ * Every builtin that kernels call, on arrays of vectors: where the major order was still an argument, not in the type, they
+ * were refused or counted in elements. Other shapes than the adapter lists, and fewer threads than a subgroup has, are refused.
+ */
+const matrixCalls = ({ M, N, K }: MatrixShape, lanes: number): string => `enable f16;
 enable subgroups;
 enable chromium_experimental_subgroup_matrix;
 diagnostic(off, chromium.subgroup_matrix_uniformity);
 alias Left = subgroup_matrix_left<f16, ${K}, ${M}>;
 alias Right = subgroup_matrix_right<f16, ${N}, ${K}>;
 alias Sum = subgroup_matrix_result<f32, ${N}, ${M}>;
-var<workgroup> x: array<f16, ${Math.max(M, N) * K}>;
-var<workgroup> y: array<f32, ${M * N}>;
+var<workgroup> x: array<vec4<u32>, ${M * N + (Math.max(M, N) * K) / 8}>;
 @compute @workgroup_size(${lanes}, 1, 1)
 fn main() {
-  let left = subgroupMatrixLoad<Left, row_major>(&x, 0u, ${K}u);
-  let right = subgroupMatrixLoad<Right, col_major>(&x, 0u, ${K}u);
-  subgroupMatrixStore<row_major>(&y, 0u, subgroupMatrixMultiplyAccumulate(left, right, Sum()), ${N}u);
+  let left = subgroupMatrixLoad<Left, row_major>(&x, 0u, ${K / 8}u);
+  let right = subgroupMatrixLoad<Right, col_major>(&x, 0u, ${K / 8}u);
+  subgroupMatrixStore<row_major>(&x, 0u, subgroupMatrixMultiplyAccumulate(left, right, Sum()), ${N / 4}u);
 }
 `;
-
-/** Which spelling of the subgroup matrix builtins compiles on a device that has the feature; null: neither does. */
-export async function matrixSpelling(gpu: GPUDevice, shape: MatrixShape, lanes: number): Promise<Probed['spelling']> {
-  const code = allMatrixCalls(shape, lanes);
-  if (await compiles(gpu, code)) return 'current';
-  return (await compiles(gpu, oldSpelling(code))) ? 'old' : null;
-}
 
 async function compiles(gpu: GPUDevice, code: string): Promise<boolean> {
   gpu.pushErrorScope('validation');

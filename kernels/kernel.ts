@@ -40,8 +40,6 @@ export interface AdapterTraits {
   readonly maxBindingBytes: number;
   /** Products on subgroup matrices with f16 operands and f32 sums that the adapter lists; empty where it has none. */
   readonly matrices: readonly MatrixShape[];
-  /** The matrix builtins are spelled as WebGPU first had them (spelling.ts). */
-  readonly oldMatrixSpelling: boolean;
   /** Settings measured on this adapter; they go before what variants choose by themselves. */
   readonly picks?: Picks;
 }

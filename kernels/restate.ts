@@ -1,7 +1,6 @@
 // From a kernel's text to the program for one problem: knob lines restated, marked loops unrolled, library appended.
 import type { AdapterTraits, AnyKernel, Grid, KnobValues, Profile, Settings, Variant, Wgsl } from './kernel.ts';
 import { offered, shapeClass } from './picks.ts';
-import { oldSpelling } from './spelling.ts';
 
 /** What runs for one problem on one adapter: text, workgroups, settings. */
 export interface Program {
@@ -37,8 +36,7 @@ export function resolve(kernel: AnyKernel, problem: Settings, adapter: AdapterTr
         Object.fromEntries(Object.keys(v.wgsl.knobs).map((k) => [k, settings[k]])) as KnobValues;
       const all: Settings = { ...asked, ...(pick ?? tuned) };
       const knobs = knobsOf(all);
-      const plain = written([restate(text, knobs), ...v.lib].join('\n'));
-      const code = adapter.oldMatrixSpelling ? oldSpelling(plain) : plain;
+      const code = written([restate(text, knobs), ...v.lib].join('\n'));
       const picked = pick !== undefined && JSON.stringify(knobs) !== JSON.stringify(knobsOf({ ...asked, ...tuned }));
       return { code, knobs, grid: v.grid(all), profile, variant: v, wgsl: v.wgsl, shapeClass: key, picked };
     }
@@ -106,7 +104,7 @@ function pack(line: string): string | null {
 const programs = new Map<string, string>();
 function written(text: string): string {
   let code = programs.get(text);
-  if (code === undefined) programs.set(text, (code = unroll(text)));
+  if (code === undefined) programs.set(text, (code = registers(unroll(text))));
   return code;
 }
 
@@ -114,11 +112,7 @@ const LOOP = /^[ \t]*for \(var (\w+) = (\d+)u; \1 < (\w+); \1\+\+\) \{ \/\/ unro
 
 /** Writes out every loop marked `// unroll`: software adapters keep an array in registers only under literal indices. */
 export function unroll(code: string): string {
-  const constants = new Map<string, number>();
-  for (const [, name, expression] of code.matchAll(/^const (\w+)(?:\s*:\s*\w+)? = ([^;]+);/gm)) {
-    const value = product(expression, constants);
-    if (value !== null) constants.set(name, value);
-  }
+  const constants = constantsOf(code);
   let text = code;
   LOOP.lastIndex = 0;
   for (let m = LOOP.exec(text); m; m = LOOP.exec(text)) {
@@ -136,6 +130,41 @@ export function unroll(code: string): string {
     LOOP.lastIndex = m.index;
   }
   return text;
+}
+
+const ARRAY = /^([ \t]*)var (\w+): array<(.+), (\w+)>; \/\/ registers[^\n]*$/gm;
+
+/**
+ * Makes a variable of every element of the arrays marked `// registers`, whose indices are constants once loops are written
+ * out: NVIDIA's driver keeps an array of subgroup matrices in memory (gemm.md).
+ */
+export function registers(code: string): string {
+  const constants = constantsOf(code);
+  let text = code;
+  for (const [line, indent, name, type, bound] of code.matchAll(ARRAY)) {
+    const count = product(bound, constants);
+    if (count === null) throw new Error(`registers: the size ${bound} of ${name} is not a known constant`);
+    const all = Array.from({ length: count }, (_, i) => `${indent}var ${name}_${i}: ${type};`).join('\n');
+    text = text.replace(line, all).replace(new RegExp(`\\b${name}\\[([^\\]]+)\\]`, 'g'), (_, index: string) => {
+      const at = index.split('+').reduce<number | null>((sum, term) => {
+        const value = product(term, constants);
+        return sum === null || value === null ? null : sum + value;
+      }, 0);
+      if (at === null || at >= count) throw new Error(`registers: ${name}[${index}] is no element of ${count}`);
+      return `${name}_${at}`;
+    });
+  }
+  return text;
+}
+
+/** Values of `const NAME = …;` lines that are products of others. */
+function constantsOf(code: string): Map<string, number> {
+  const constants = new Map<string, number>();
+  for (const [, name, expression] of code.matchAll(/^const (\w+)(?:\s*:\s*\w+)? = ([^;]+);/gm)) {
+    const value = product(expression, constants);
+    if (value !== null) constants.set(name, value);
+  }
+  return constants;
 }
 
 /** Where the brace that is open at `start` closes. */

@@ -60,7 +60,7 @@ export function reflect(text, path = 'kernel') {
 export const compact = (text) =>
   text
     .split('\n')
-    .map((line) => (/\/\/ (knob|unroll|stored)\b/.test(line) ? line : line.replace(/\s*\/\/.*$/, '')))
+    .map((line) => (/\/\/ (knob|unroll|registers|stored)\b/.test(line) ? line : line.replace(/\s*\/\/.*$/, '')))
     .filter((line) => line.trim() !== '')
     .map((line) => `${line}\n`)
     .join('');

@@ -68,7 +68,6 @@ export const traitsOf = (profile: Profile): AdapterTraits => ({
   maxWorkgroupInvocations: 256,
   maxBindingBytes: 2 ** 27,
   matrices: [],
-  oldMatrixSpelling: false,
 });
 
 /** The case on the host in f64: a loss that can be asked again and again with other numbers, and its gradients. */

@@ -45,6 +45,7 @@ declare const wgsl: Wgsl<
     RM: number;
     RN: number;
     BK: number;
+    STAGES: number;
   }
 >;
 export default wgsl;

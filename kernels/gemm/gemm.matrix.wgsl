@@ -1,7 +1,7 @@
 // C = epilogue(op(A) op(B)) on subgroup matrices: operands rounded to f16, sums in f32. SM x SN subgroups share a tile of C,
 // RM x RN matrices each. Slices of BK are staged as they lie in memory: the matrix loads transpose. The next slice is
 // fetched into registers while this one is multiplied. Matrices give no access to elements, so the epilogue goes
-// through workgroup memory, a matrix of every subgroup a turn.
+// through workgroup memory, a row of matrices of every subgroup a turn.
 enable f16;
 enable subgroups;
 enable chromium_experimental_subgroup_matrix;
@@ -18,11 +18,12 @@ const SN = 2u; // knob: and along its columns
 const RM = 2u; // knob: matrices a subgroup along the rows
 const RN = 2u; // knob: and along the columns
 const BK = 16u; // knob: depth of a slice
+const STAGES = 2u; // knob: slices in workgroup memory: 2 take one barrier a slice, 1 two
 const BM = SM * RM * MM;
 const BN = SN * RN * MN;
 const THREADS = SM * SN * SUBGROUP;
-const PER_A = BM * BK / 4u / SM / SN / SUBGROUP; // vectors that a thread stages
-const PER_B = BN * BK / 4u / SM / SN / SUBGROUP;
+const PER_A = BM * BK / 8u / SM / SN / SUBGROUP; // eights of f16 that a thread stages
+const PER_B = BN * BK / 8u / SM / SN / SUBGROUP;
 const SUMS = RM * RN;
 alias A4 = vec4<f32>; // stored: A16
 alias B4 = vec4<f32>; // stored: B16
@@ -40,8 +41,6 @@ struct Params { m: u32, n: u32, k: u32, batch: u32, lda: u32, ldb: u32, ldc: u32
 @group(0) @binding(6) var<storage, read_write> u: array<C4>; // as c: slope of the GELU with EPILOGUE 2
 @group(0) @binding(7) var<storage, read_write> dbias: array<f32>; // (splits, m) with DBIAS
 
-var<workgroup> sums: array<f32, SM * SN * MM * MN>;
-
 fn wideC(q: C4) -> vec4<f32> { return vec4<f32>(q); } // stored: C16
 fn narrowC(v: vec4<f32>) -> C4 { return C4(v); } // stored: C16
 
@@ -53,36 +52,36 @@ fn main(
 ) {
   let tile = tileOf(wg.x + wg.y * groups.x, BM, BN);
   if (tile.idle) { return; }
-  let group = subgroupBroadcastFirst(t) / SUBGROUP;
+  // The remainder changes nothing, but shows the compiler that no index is out of bounds, so that it adds no checks.
+  let group = subgroupBroadcastFirst(t) / SUBGROUP % (SM * SN);
   let row = group / SN * (RM * MM);
   let col = group % SN * (RN * MN);
-  var acc: array<Sum, SUMS>;
-  var rowSum = 0.0;
-  var x: array<vec4<f16>, PER_A>;
-  var y: array<vec4<f16>, PER_B>;
+  var acc: array<Sum, SUMS>; // registers
+  var x: array<vec4<u32>, PER_A>; // registers
+  var y: array<vec4<u32>, PER_B>; // registers
+  var low = vec4<f32>();
+  var high = vec4<f32>();
   for (var i = 0u; i < PER_A; i++) { // unroll
     x[i] = fetchA(tile, tile.start, t + i * THREADS);
   }
   for (var i = 0u; i < PER_B; i++) { // unroll
     y[i] = fetchB(tile, tile.start, t + i * THREADS);
   }
+  var turn = 0u;
   for (var base = tile.start; base < tile.end; base += BK) {
+    let stage = turn % STAGES * SLICE;
+    turn++;
     for (var i = 0u; i < PER_A; i++) { // unroll
-      let at = (t + i * THREADS) * 4u / LONG_A * STRIDE_A + (t + i * THREADS) * 4u % LONG_A;
-      for (var e = 0u; e < 4u; e++) { // unroll
-        sa[at + e] = x[i][e];
+      pool[stage + (t + i * THREADS) / LONG_A * STRIDE_A + (t + i * THREADS) % LONG_A] = x[i];
+      if (DBIAS && tile.col == 0u) {
+        low += vec4<f32>(bitcast<vec4<f16>>(x[i].xy));
+        high += vec4<f32>(bitcast<vec4<f16>>(x[i].zw));
       }
     }
     for (var i = 0u; i < PER_B; i++) { // unroll
-      let at = (t + i * THREADS) * 4u / LONG_B * STRIDE_B + (t + i * THREADS) * 4u % LONG_B;
-      for (var e = 0u; e < 4u; e++) { // unroll
-        sb[at + e] = y[i][e];
-      }
+      pool[stage + SLICE_A + (t + i * THREADS) / LONG_B * STRIDE_B + (t + i * THREADS) % LONG_B] = y[i];
     }
     workgroupBarrier();
-    if (DBIAS && tile.col == 0u && t < BM) {
-      for (var depth = 0u; depth < BK; depth++) { rowSum += f32(sa[depth * STRIDE_A + t]); }
-    }
     for (var i = 0u; i < PER_A; i++) { // unroll
       x[i] = fetchA(tile, base + BK, t + i * THREADS);
     }
@@ -90,31 +89,38 @@ fn main(
       y[i] = fetchB(tile, base + BK, t + i * THREADS);
     }
     for (var depth = 0u; depth < BK; depth += MK) {
-      var rights: array<Right, RN>;
+      // These bounds show that no load reaches out of bounds. Where that must be checked, a load's stride is no constant any
+      // more, and NVIDIA takes several times as long (gemm.md).
+      let fromA = min(stage + placeA(row, depth), POOL - REACH_A);
+      let fromB = min(stage + placeB(depth, col), POOL - REACH_B);
+      var rights: array<Right, RN>; // registers
       for (var j = 0u; j < RN; j++) { // unroll
-        rights[j] = right(col + j * MN, depth);
+        if (LAYOUT == 1u) { rights[j] = subgroupMatrixLoad<Right, col_major>(&pool, fromB + j * MN * STRIDE_B, STRIDE_B); }
+        else { rights[j] = subgroupMatrixLoad<Right, row_major>(&pool, fromB + j * MN / 8u, STRIDE_B); }
       }
       for (var i = 0u; i < RM; i++) { // unroll
-        let l = left(row + i * MM, depth);
+        var l: Left;
+        if (LAYOUT == 2u) { l = subgroupMatrixLoad<Left, col_major>(&pool, fromA + i * MM / 8u, STRIDE_A); }
+        else { l = subgroupMatrixLoad<Left, row_major>(&pool, fromA + i * MM * STRIDE_A, STRIDE_A); }
         for (var j = 0u; j < RN; j++) { // unroll
           acc[i * RN + j] = subgroupMatrixMultiplyAccumulate(l, rights[j], acc[i * RN + j]);
         }
       }
     }
-    workgroupBarrier();
+    if (STAGES == 1u) { workgroupBarrier(); }
   }
-  if (DBIAS && tile.col == 0u && t < BM && tile.row + t < p.m) { dbias[tile.d + tile.row + t] = rowSum; }
-  for (var turn = 0u; turn < SUMS; turn++) {
-    for (var s = 0u; s < SUMS; s++) { // unroll
-      if (turn == s) { subgroupMatrixStore<row_major>(&sums, group * MM * MN, acc[s], MN); }
+  workgroupBarrier();
+  if (DBIAS && tile.col == 0u) { sumRows(tile, t, low, high); }
+  for (var i = 0u; i < RM; i++) { // unroll
+    for (var j = 0u; j < RN; j++) { // unroll
+      subgroupMatrixStore<row_major>(&pool, group * MM * ACROSS + j * MN / 4u, acc[i * RN + j], ACROSS);
     }
     workgroupBarrier();
-    for (var i = t % SUBGROUP; i < MM * MN / 4u; i += SUBGROUP) {
-      let down = tile.row + row + turn / RN * MM + i * 4u / MN;
-      let across = tile.col + col + turn % RN * MN + i * 4u % MN;
+    for (var e = t % SUBGROUP; e < MM * RN * MN / 4u; e += SUBGROUP) {
+      let down = tile.row + row + i * MM + e / (RN * MN / 4u);
+      let across = tile.col + col + e % (RN * MN / 4u) * 4u;
       let at = (tile.c + down * p.ldc + across) / 4u;
-      let s = t / SUBGROUP * (MM * MN) + i * 4u;
-      let sum = vec4(sums[s], sums[s + 1u], sums[s + 2u], sums[s + 3u]);
+      let sum = bitcast<vec4<f32>>(pool[(t / SUBGROUP * MM + e / (RN * MN / 4u)) * ACROSS + e % (RN * MN / 4u)]);
       if (down < p.m && across < p.n) { finish(at, sum, biasOf(across / 4u), auxOf(at)); }
     }
     workgroupBarrier();

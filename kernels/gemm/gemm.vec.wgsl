@@ -13,6 +13,7 @@ const MB = BM / 4u;
 const NB = BN / 4u;
 const KB = BK / 4u;
 const TM = QM * 4u;
+const SUMS = TM * QN;
 const DOWN = MB / QM;
 const ACROSS = NB / QN;
 const THREADS = DOWN * ACROSS;
@@ -84,7 +85,7 @@ fn main(
   if (tile.idle) { return; }
   let down = t / ACROSS;
   let across = t % ACROSS;
-  var acc: array<vec4<f32>, TM * QN>;
+  var acc: array<vec4<f32>, SUMS>;
   var rowSums = vec4<f32>();
   for (var base = tile.start; base < tile.end; base += BK) {
     // Neighbouring threads take blocks that are neighbours in memory.
@@ -129,12 +130,16 @@ fn main(
     workgroupBarrier();
   }
   if (DBIAS && tile.col == 0u && t < MB && tile.row + 4u * t < p.m) { dbias[(tile.d + tile.row) / 4u + t] = rowSums; }
+  // Sums move down: an index that is known only when the loop runs would put them all into memory.
   for (var i = 0u; i < TM; i++) {
-    for (var j = 0u; j < QN; j++) {
+    for (var j = 0u; j < QN; j++) { // unroll
       let row = tile.row + (i / 4u * DOWN + down) * 4u + i % 4u;
       let col = tile.col / 4u + across + j * ACROSS;
       let at = (tile.c + row * p.ldc) / 4u + col;
-      if (row < p.m && col * 4u < p.n) { finish(at, acc[i * QN + j], biasOf(col), auxOf(at)); }
+      if (row < p.m && col * 4u < p.n) { finish(at, acc[j], biasOf(col), auxOf(at)); }
+    }
+    for (var s = 0u; s < SUMS; s++) { // unroll
+      acc[s] = acc[(s + QN) % SUMS];
     }
   }
 }

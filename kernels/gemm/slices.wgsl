@@ -1,36 +1,74 @@
-// Slices of A and B as f16 in workgroup memory, as they lie in the matrices: fetched in vectors, loaded as subgroup matrices.
-// Staged rows lie 16 bytes further apart than they are long, so that a matrix's rows meet different banks. Arrays of
-// scalars: in arrays of vectors, Dawn's versions disagree on what offsets and strides count.
-const LONG_A = select(BK, BM, LAYOUT == 2u);
-const LONG_B = select(BN, BK, LAYOUT == 1u);
-const STRIDE_A = LONG_A + 8u;
-const STRIDE_B = LONG_B + 8u;
-var<workgroup> sa: array<f16, BM * BK / LONG_A * STRIDE_A>;
-var<workgroup> sb: array<f16, BN * BK / LONG_B * STRIDE_B>;
+// Slices of A and B as f16 in workgroup memory, as they lie in the matrices: fetched in eights, loaded as subgroup matrices.
+// Staged rows lie 16 bytes further apart than they are long, so that a matrix's rows meet different banks. One array for
+// all: the slices, and later the sums. Of whole 16 bytes, for drivers load matrices the faster the more they know of the
+// alignment; offsets and strides of matrices count these.
+const LONG_A = select(BK, BM, LAYOUT == 2u) / 8u;
+const LONG_B = select(BN, BK, LAYOUT == 1u) / 8u;
+const STRIDE_A = LONG_A + 1u;
+const STRIDE_B = LONG_B + 1u;
+const SLICE_A = BM * BK / 8u / LONG_A * STRIDE_A;
+const SLICE = SLICE_A + BN * BK / 8u / LONG_B * STRIDE_B;
+const ACROSS = RN * MN / 4u + 2u; // of a row of a subgroup's sums
+// How far a subgroup's matrices of one depth reach from where the first of them begins.
+const REACH_A = select((RM * MM - 1u) * STRIDE_A + MK / 8u, (MK - 1u) * STRIDE_A + RM * MM / 8u, LAYOUT == 2u);
+const REACH_B = select((MK - 1u) * STRIDE_B + RN * MN / 8u, (RN * MN - 1u) * STRIDE_B + MK / 8u, LAYOUT == 1u);
+const POOL = max(max(STAGES * SLICE, SM * SN * MM * ACROSS), 2u * THREADS);
+var<workgroup> pool: array<vec4<u32>, POOL>;
 
-// Vector i of the slice of A at base. Rows beyond the matrix repeat others, depths beyond are 0.
-fn fetchA(tile: Tile, base: u32, i: u32) -> vec4<f16> {
-  let along = i * 4u % LONG_A;
-  let depth = base + select(along, i * 4u / LONG_A, LAYOUT == 2u);
-  if (depth >= tile.end) { return vec4<f16>(); }
-  if (LAYOUT == 2u) { return vec4<f16>(a[(tile.a + depth * p.lda + min(tile.row + along, p.m - 4u)) / 4u]); }
-  return vec4<f16>(a[(tile.a + min(tile.row + i * 4u / LONG_A, p.m - 1u) * p.lda + depth) / 4u]);
+fn loadA(at: u32) -> vec2<u32> { return bitcast<vec2<u32>>(vec4<f16>(a[at])); }
+fn loadB(at: u32) -> vec2<u32> { return bitcast<vec2<u32>>(vec4<f16>(b[at])); }
+
+// Eight i of the slice of A at base. Rows beyond the matrix repeat others, depths beyond are 0.
+fn fetchA(tile: Tile, base: u32, i: u32) -> vec4<u32> {
+  var eight = vec4<u32>();
+  if (LAYOUT == 2u) {
+    let depth = base + i / LONG_A;
+    let at = (tile.a + depth * p.lda) / 4u;
+    let along = tile.row + i % LONG_A * 8u;
+    if (depth < tile.end) { eight = vec4(loadA(at + min(along, p.m - 4u) / 4u), loadA(at + min(along + 4u, p.m - 4u) / 4u)); }
+  } else {
+    let depth = base + i % LONG_A * 8u;
+    let at = (tile.a + min(tile.row + i / LONG_A, p.m - 1u) * p.lda + depth) / 4u;
+    if (depth + 4u < tile.end) { eight = vec4(loadA(at), loadA(at + 1u)); }
+    else if (depth < tile.end) { eight = vec4(loadA(at), 0u, 0u); }
+  }
+  return eight;
 }
 
-fn fetchB(tile: Tile, base: u32, i: u32) -> vec4<f16> {
-  let along = i * 4u % LONG_B;
-  let depth = base + select(i * 4u / LONG_B, along, LAYOUT == 1u);
-  if (depth >= tile.end) { return vec4<f16>(); }
-  if (LAYOUT == 1u) { return vec4<f16>(b[(tile.b + min(tile.col + i * 4u / LONG_B, p.n - 1u) * p.ldb + depth) / 4u]); }
-  return vec4<f16>(b[(tile.b + depth * p.ldb + min(tile.col + along, p.n - 4u)) / 4u]);
+fn fetchB(tile: Tile, base: u32, i: u32) -> vec4<u32> {
+  var eight = vec4<u32>();
+  if (LAYOUT == 1u) {
+    let depth = base + i % LONG_B * 8u;
+    let at = (tile.b + min(tile.col + i / LONG_B, p.n - 1u) * p.ldb + depth) / 4u;
+    if (depth + 4u < tile.end) { eight = vec4(loadB(at), loadB(at + 1u)); }
+    else if (depth < tile.end) { eight = vec4(loadB(at), 0u, 0u); }
+  } else {
+    let depth = base + i / LONG_B;
+    let at = (tile.b + depth * p.ldb) / 4u;
+    let along = tile.col + i % LONG_B * 8u;
+    if (depth < tile.end) { eight = vec4(loadB(at + min(along, p.n - 4u) / 4u), loadB(at + min(along + 4u, p.n - 4u) / 4u)); }
+  }
+  return eight;
 }
 
-fn left(row: u32, depth: u32) -> Left {
-  if (LAYOUT == 2u) { return subgroupMatrixLoad<Left, col_major>(&sa, depth * STRIDE_A + row, STRIDE_A); }
-  return subgroupMatrixLoad<Left, row_major>(&sa, row * STRIDE_A + depth, STRIDE_A);
+// Where op(A)'s matrix at (row, depth) of a slice begins, and op(B)'s at (depth, col).
+fn placeA(row: u32, depth: u32) -> u32 {
+  return select(row * STRIDE_A + depth / 8u, depth * STRIDE_A + row / 8u, LAYOUT == 2u);
 }
 
-fn right(col: u32, depth: u32) -> Right {
-  if (LAYOUT == 1u) { return subgroupMatrixLoad<Right, col_major>(&sb, col * STRIDE_B + depth, STRIDE_B); }
-  return subgroupMatrixLoad<Right, row_major>(&sb, depth * STRIDE_B + col, STRIDE_B);
+fn placeB(depth: u32, col: u32) -> u32 {
+  return SLICE_A + select(depth * STRIDE_B + col / 8u, col * STRIDE_B + depth / 8u, LAYOUT == 1u);
+}
+
+// The sums over k of op(A)'s rows in this tile: every thread holds those of eight rows over some of the depths.
+fn sumRows(tile: Tile, t: u32, low: vec4<f32>, high: vec4<f32>) {
+  pool[2u * t] = bitcast<vec4<u32>>(low);
+  pool[2u * t + 1u] = bitcast<vec4<u32>>(high);
+  workgroupBarrier();
+  for (var i = t; i < BM; i += THREADS) {
+    var sum = 0.0;
+    for (var s = i / 8u; s < THREADS; s += LONG_A) { sum += bitcast<f32>(pool[2u * s + i % 8u / 4u][i % 4u]); }
+    if (tile.row + i < p.m) { dbias[tile.d + tile.row + i] = sum; }
+  }
+  workgroupBarrier();
 }

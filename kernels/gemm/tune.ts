@@ -43,37 +43,47 @@ export interface MatrixTile {
   RM: number;
   RN: number;
   BK: number;
+  STAGES: number;
 }
 
-/** Rows and columns of C, subgroups along each. */
+/** Rows and columns of C, subgroups along each, depth of a slice and how many of them are staged. */
 const MATRIX_TILES = [
-  [128, 128, 2, 4],
-  [64, 64, 2, 2],
-  [32, 32, 2, 2],
+  [128, 128, 2, 4, 32, 2],
+  [128, 128, 2, 2, 32, 2],
+  [128, 256, 2, 4, 32, 1],
+  [256, 128, 4, 2, 32, 1],
+  [128, 256, 2, 4, 16, 2],
+  [128, 128, 2, 4, 64, 1],
+  [128, 64, 2, 2, 32, 2],
+  [64, 64, 2, 2, 32, 2],
+  [32, 32, 2, 2, 32, 2],
 ] as const;
-/** Of sums that a lane may hold: more would leave the registers. */
-const SUMS_A_LANE = 64;
 
-/** Every tile that the adapter holds, the largest product of matrices first, then the largest tile. */
+/** Bytes of workgroup memory: staged slices as f16 with padded rows, whichever way they lie, or the f32 sums after them. */
+function matrixBytes({ MM, MN, SUBGROUP, SM, SN, RM, RN, BK, STAGES }: MatrixTile): number {
+  const [BM, BN] = [SM * RM * MM, SN * RN * MN];
+  const slices = STAGES * (2 * (BM + BN) * BK + 16 * (Math.max(BM, BK) + Math.max(BN, BK)));
+  return Math.max(slices, 16 * SM * SN * MM * ((RN * MN) / 4 + 2), 32 * SM * SN * SUBGROUP);
+}
+
+/** Every tile that the adapter holds, the largest product of matrices first. */
 export function matrixTiles(adapter: AdapterTraits): MatrixTile[] {
   const found: MatrixTile[] = [];
   const largest = [...adapter.matrices].sort((x, y) => y.M * y.N * y.K - x.M * x.N * x.K);
   for (const { M: MM, N: MN, K: MK } of largest) {
-    for (const [BM, BN, SM, SN] of MATRIX_TILES) {
+    for (const [BM, BN, SM, SN, BK, STAGES] of MATRIX_TILES) {
       const SUBGROUP = adapter.subgroupMaxSize;
-      const [RM, RN, BK] = [BM / SM / MM, BN / SN / MN, 32];
+      const knobs = { MM, MN, MK, SUBGROUP, SM, SN, RM: BM / SM / MM, RN: BN / SN / MN, BK, STAGES };
       const threads = SM * SN * SUBGROUP;
-      const whole = [RM, RN, BK / MK, MN / 4, (BM * BK) / 4 / threads, (BN * BK) / 4 / threads].every(Number.isInteger);
-      // f16 slices with padded rows, whichever way they lie, and the f32 scratch of the epilogue.
-      const bytes = 2 * (BM + BN) * BK + 16 * (Math.max(BM, BK) + Math.max(BN, BK)) + 4 * SM * SN * MM * MN;
+      const whole = [knobs.RM, knobs.RN, BK / MK, MN / 4, (BM * BK) / 8 / threads, (BN * BK) / 8 / threads];
       if (
-        !whole ||
-        (BM * BN) / threads > SUMS_A_LANE ||
-        threads > adapter.maxWorkgroupInvocations ||
-        bytes > adapter.maxWorkgroupStorageBytes
+        whole.every(Number.isInteger) &&
+        // Sums that a lane holds: more would leave the registers, and of 8 lanes building more takes many seconds.
+        (BM * BN) / threads <= (SUBGROUP >= 32 ? 128 : 64) &&
+        threads <= adapter.maxWorkgroupInvocations &&
+        matrixBytes(knobs) <= adapter.maxWorkgroupStorageBytes
       )
-        continue;
-      found.push({ MM, MN, MK, SUBGROUP, SM, SN, RM, RN, BK });
+        found.push(knobs);
     }
   }
   return found;

@@ -64,7 +64,6 @@ test('a bundle has the kernels of the source: the same bindings, and for every c
           maxWorkgroupInvocations: 256,
           maxBindingBytes: 2 ** 27,
           matrices: [{ M: 8, N: 8, K: 8 }],
-          oldMatrixSpelling: programs % 2 === 0,
         };
         const [ours, bundled] = [kernels, module].map(({ resolve }, at) => {
           const { code, grid, wgsl } = resolve(at ? theirs : kernel, problem, traits);
