@@ -5,7 +5,7 @@ import type { Command } from 'commander';
 import picocolors from 'picocolors';
 import type { Engine } from '../../engine/engine.ts';
 import type { PretrainFlags, PretrainOptions } from '../train/options.ts';
-import type { PretrainSummary } from '../train/pretrain.ts';
+import type { PretrainSummary } from '../train/pretraining.ts';
 import { columns, examples, type Flags, type Globals, globalsOf, openEngine } from './command.ts';
 import { interruptible } from './interrupt.ts';
 import { makeReporter } from './progress.ts';

@@ -28,10 +28,12 @@ import type { TrainingState } from '../train/checkpoint.ts';
 import type { OptimizerState } from '../train/modelfile.ts';
 import { layerGroups, makeOptimizer } from '../train/optimizer.ts';
 import { epochText } from '../train/introduce.ts';
+import { Journal } from '../train/journal.ts';
 import { Preparer } from '../train/prepare.ts';
 import type { Reporter } from '../train/reporter.ts';
 import { unbroken } from '../train/recovery.ts';
-import { findResume, recipeOf } from '../train/resume.ts';
+import { recipeOf } from '../train/recipe.ts';
+import { findResume } from '../train/resume.ts';
 import { type Judgement, TrainingRun } from '../train/run.ts';
 import type { Beginning, Kept } from '../train/setup.ts';
 import { Updates } from '../train/updates.ts';
@@ -60,8 +62,9 @@ export async function finetune(
 ): Promise<FinetuneSummary> {
   type C = ClassifierCheckpoint;
   const begun = await findResume<C>(engine, options, report, FINETUNING);
+  const always = { journal: new Journal(options, 'finetune', report.note), report, stop };
   const make = async (from: C | null, kept: Kept<C> | null): Promise<Run> =>
-    new Run(engine, options, await parts(engine, options, report, from), { report, from, kept, stop });
+    new Run(engine, options, await parts(engine, options, report, from), { ...always, from, kept });
   return unbroken({ engine, report, command: 'finetune', from: begun, make, stop });
 }
 
@@ -278,9 +281,8 @@ class Run extends TrainingRun<StepInputs, ClassifierCheckpoint> {
     const trained = this.#trained();
     const all = [...classifier.parameters.variables.values()].reduce((sum, { shape }) => sum + numel(shape), 0);
     const { adapter, traits } = this.engine.device;
-    this.report.note(
-      `adapter: ${adapter.description || adapter.vendor}, profile ${traits.profile}, precision ${this.engine.precision}`,
-    );
+    const where = adapter.description || adapter.vendor;
+    this.report.note(`adapter: ${where}, profile ${traits.profile}, precision ${this.engine.precision}`);
     const share = trained === all ? '' : `, of which ${(trained / 1e6).toFixed(2)} M are trained`;
     this.report.note(
       `model: ${encoder ? `encoder of ${encoder}` : 'from scratch'}, ${(all / 1e6).toFixed(2)} M parameters${share}, head on ${config.pool === 'gap' ? 'the mean over patches' : 'the cls token'}`,

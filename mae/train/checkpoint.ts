@@ -1,13 +1,14 @@
 // Checkpoints: one safetensors file with weights under the reference's names, the optimizer's state, and what every later
 // command must know (sizes, target, normalisation, classes), so that nobody has to say it again.
+import { writeFileAtomic } from '../../engine/node/files.ts';
 import type { KnobValues } from '../../kernels/kernel.ts';
 import type { DamageCount } from '../data/damage.ts';
-import { type MaeConfig, parameterSpecs } from '../model/config.ts';
+import type { MaeConfig } from '../model/config.ts';
 import { openPlace } from '../weights/node.ts';
 import { type LoadOptions, readAutoencoder, readTraining } from '../weights/own.ts';
-import type { PlateauState } from './schedule.ts';
+import { encodeCheckpoint } from './encodemodel.ts';
 import type { OptimizerState, Task } from './modelfile.ts';
-import { writeModel } from './savemodel.ts';
+import type { PlateauState } from './schedule.ts';
 
 /** What the model was trained on. */
 export interface DataInfo {
@@ -61,15 +62,8 @@ export interface Checkpoint {
 }
 
 /** Writes the file whole or not at all. */
-export async function saveCheckpoint(path: string, c: Checkpoint): Promise<void> {
-  await writeModel(path, { specs: parameterSpecs(c.config), ...c }, 'pretrain', {
-    config: c.config,
-    data: c.data,
-    target: c.config.norm_pix_loss ? 'normalised pixels' : 'pixels',
-    mask_ratio: String(c.maskRatio),
-    training: c.training,
-  });
-}
+export const saveCheckpoint = (path: string, checkpoint: Checkpoint): Promise<void> =>
+  writeFileAtomic(path, encodeCheckpoint(checkpoint));
 
 /**
  * Reads an autoencoder of any format that mae/weights knows, from a file, a folder, an address or the hub; without `training` the optimizer's

@@ -14,7 +14,8 @@ export interface KernelFacts extends KernelSum {
 export interface RunFacts {
   readonly command: string;
   readonly tesserae: string;
-  readonly node: string;
+  /** Its version; absent where it runs in a page. */
+  readonly node?: string;
   readonly adapter: string;
   readonly profile: string;
   readonly precision: string;
@@ -48,7 +49,6 @@ export function runFacts<I extends InputTypes, C extends Checkpointed>(
   return {
     command,
     tesserae: VERSION,
-    node: process.version,
     adapter: adapter.description || adapter.vendor,
     profile: traits.profile,
     precision: engine.precision,

@@ -9,7 +9,8 @@ import { numel, type Slab, type Variable } from '../../engine/tensor.ts';
 import type { Dataset } from '../data/dataset.ts';
 import { lenKeep, type MaeConfig, patchesOf } from '../model/config.ts';
 import { Heldout } from './heldout.ts';
-import { modelConfig, type PretrainOptions } from './options.ts';
+import { modelConfig } from './configured.ts';
+import type { PretrainOptions } from './options.ts';
 import { ProgressPictures } from './progress-pictures.ts';
 import { cutToFit, lack, type Limit, plansOf, type Room, roomFor } from './room.ts';
 import { stepParts } from './stepparts.ts';
@@ -59,7 +60,7 @@ export async function foresee(engine: Engine, options: PretrainOptions): Promise
   const data = { mean: channels, std: channels };
   const made = stepParts(engine, options, config, data, { ratio: { now: mask_ratio } });
   const { model, preparer, trainer } = made;
-  const keep = lenKeep(patchesOf(config), mask_ratio);
+  const keep = (): number => lenKeep(patchesOf(config), mask_ratio);
   const unread = (length: number): Dataset => ({
     ...{ name: 'images', length, classes: null, channels: config.in_chans, ...data },
     read: () => fail('plan: nothing is read'),

@@ -13,7 +13,8 @@ import type { MaskedAutoencoder } from '../model/model.ts';
 import type { Preparer } from './prepare.ts';
 
 export interface HeldoutOptions {
-  readonly keep: number;
+  /** Patches that stay, of every image: as it is at each call. */
+  readonly keep: () => number;
   readonly seed: number;
   /** Told of damaged images, which are left out. */
   readonly note?: (line: string) => void;
@@ -26,7 +27,7 @@ export class Heldout {
   readonly #preparer: Preparer;
   readonly #output: PackTo;
   readonly #capacities = newCapacities();
-  readonly #program: Program<{ ids: 'u32'; clock: 'u32' }, 'loss'>;
+  readonly #programs: (keep: number) => Program<{ ids: 'u32'; clock: 'u32' }, 'loss'>;
 
   constructor(engine: Engine, model: MaskedAutoencoder, preparer: Preparer, dataset: Dataset, options: HeldoutOptions) {
     this.#dataset = dataset;
@@ -35,11 +36,13 @@ export class Heldout {
     const [height, width] = model.config.img_size;
     this.#output = { chans: model.config.in_chans, height, width };
     const patches = patchesOf(model.config);
-    this.#program = engine.compile({ ids: 'u32', clock: 'u32' }, ({ ids, clock }, t) => {
-      const img = t.use(preparer.images(ids.shape[0]));
-      const noise = uniformNoise(ids, clock, patches, options.seed, STREAM.heldout);
-      return { loss: model.forward(img, noise, options.keep).loss };
-    });
+    this.#programs = byKeep((keep) =>
+      engine.compile({ ids: 'u32', clock: 'u32' }, ({ ids, clock }, t) => {
+        const img = t.use(preparer.images(ids.shape[0]));
+        const noise = uniformNoise(ids, clock, patches, options.seed, STREAM.heldout);
+        return { loss: model.forward(img, noise, keep).loss };
+      }),
+    );
   }
 
   get images(): number {
@@ -48,7 +51,7 @@ export class Heldout {
 
   /** What the loss of a batch of so many costs; allocates nothing. */
   plan(batch: number): Plan {
-    return this.#program.plan({ ids: [batch], clock: [2] });
+    return this.#programs(this.#options.keep()).plan({ ids: [batch], clock: [2] });
   }
 
   /** Mean over all held-out images; the last, shorter batch counts by its size. */
@@ -60,6 +63,7 @@ export class Heldout {
     const clock = { data: new Uint32Array(2), shape: [2] };
     const losses: Promise<number>[] = [];
     const output = this.#output;
+    const program = this.#programs(this.#options.keep());
     const place = centrePlaces(output);
     for await (const batch of loadBatches(this.#dataset, {
       order,
@@ -70,9 +74,19 @@ export class Heldout {
     })) {
       const size = batch.ids.length;
       await this.#preparer.run(batch);
-      const results = await this.#program.run({ ids: { data: batch.ids, shape: [size] }, clock });
+      const results = await program.run({ ids: { data: batch.ids, shape: [size] }, clock });
       losses.push(results.read().then(({ loss }) => loss[0] * size));
     }
     return (await Promise.all(losses)).reduce((sum, loss) => sum + loss, 0) / order.length;
   }
+}
+
+/** Programs by the number of patches that stay, each made once. */
+export function byKeep<P>(make: (keep: number) => P): (keep: number) => P {
+  const made = new Map<number, P>();
+  return (keep) => {
+    const program = made.get(keep) ?? make(keep);
+    made.set(keep, program);
+    return program;
+  };
 }

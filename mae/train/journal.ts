@@ -1,6 +1,6 @@
 // What a run leaves in its output folder: logs that belong to a checkpoint to the byte, and checkpoints, of which the oldest numbered
 // ones may go. A disk that fails costs a save, not the run.
-import { stat } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
   appendLine,
@@ -14,23 +14,14 @@ import {
 } from '../../engine/node/files.ts';
 import { spanned } from '../../engine/timings.ts';
 import type { RunFacts } from './facts.ts';
+import type { Folder, RunJournal } from './setup.ts';
 import { EventFile } from './tensorboard.ts';
 
 const LOGS = ['log.txt', 'metrics.jsonl', 'damaged.txt'] as const;
 type Log = (typeof LOGS)[number];
-export const LATEST = 'checkpoint.safetensors';
 export const FACTS = 'run.json';
-export const BEST = 'checkpoint-best.safetensors';
 /** All that rotation may ever delete. */
 const NUMBERED = /^checkpoint-\d+\.safetensors$/;
-
-/** What a checkpoint keeps of its folder. */
-export interface Folder {
-  /** Bytes of each log that belong to it. */
-  readonly logs: Readonly<Record<string, number>>;
-  /** Names of the numbered checkpoints of this run that are there, oldest first. */
-  readonly numbered: readonly string[];
-}
 
 export interface JournalOptions {
   readonly output_dir: string;
@@ -43,7 +34,7 @@ export interface JournalOptions {
 /** Of every log its bytes on the disk, and the lines that the disk had not taken. */
 export type Mark = Readonly<Record<Log, { readonly bytes: number; readonly waiting: readonly string[] }>>;
 
-export class Journal {
+export class Journal implements RunJournal {
   readonly #options: JournalOptions;
   readonly #command: string;
   readonly #note: (line: string) => void;
@@ -72,7 +63,10 @@ export class Journal {
   async open({ logs, numbered }: Partial<Folder>, position = 0): Promise<void> {
     await makeFolder(this.#options.output_dir, `${this.#command}: --output_dir`);
     await removeStrayTemporaries(this.#options.output_dir);
-    for (const log of LOGS) await cutLog(this.path(log), logs?.[log] ?? 0);
+    for (const log of LOGS) {
+      await cutLog(this.path(log), logs?.[log] ?? 0);
+      this.#waiting[log].length = 0;
+    }
     this.#numbered = (numbered ?? []).filter((name) => NUMBERED.test(name));
     const { log_dir } = this.#options;
     if (log_dir !== undefined) this.#events = await EventFile.open(log_dir, position);
@@ -96,7 +90,9 @@ export class Journal {
   /** run.json: facts of this process. Where the disk refuses it, a note, and it is missing. */
   async facts(facts: RunFacts): Promise<void> {
     try {
-      await this.#open(() => writeFileAtomic(this.path(FACTS), `${JSON.stringify(facts, null, 1)}\n`));
+      await this.#open(() =>
+        writeFileAtomic(this.path(FACTS), `${JSON.stringify({ ...facts, node: process.version }, null, 1)}\n`),
+      );
     } catch (error) {
       if (!(error instanceof FileError)) throw error;
       this.#note(`${error.message}; reports will lack it`);
@@ -131,8 +127,14 @@ export class Journal {
   }
 
   /** One line of damaged.txt: an image that could not be decoded. */
-  damaged(line: string): Promise<void> {
-    return this.#log('damaged.txt', line);
+  damaged(path: string, why: string): Promise<void> {
+    return this.#log('damaged.txt', `${path}\t${why}`);
+  }
+
+  async damage(): Promise<{ known: string[]; where: string }> {
+    const where = this.path('damaged.txt');
+    const lines = (await readFile(where, 'utf8').catch(() => '')).split('\n').filter(Boolean);
+    return { known: lines.map((line) => line.split('\t')[0]), where };
   }
 
   /**

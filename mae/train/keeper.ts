@@ -2,13 +2,20 @@
 import type { InputTypes } from '../../engine/engine.ts';
 import type { TrainingState } from './checkpoint.ts';
 import { runFacts } from './facts.ts';
-import { type Folder, Journal, LATEST } from './journal.ts';
 import { ruinedIn } from './diagnose.ts';
 import type { OptimizerState } from './modelfile.ts';
 import { Ruined } from './nonfinite.ts';
 import { Overflows } from './overflow.ts';
-import { adapterOf, optimizerState } from './resume.ts';
-import type { Checkpointed, Kept, Pace, RunSetup } from './setup.ts';
+import { adapterOf, optimizerState } from './restore.ts';
+import {
+  type Checkpointed,
+  type Folder,
+  type Kept,
+  LATEST,
+  type Pace,
+  type RunJournal,
+  type RunSetup,
+} from './setup.ts';
 import { Snapshots } from './snapshot.ts';
 import type { Standing } from './standing.ts';
 
@@ -19,7 +26,7 @@ export interface KeeperOptions<C> {
 }
 
 export class Keeper<I extends InputTypes, C extends Checkpointed> {
-  readonly journal: Journal;
+  readonly journal: RunJournal;
   readonly #setup: RunSetup<I, C>;
   readonly #at: Standing;
   readonly #options: KeeperOptions<C>;
@@ -28,12 +35,12 @@ export class Keeper<I extends InputTypes, C extends Checkpointed> {
   #kept: Kept<C> | null;
 
   constructor(setup: RunSetup<I, C>, at: Standing, options: KeeperOptions<C>) {
-    const { command, report, from } = setup;
+    const { report, from } = setup;
     this.#setup = setup;
     this.#at = at;
     this.#options = options;
     this.#kept = setup.kept ?? null;
-    this.journal = this.#kept?.journal ?? new Journal(setup.options, command, report.note);
+    this.journal = setup.journal;
     const out = { metric: (line: Record<string, number>) => this.journal.metric(line), note: report.note };
     this.#overflows = new Overflows(out, at.position, from?.optimizer?.lossScale);
   }
@@ -80,7 +87,7 @@ export class Keeper<I extends InputTypes, C extends Checkpointed> {
     const ruined = ruinedIn(checkpoint);
     if (ruined) throw new Ruined(`after step ${position} ${ruined} is not finite`, position);
     if (saving) await this.#overflows.saved(position, epoch, checkpoint.optimizer?.lossScale ?? null);
-    this.#kept = { checkpoint, journal, position, mark: await journal.mark(), pace: { ...pace } };
+    this.#kept = { checkpoint, position, mark: await journal.mark(), pace: { ...pace } };
     engine.device.watchdog.kept();
     return checkpoint;
   }

@@ -2,21 +2,12 @@
 // flags, of the keys of a config file, of their errors and of the help.
 import { DATA_PATH_HELP, isNamedSet } from '../data/help.ts';
 import { PRECISIONS } from '../../engine/trace.ts';
-import {
-  configure,
-  lenKeep,
-  LOSSES,
-  type MaeConfig,
-  OBJECTIVES,
-  patchesOf,
-  POSITIONS,
-  PRESETS,
-  ratioFor,
-} from '../model/config.ts';
+import { lenKeep, LOSSES, OBJECTIVES, patchesOf, POSITIONS, PRESETS, ratioFor } from '../model/config.ts';
 import { MASKS, patchNumbers } from '../model/masks.ts';
 import { asUsage, misuse } from '../usage.ts';
 import { fraction, imageSize, maybeText, memory, oneOf, onOff, real, text, whole } from './flags.ts';
-import { scaledRate, SCHEDULES } from './schedule.ts';
+import { modelConfig, peakRate } from './configured.ts';
+import { SCHEDULES } from './schedule.ts';
 import { type Flags, optional, type OptionSpec, readOptions, required, type Unused, type ValuesOf } from './table.ts';
 
 const MODEL = 'Model';
@@ -269,32 +260,3 @@ function maskRatio(options: PretrainOptions): number {
   const patches = patchesOf(modelConfig(options));
   return ids_keep === undefined ? mask_ratio : ratioFor(patchNumbers('--ids_keep', ids_keep, patches).length, patches);
 }
-
-/** The model that the options describe. */
-export function modelConfig(options: PretrainOptions): MaeConfig {
-  const { patch_size, in_chans, embed_dim, depth, num_heads, decoder_embed_dim, decoder_depth, decoder_num_heads } =
-    options;
-  const { model, input_size: img_size, norm_pix_loss, dropout, objective, pos_embed } = options;
-  const loss = options.loss ?? (objective === 'simmim' ? 'l1' : 'mse');
-  // What is as it always was stays unsaid: files of before these were options say the same.
-  const kind = {
-    ...(objective === 'mae' ? {} : { objective: objective as MaeConfig['objective'] }),
-    ...(loss === 'mse' ? {} : { loss: loss as MaeConfig['loss'] }),
-    ...(pos_embed === 'sincos' ? {} : { pos_embed: pos_embed as MaeConfig['pos_embed'] }),
-  };
-  const sizes = {
-    patch_size,
-    in_chans,
-    embed_dim,
-    depth,
-    num_heads,
-    decoder_embed_dim,
-    decoder_depth,
-    decoder_num_heads,
-  };
-  return asUsage(() => configure(model, { img_size, norm_pix_loss, dropout, ...sizes, ...kind }));
-}
-
-/** The peak learning rate: --lr, else what the effective batch gives. */
-export const peakRate = ({ lr, blr, batch_size, accum_iter }: PretrainOptions): number =>
-  lr ?? scaledRate(blr, batch_size * accum_iter);

@@ -3,7 +3,7 @@
 import type { Engine } from '../../engine/engine.ts';
 import type { Optimizer } from '../../engine/optim/optimizer.ts';
 import type { LossScaleState } from './modelfile.ts';
-import { lossScaleState } from './resume.ts';
+import { lossScaleState } from './restore.ts';
 
 /** Fewer steps say nothing: a scale that starts too high costs a few. */
 const LEAST_STEPS = 10;

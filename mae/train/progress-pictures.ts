@@ -1,24 +1,16 @@
 // The same images, rebuilt under the same masks as training goes on: a column of tiles for every twentieth of a run, in its folder `pictures`.
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Engine, Program } from '../../engine/engine.ts';
-import type { Plan } from '../../engine/plan.ts';
+import type { Engine } from '../../engine/engine.ts';
 import { FileError, makeFolder, removeFile } from '../../engine/node/files.ts';
-import { uniformNoise } from '../../engine/ops/masking.ts';
-import { overReadable } from '../data/damage.ts';
-import { type Dataset, part } from '../data/dataset.ts';
-import { loadBatches } from '../data/loader.ts';
-import { newCapacities } from '../data/pack.ts';
-import { centrePlaces } from '../data/sampler.ts';
-import { STREAM } from '../data/streams.ts';
-import { patchesOf } from '../model/config.ts';
+import type { Dataset } from '../data/dataset.ts';
 import type { MaskedAutoencoder } from '../model/model.ts';
 import { writePng } from '../pictures/png.ts';
 import { scaleOf, WHITE } from '../pictures/sheet.ts';
 import { blank, fitted, paste, type Picture } from '../render/picture.ts';
-import { pasted, pixelsOf, rebuiltPixels, type Rebuilt, type View } from '../render/rebuilt.ts';
-import { maskedTile, tileOf } from '../render/tiles.ts';
+import { FixedImages, type FixedImagesOptions } from './fixed-images.ts';
 import type { Preparer } from './prepare.ts';
+import type { Watched } from './pretraining.ts';
 
 export const PICTURES = 'pictures';
 const NAME = /^epoch-(\d+)\.png$/;
@@ -33,45 +25,20 @@ export const pictureEpoch = (name: string): number | null => (NAME.test(name) ? 
 export const isDue = (epoch: number, epochs: number, every: number): boolean =>
   epoch === 0 || epoch >= epochs || Math.floor((MOST * epoch) / epochs) > Math.floor((MOST * (epoch - every)) / epochs);
 
-export interface ProgressOptions {
+export interface ProgressOptions extends FixedImagesOptions {
   /** Of the run. */
   readonly folder: string;
-  readonly count: number;
-  readonly keep: number;
-  readonly seed: number;
   /** Told of damaged images, which are left out, and of a disk that refuses. */
   readonly note: (line: string) => void;
 }
 
-export class ProgressPictures {
-  readonly #images: Dataset;
-  readonly #model: MaskedAutoencoder;
-  readonly #preparer: Preparer;
-  readonly #engine: Engine;
+export class ProgressPictures extends FixedImages implements Watched {
+  readonly isDue = isDue;
   readonly #options: ProgressOptions;
-  readonly #program: Program<{ ids: 'u32'; clock: 'u32' }, 'pred' | 'mask'>;
 
   constructor(engine: Engine, model: MaskedAutoencoder, preparer: Preparer, images: Dataset, options: ProgressOptions) {
-    const { count, seed, keep } = options;
-    this.#images = part(images, 0, Math.min(count, images.length));
-    this.#model = model;
-    this.#preparer = preparer;
-    this.#engine = engine;
+    super(engine, model, preparer, images, options);
     this.#options = options;
-    this.#program = engine.compile({ ids: 'u32', clock: 'u32' }, ({ ids, clock }, t) => {
-      const noise = uniformNoise(ids, clock, patchesOf(model.config), seed, STREAM.heldout);
-      const { pred, mask } = model.forward(t.use(preparer.images(ids.shape[0])), noise, keep);
-      return { pred, mask };
-    });
-  }
-
-  get images(): number {
-    return this.#images.length;
-  }
-
-  /** What a batch of so many costs; allocates nothing. */
-  plan(batch: number): Plan {
-    return this.#program.plan({ ids: [batch], clock: [2] });
   }
 
   /** Takes pictures away that are of a later state than the run has: of one that was begun anew, or goes on from before them. */
@@ -84,44 +51,17 @@ export class ProgressPictures {
   /** After `epoch` epochs, in batches of so many images at most. */
   async draw(epoch: number, batchSize: number): Promise<void> {
     const { folder, note } = this.#options;
-    const rebuilt = await overReadable(this.#images, note, (order) => this.#rebuild(order, batchSize));
-    const { config } = this.#model;
-    const view: View = { config, mean: this.#images.mean, std: this.#images.std };
+    const shown = await this.tiles(batchSize);
     const name = (what: string): string => join(folder, PICTURES, `${what}.png`);
     try {
       await makeFolder(join(folder, PICTURES), 'pictures');
-      const shown = rebuilt.map(({ img, mask }) => ({ original: pixelsOf(img, view), mask }));
-      await writePng(name('original'), column(shown.map(({ original }) => tileOf(original, config))));
-      await writePng(name('masked'), column(shown.map(({ original, mask }) => maskedTile(original, mask, config))));
-      const tiles = rebuilt.map((r, i) => pasted(shown[i].original, rebuiltPixels(r, view), r.mask, config));
-      await writePng(
-        name(`epoch-${String(epoch).padStart(4, '0')}`),
-        column(tiles.map((pixels) => tileOf(pixels, config))),
-      );
+      await writePng(name('original'), column(shown.map(({ original }) => original)));
+      await writePng(name('masked'), column(shown.map(({ masked }) => masked)));
+      await writePng(name(`epoch-${String(epoch).padStart(4, '0')}`), column(shown.map(({ pasted }) => pasted)));
     } catch (error) {
       if (!(error instanceof FileError)) throw error;
       note(`${error.message}; training goes on without this picture`);
     }
-  }
-
-  async #rebuild(order: Uint32Array, batchSize: number): Promise<Rebuilt[]> {
-    const { config } = this.#model;
-    const [height, width] = config.img_size;
-    const output = { chans: config.in_chans, height, width };
-    const place = centrePlaces(output);
-    const found: Rebuilt[] = [];
-    const options = { order, batchSize, place, output, capacities: newCapacities() };
-    for await (const batch of loadBatches(this.#images, options)) {
-      const size = batch.ids.length;
-      await this.#preparer.run(batch);
-      const inputs = { ids: { data: batch.ids, shape: [size] }, clock: { data: new Uint32Array(2), shape: [2] } };
-      const { pred, mask } = await (await this.#program.run(inputs)).read();
-      const img = await this.#engine.read(this.#preparer.images(size));
-      const nth = (data: ArrayLike<number>, i: number): Float32Array =>
-        Float32Array.from(data).subarray((i * data.length) / size, ((i + 1) * data.length) / size);
-      for (let i = 0; i < size; i++) found.push({ img: nth(img, i), pred: nth(pred, i), mask: nth(mask, i) });
-    }
-    return found;
   }
 }
 

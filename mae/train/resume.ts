@@ -1,54 +1,19 @@
-// Going on from a checkpoint: which one, whether it fits the flags, and the optimizer's state in and out.
+// Going on from a checkpoint: which one, and whether it fits the flags.
 import { access } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import type { Engine } from '../../engine/engine.ts';
 import { makeFolder } from '../../engine/node/files.ts';
 import { fail } from '../../engine/errors.ts';
-import type { Optimizer } from '../../engine/optim/optimizer.ts';
-import { readVariables } from '../../engine/parameters.ts';
 import type { Precision } from '../../engine/trace.ts';
 import type { Profile } from '../../kernels/kernel.ts';
 import type { Picks } from '../../kernels/picks.ts';
 import type { Reporter } from './reporter.ts';
-import type { LossScale } from '../../engine/optim/lossscale.ts';
 import { isAddress } from '../weights/http.ts';
 import { type Checkpoint, loadCheckpoint, loadStanding } from './checkpoint.ts';
-import type { LossScaleState, OptimizerState } from './modelfile.ts';
 import { OPTIONS } from './options.ts';
+import { CHANGEABLE, recipeOf } from './recipe.ts';
+import { adapterOf } from './restore.ts';
 import type { OptionTable } from './table.ts';
-
-/** Options that change where results go, or when, but no number of them. */
-const BESIDES = new Set([
-  'output_dir',
-  'log_dir',
-  'pictures',
-  'resume',
-  'overwrite',
-  'save_freq',
-  'keep',
-  'save_steps',
-  'eval_freq',
-  'num_workers',
-  'max_steps',
-  'checkpoint_blocks',
-  'memory',
-  'best',
-  'evidence_freq',
-  'evidence_images',
-]);
-/** What a run may go on with differently, as with the reference's --resume; it then is another run than it began as. */
-const CHANGEABLE = new Set(['epochs', 'lr', 'blr', 'min_lr', 'warmup_epochs', 'weight_decay', 'clip_grad']);
-
-/** The options that decide a run's numbers; of the precision what the engine computes in, whether or not the flag said so. */
-export const recipeOf = (
-  options: Readonly<Record<string, unknown>>,
-  { precision }: Pick<Engine, 'precision'>,
-): Record<string, unknown> =>
-  Object.fromEntries(
-    Object.entries({ ...options, precision })
-      .filter(([name]) => !BESIDES.has(name))
-      .map(([name, value]) => [name, value ?? null]),
-  );
 
 /**
  * The recipe of the run that these flags resume, so that none of it has to be said again; {} where there is none. The engine
@@ -82,9 +47,6 @@ const exists = (path: string): Promise<boolean> =>
     () => true,
     () => false,
   );
-
-/** What bits depend on, besides the recipe and the picks. */
-export const adapterOf = ({ device }: Engine): string => `${device.adapter.id}, profile ${device.traits.profile}`;
 
 /** Which of adapter and profile changed. */
 function elsewhere(before: string, now: string): string {
@@ -163,47 +125,3 @@ export async function findResume<C extends Resumed = Checkpoint>(
 }
 
 const picksText = (picks: Picks): string => JSON.stringify([...picks].sort(([a], [b]) => (a < b ? -1 : 1)));
-
-export async function optimizerState(engine: Engine, optimizer: Optimizer): Promise<OptimizerState> {
-  const slots: Record<string, Map<string, Float32Array>> = {};
-  for (const [slot, mirror] of Object.entries(optimizer.slots)) {
-    slots[slot] = await readVariables(engine, new Map([...mirror].map(([p, kept]) => [p.name, kept])));
-  }
-  return {
-    name: optimizer.name,
-    slots,
-    step: (await engine.read(optimizer.step))[0],
-    lossScale: optimizer.lossScale && (await lossScaleState(engine, optimizer.lossScale)),
-  };
-}
-
-/** Reads where the loss scale stands. */
-export async function lossScaleState(engine: Engine, { scale, good, skipped }: LossScale): Promise<LossScaleState> {
-  return {
-    scale: (await engine.read(scale))[0],
-    good: (await engine.read(good))[0],
-    skipped: (await engine.read(skipped))[0],
-  };
-}
-
-/** Puts a checkpoint's state into an optimizer of the same kind. */
-export function restoreOptimizer(
-  engine: Engine,
-  optimizer: Optimizer,
-  { optimizer: state }: { readonly optimizer: OptimizerState | null },
-): void {
-  if (!state) return;
-  if (state.name !== optimizer.name)
-    fail(`resume: the checkpoint was trained with ${state.name}, this run would go on with ${optimizer.name}`);
-  for (const [slot, mirror] of Object.entries(optimizer.slots)) {
-    for (const [parameter, kept] of mirror) {
-      const data = state.slots[slot].get(parameter.name);
-      engine.write(kept, data ?? fail(`resume: the checkpoint lacks ${state.name}.${slot}.${parameter.name}`));
-    }
-  }
-  engine.write(optimizer.step, Uint32Array.of(state.step));
-  if (!optimizer.lossScale || !state.lossScale) return;
-  engine.write(optimizer.lossScale.scale, Float32Array.of(state.lossScale.scale));
-  engine.write(optimizer.lossScale.good, Uint32Array.of(state.lossScale.good));
-  engine.write(optimizer.lossScale.skipped, Uint32Array.of(state.lossScale.skipped));
-}

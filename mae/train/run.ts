@@ -1,6 +1,6 @@
 // A training run, whatever it trains: epochs over a data set, losses read late, logs, checkpoints, and a resume that changes no bit.
 import type { Engine, InputTypes } from '../../engine/engine.ts';
-import { fail, type OutOfMemoryError } from '../../engine/errors.ts';
+import type { OutOfMemoryError } from '../../engine/errors.ts';
 import type { Batch as Inputs, StepResults } from '../../engine/trainer.ts';
 import { type DamageLedger, replacements } from '../data/damage.ts';
 import { type Batch, loadBatches } from '../data/loader.ts';
@@ -9,15 +9,14 @@ import { epochOrder, type Place } from '../data/sampler.ts';
 import type { TrainingState } from './checkpoint.ts';
 import { openLedger } from './damaged.ts';
 import { runFacts, TIMED_STEP, timedStep } from './facts.ts';
-import { BEST, LATEST } from './journal.ts';
 import { Keeper } from './keeper.ts';
 import type { OptimizerState } from './modelfile.ts';
 import { NonFinite, type Skipped } from './nonfinite.ts';
 import type { Reporter } from './reporter.ts';
-import { restoreOptimizer } from './resume.ts';
+import { restoreOptimizer } from './restore.ts';
 import { refusal } from './room.ts';
 import { plateau } from './schedule.ts';
-import type { Checkpointed, Kept, Pace, RunSetup } from './setup.ts';
+import { BEST, type Checkpointed, type Kept, LATEST, type Pace, refuseUnfit, type RunSetup } from './setup.ts';
 import { Standing } from './standing.ts';
 
 /** Steps whose losses may still be on the device. */
@@ -46,23 +45,12 @@ export abstract class TrainingRun<I extends InputTypes, C extends Checkpointed> 
   readonly #pace: Pace = { done: 0, images: 0, started: 0 };
 
   protected constructor(setup: RunSetup<I, C>) {
-    const { engine, options, report, command, train, trainer, updates, from } = setup;
+    const { engine, options, report, train, trainer, updates, from } = setup;
     this.engine = engine;
     this.report = report;
     this.#setup = setup;
     this.stepsPerEpoch = updates.count;
-    if (this.stepsPerEpoch < 1) {
-      fail(
-        `${command}: ${train.length} images are fewer than batch_size x accum_iter = ${updates.full}; lower --batch_size`,
-      );
-    }
-    const { images = train.length } = from?.training ?? {};
-    // The order of samples depends on how many there are.
-    if (images !== train.length) {
-      fail(
-        `resume: the data has ${train.length} images, the run began with ${images}; put them back, or start a new run`,
-      );
-    }
+    refuseUnfit(setup);
     if (from) restoreOptimizer(engine, trainer.optimizer, from);
     this.#at = new Standing(from?.training ?? null, { ...options, lr: setup.lr, stepsPerEpoch: this.stepsPerEpoch });
     this.#nonFinite = new NonFinite(trainer, train, report.note);
@@ -136,6 +124,7 @@ export abstract class TrainingRun<I extends InputTypes, C extends Checkpointed> 
     });
     let parts: Batch[] = [];
     for await (const batch of loader) {
+      if (!parts.length && !(await this.#goesOn())) break;
       const { ids, damaged } = batch;
       this.#at.damage = await this.#damaged.after(this.#at.damage, ids.length, damaged);
       parts.push(batch);
@@ -147,6 +136,16 @@ export abstract class TrainingRun<I extends InputTypes, C extends Checkpointed> 
       else if (this.#keeper.due) await this.#keep();
     }
     await this.#drain(0);
+  }
+
+  /** Whether there is a next update, once it may come. */
+  async #goesOn(): Promise<boolean> {
+    const { between, stop } = this.#setup;
+    if (!between) return true;
+    const began = performance.now();
+    await between();
+    this.#pace.started += performance.now() - began;
+    return !stop?.aborted;
   }
 
   /** One optimizer step over its micro-batches; its loss is noted a few steps later. */
@@ -288,5 +287,10 @@ export abstract class TrainingRun<I extends InputTypes, C extends Checkpointed> 
   /** Of a step of this epoch; of the next one unless said. */
   protected rate(step?: number): number {
     return this.#at.rate(step);
+  }
+
+  /** Another peak learning rate, from the next step on. */
+  protected peak(lr: number): void {
+    this.#at.lr = lr;
   }
 }

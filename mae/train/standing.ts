@@ -18,6 +18,8 @@ export class Standing {
   /** The best evaluation so far. */
   best: number | null;
   damage: DamageCount;
+  /** The peak learning rate. */
+  lr: number;
   readonly #settings: Settings;
 
   /** @param training null at the beginning */
@@ -28,6 +30,7 @@ export class Standing {
     this.plateau = plateau ?? { best: null, bad: 0, factor: 1 };
     this.damage = training?.damage ?? NO_DAMAGE;
     this.#settings = settings;
+    this.lr = settings.lr;
   }
 
   /** Optimizer steps since the beginning. */
@@ -48,7 +51,7 @@ export class Standing {
 
   rate(step = this.step): number {
     const { sched, stepsPerEpoch, ...rest } = this.#settings;
-    const schedule = { ...rest, sched: sched as Schedule['sched'], factor: this.plateau.factor };
+    const schedule = { ...rest, lr: this.lr, sched: sched as Schedule['sched'], factor: this.plateau.factor };
     return learningRate(this.epoch + step / stepsPerEpoch, schedule);
   }
 

@@ -21,7 +21,7 @@ export function stepParts(
 ) {
   const model = new MaskedAutoencoder(engine, config, weights);
   const preparer = new Preparer(engine, config, { mean, std });
-  const { mask, mask_guidance: guidance, mask_threshold, ids_keep } = options;
+  const { mask, mask_guidance: guidance, ids_keep } = options;
   const patches = patchesOf(config);
   const given = ids_keep === undefined ? null : patchNumbers('--ids_keep', ids_keep, patches);
   const noises = new Map<number, Variable>();
@@ -35,7 +35,7 @@ export function stepParts(
     ...options,
     noise: given || isDrawn(mask) ? noise : null,
     guide: by ? { by, guidance } : null,
-    keep: mask_threshold === undefined ? undefined : () => lenKeep(patches, ratio.now),
+    keep: () => lenKeep(patches, ratio.now),
   });
   const [height, width] = config.img_size;
   const output = { chans: config.in_chans, height, width, maxBytes: engine.device.traits.maxBindingBytes };

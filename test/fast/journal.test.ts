@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { FileError, writeFileAtomic } from '../../engine/node/files.ts';
-import { BEST, type Folder, Journal, LATEST } from '../../mae/train/journal.ts';
+import { Journal } from '../../mae/train/journal.ts';
+import { BEST, type Folder, LATEST } from '../../mae/train/setup.ts';
 
 let folder = '';
 const test = suite('journal');

@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { pasted } from '../../mae/cli/command.ts';
-import { modelConfig, OPTIONS, parsePretrainOptions, peakRate, UNUSED } from '../../mae/train/options.ts';
+import { modelConfig, peakRate } from '../../mae/train/configured.ts';
+import { OPTIONS, parsePretrainOptions, UNUSED } from '../../mae/train/options.ts';
 import { UsageError } from '../../mae/usage.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'tesserae-options-'));

@@ -5,7 +5,8 @@ import * as assert from 'uvu/assert';
 import { parseFinetuneOptions } from '../../mae/finetune/options.ts';
 import { readRun } from '../../mae/compare.ts';
 import { type StudyResult, studySettings, summary } from '../../mae/study.ts';
-import { modelConfig, parsePretrainOptions } from '../../mae/train/options.ts';
+import { modelConfig } from '../../mae/train/configured.ts';
+import { parsePretrainOptions } from '../../mae/train/options.ts';
 import { readConfig } from '../../mae/train/table.ts';
 
 const folder = new URL('../../mae/recipes/', import.meta.url);

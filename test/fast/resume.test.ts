@@ -15,7 +15,8 @@ import { notOffered } from '../../mae/train/introduce.ts';
 import { parsePretrainOptions } from '../../mae/train/options.ts';
 import { notFinite, Overflows } from '../../mae/train/overflow.ts';
 import { pretrain } from '../../mae/train/pretrain.ts';
-import { findResume, recipeOf, recipeToResume } from '../../mae/train/resume.ts';
+import { recipeOf } from '../../mae/train/recipe.ts';
+import { findResume, recipeToResume } from '../../mae/train/resume.ts';
 import { silent } from '../../mae/train/reporter.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'tesserae-resume-'));
