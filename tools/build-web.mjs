@@ -26,7 +26,7 @@ const SCRIPTS = {
 };
 /** What is served as it lies in mae/web: files, and folders by the kinds of files in them. */
 const FILES = ['index.html', 'icon.svg'];
-const FOLDERS = {};
+const FOLDERS = { weights: ['.safetensors'], samples: ['.png'] };
 
 async function styles() {
   const { outputFiles } = await build({

@@ -21,6 +21,7 @@ export function define(command: Command): void {
     .option('--decoder_num_heads <N>', 'of the decoder, likewise')
     .option('--input_size <N|HxW>', 'of images that are not square, where the file does not say')
     .option('--norm_pix_loss', 'it predicts normalised pixels, where the file does not say')
+    .option('--half', 'weights as f16 in a file of Tesserae: half the size')
     .option('--overwrite', 'replace what OUT holds')
     .addHelpText(
       'after',
@@ -46,6 +47,8 @@ async function run(path: string, out: string | undefined, flags: Flags): Promise
     misuse(
       `${out}: written are .safetensors files (--to mae by the names of facebookresearch/mae) and folders for transformers`,
     );
+  if (flags.half === true && (out === undefined || to !== 'tesserae'))
+    misuse('--half is for a .safetensors file of Tesserae: give it as OUT, without --to');
   const [{ loadWeights }, { describe }] = await Promise.all([
     import('../weights/node.ts'),
     import('../weights/describe.ts'),
@@ -65,7 +68,7 @@ async function run(path: string, out: string | undefined, flags: Flags): Promise
   const rows = describe(loaded).map(([what, text]) => [picocolors.dim(what), text]);
   process.stdout.write(`${picocolors.bold(path)}\n${columns(rows).join('\n')}\n`);
   if (out === undefined) return;
-  await write(loaded, out, to);
+  await write(loaded, out, to, flags.half === true);
   process.stdout.write(`${out} has it ${WRITTEN[to]}\n`);
 }
 
@@ -89,7 +92,7 @@ async function refuseExisting(out: string, to: Format, overwrite: boolean): Prom
   if (!overwrite && (await stat(file).catch(() => null))) misuse(`${file} is there already: --overwrite replaces it`);
 }
 
-async function write(loaded: Loaded, out: string, to: Format): Promise<void> {
+async function write(loaded: Loaded, out: string, to: Format, half: boolean): Promise<void> {
   const [{ hfFiles, maeFile }, { saveLoaded }, { makeFolder, writeFileAtomic }, { dirname, join }] = await Promise.all([
     import('../weights/export.ts'),
     import('../weights/save.ts'),
@@ -100,7 +103,7 @@ async function write(loaded: Loaded, out: string, to: Format): Promise<void> {
   const folder = to === 'huggingface' ? [...hfFiles(loaded)] : [];
   const file = to === 'mae' ? maeFile(loaded) : [];
   await makeFolder(to === 'huggingface' ? out : dirname(out), 'convert');
-  if (to === 'tesserae') return saveLoaded(out, loaded);
+  if (to === 'tesserae') return saveLoaded(out, loaded, { half });
   if (to === 'mae') return writeFileAtomic(out, file);
   for (const [name, chunks] of folder) await writeFileAtomic(join(out, name), chunks);
 }

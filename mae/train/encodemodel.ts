@@ -1,5 +1,6 @@
 // The bytes of model files: weights under the reference's names, the optimizer's state beside them, and metadata. modelfile.ts reads them.
 import { fail } from '../../engine/errors.ts';
+import { toHalves } from '../../engine/half.ts';
 import type { ParameterSpec } from '../../engine/parameters.ts';
 import { type RawTensor, rawTensor } from '../../engine/rawtensor.ts';
 import { writeSafetensors } from '../../engine/safetensors.ts';
@@ -16,18 +17,21 @@ export interface Stored {
   readonly averages?: ReadonlyMap<string, Float32Array> | null;
   /** Tensors besides, under names that no parameter has. */
   readonly besides?: readonly (readonly [string, RawTensor])[];
+  /** Weights as f16: half the bytes, 11 bits of each. */
+  readonly half?: boolean;
 }
 
 /** The file in chunks, as `writeSafetensors` gives them. Metadata that is not text goes in as JSON; null is left out. */
 export function encodeModel(
-  { specs, weights, optimizer, averages, besides = [] }: Stored,
+  { specs, weights, optimizer, averages, besides = [], half = false }: Stored,
   task: Task,
   metadata: Readonly<Record<string, unknown>>,
 ): Uint8Array[] {
   const tensors: (readonly [string, RawTensor])[] = [];
   for (const { name, shape } of specs) {
     const add = (prefix: string, data: Float32Array | undefined): void => {
-      if (data) tensors.push([prefix + name, rawTensor('F32', shape, data)]);
+      if (!data) return;
+      tensors.push([prefix + name, half ? rawTensor('F16', shape, toHalves(data)) : rawTensor('F32', shape, data)]);
     };
     add('', weights.get(name) ?? fail(`save: the weights lack ${name}`));
     for (const [slot, values] of Object.entries(optimizer?.slots ?? {}))

@@ -5,10 +5,10 @@ import { writeModel } from '../train/savemodel.ts';
 import { specsOf } from './export.ts';
 import { UNSAID } from './own.ts';
 
-export async function saveLoaded(path: string, loaded: Loaded): Promise<void> {
+export async function saveLoaded(path: string, loaded: Loaded, { half = false } = {}): Promise<void> {
   const { kind, config, data, maskRatio, weights } = loaded;
   const target = kind === 'autoencoder' ? (loaded.target ?? UNSAID) : null;
-  await writeModel(path, { specs: specsOf(loaded), weights, optimizer: null }, TASK_OF[kind], {
+  await writeModel(path, { specs: specsOf(loaded), weights, optimizer: null, half }, TASK_OF[kind], {
     config,
     data,
     target,

@@ -1,5 +1,5 @@
 // What a file of weights says is believed and never overruled, what it lacks is not made up, and what is no weights at all is told apart.
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -10,6 +10,7 @@ import { parseSafetensors, writeSafetensors } from '../../engine/safetensors.ts'
 import type { ClassifierConfig } from '../../mae/model/classifier.ts';
 import { encoderSpecs } from '../../mae/model/config.ts';
 import { loadEncoder, loadWeights } from '../../mae/weights/node.ts';
+import { throughHalves } from '../../engine/half.ts';
 import { saveLoaded } from '../../mae/weights/save.ts';
 import { refusal } from '../support/scratch.ts';
 import { join as joined } from '../support/safetensors-raw.ts';
@@ -52,6 +53,19 @@ test('what a file says is not changed by what is asked for', async () => {
   for (const options of [{ decoder_num_heads: 2 }, { norm_pix_loss: false }] as const)
     assert.match(await refusal(() => loadWeights(own, options)), /safetensors: says that .*, asked for is/);
   assert.is((await loadWeights(own, { ...HEADS, norm_pix_loss: true })).kind, 'autoencoder');
+});
+
+test('written as halves, weights are the nearest halves and take half the room', async () => {
+  const [whole, half] = [fresh('.safetensors'), fresh('.safetensors')];
+  const loaded = await loadWeights(fixture('full.pth'), HEADS);
+  await saveLoaded(whole, loaded);
+  await saveLoaded(half, loaded, { half: true });
+  const { weights } = await loadWeights(half, { norm_pix_loss: true });
+  assert.is(weights.size, loaded.weights.size);
+  for (const [name, values] of weights) assert.equal(values, throughHalves(loaded.weights.get(name)!), name);
+  const bytes = [...weights.values()].reduce((sum, values) => sum + values.length, 0);
+  const saved = statSync(whole).size - statSync(half).size;
+  assert.ok(Math.abs(saved - 2 * bytes) < 512, `${saved} of ${bytes} values`);
 });
 
 /** A .pth of these tensors, of one storage each. */

@@ -1,4 +1,281 @@
-// The tab in which pictures are hidden in part and rebuilt.
-import type { Device } from '../../../engine/index.ts';
+// The tab in which pictures are hidden in part and rebuilt: what a visitor sets, and what follows from it in the next frame.
+import { type Device, DeviceLostError } from '../../../engine/index.ts';
+import {
+  errorMap,
+  heatTile,
+  overlayTile,
+  type Pass,
+  pasted,
+  pixelsOf,
+  qualityOf,
+  rebuiltPixels,
+  renderingsOf,
+  type Sample,
+  spread,
+  type Statistics,
+  tileOf,
+  WORST_ERROR,
+} from '../../browser.ts';
+import { find, make } from '../dom.ts';
+import { Board, canvasOf } from './draw.ts';
+import { listen, placeOf } from './hands.ts';
+import { follow } from './loop.ts';
+import { type Kind, Mask } from './mask.ts';
+import { modelInput } from './pictures.ts';
+import { type Attention, lookFrom, Session } from './session.ts';
+import { wireSources } from './sources.ts';
 
-export function mountLook(_root: HTMLElement, _device: Device): void {}
+const WEIGHTS = 'weights/cifar10.safetensors';
+
+export async function mountLook(root: HTMLElement, device: Device): Promise<void> {
+  const response = await fetch(WEIGHTS);
+  if (!response.ok) throw new Error(`${WEIGHTS} is not there (${response.status}): serve the whole folder of the page`);
+  const session = await Session.open(device, await response.blob());
+  await new Look(root, session).begin();
+}
+
+class Look {
+  readonly #root: HTMLElement;
+  readonly #session: Session;
+  readonly #mask: Mask;
+  readonly #seen: Board;
+  readonly #rebuilt: Board;
+  /** Of the picture: (C, H, W) as the model takes it, and its pixels in [0, 1]. */
+  #img: Float32Array | null = null;
+  #pixels = new Float32Array();
+  /** What the model made of it under the mask that was newest then. */
+  #pass: Pass | null = null;
+  /** Milliseconds of the newest pass; null for the first, which compiles. */
+  #took: number | null = null;
+  #attention: Attention | null = null;
+  /** How many pictures were chosen so far, and how often the right side was asked for something. */
+  #pictures = 0;
+  #asked = 0;
+  /** Patches that pointer and keys are at, on the left and on the right. */
+  #cursor: number | null = null;
+  #gaze: number | null = null;
+  readonly #loop = follow(
+    (run) => requestAnimationFrame(run),
+    () => this.#update(),
+    (error) => this.#failed(error),
+  );
+
+  constructor(root: HTMLElement, session: Session) {
+    this.#root = root;
+    this.#session = session;
+    this.#mask = new Mask(session.view.config, session.maskRatio);
+    this.#seen = new Board(find(root, 'canvas', '#seen'), session.view.config, () => this.#drawSeen());
+    this.#rebuilt = new Board(find(root, 'canvas', '#rebuilt'), session.view.config, () => this.#drawRebuilt());
+  }
+
+  begin(): Promise<void> {
+    find(this.#root, 'p', '#about').textContent = this.#session.describe();
+    this.#wireControls();
+    this.#wireBoards();
+    return wireSources(this.#root, {
+      take: (sample) => this.#take(sample),
+      say: (text, bad) => this.#say(text, bad),
+    })();
+  }
+
+  #say(text: string, bad = false): void {
+    const said = find(this.#root, 'p', '#said');
+    said.textContent = text;
+    said.classList.toggle('bad', bad);
+  }
+
+  #chosen(name: string): string {
+    return find(this.#root, 'input', `input[name="${name}"]:checked`).value;
+  }
+
+  /** Shows a picture, unless another was chosen before it could be read. */
+  async #take(sample: Sample | Promise<Sample>): Promise<void> {
+    const { view } = this.#session;
+    const number = ++this.#pictures;
+    this.#open();
+    try {
+      const read = await sample;
+      if (number !== this.#pictures) return;
+      if (sample instanceof Promise) this.#say('');
+      this.#img = modelInput(read, view);
+      this.#pixels = Float32Array.from(pixelsOf(this.#img, view));
+      this.#session.show(this.#img);
+      this.#attention = null;
+      this.#changed();
+    } catch (error) {
+      if (number === this.#pictures) this.#say((error as Error).message, true);
+      this.#ask();
+    }
+  }
+
+  /** Something was asked for that the right side does not show yet. */
+  #open(): void {
+    this.#asked++;
+    find(this.#root, 'figure', '#made').setAttribute('aria-busy', 'true');
+  }
+
+  #ask(): void {
+    this.#open();
+    this.#loop.ask();
+  }
+
+  /** Mask or picture are others: the left side shows it at once, the right one as soon as the model has answered. */
+  #changed(): void {
+    const { count, patches, kind } = this.#mask;
+    const part = `${Math.round((100 * count) / patches)} %`;
+    find(this.#root, 'output', '#count').value = `${patches - count} of ${patches} patches`;
+    find(this.#root, 'output', '#ratio').value = part;
+    const slider = find(this.#root, 'input', '#slider');
+    slider.value = String(count);
+    slider.setAttribute('aria-valuetext', part);
+    for (const radio of this.#root.querySelectorAll<HTMLInputElement>('input[name="kind"]'))
+      radio.checked = radio.value === kind;
+    this.#drawSeen();
+    this.#ask();
+  }
+
+  async #update(): Promise<void> {
+    const asked = this.#asked;
+    if (this.#img) await this.#answer();
+    if (asked === this.#asked) this.#settle();
+  }
+
+  #settle(): void {
+    find(this.#root, 'figure', '#made').setAttribute('aria-busy', 'false');
+  }
+
+  async #answer(): Promise<void> {
+    const [began, first] = [performance.now(), this.#pass === null];
+    const mask = this.#mask.chosen();
+    this.#pass = mask && (await this.#session.pass(mask));
+    this.#took = first ? null : performance.now() - began;
+    if (this.#gaze !== null && !this.#attention) this.#attention = await this.#session.attention();
+    this.#drawRebuilt();
+  }
+
+  /** A lost device is made anew; anything else is said. */
+  async #failed(error: Error): Promise<void> {
+    if (!(error instanceof DeviceLostError)) {
+      this.#say(error.message, true);
+      return this.#settle();
+    }
+    try {
+      await this.#session.renew();
+      this.#ask();
+    } catch (again) {
+      this.#say(`${(again as Error).message}. Reload the page to go on.`, true);
+    }
+  }
+
+  #drawSeen(): void {
+    if (!this.#img) return;
+    const board = this.#seen;
+    board.picture(canvasOf(tileOf(this.#pixels, this.#session.view.config)));
+    board.tiles(this.#mask.hidden);
+    if (this.#cursor !== null) board.frame(this.#cursor, '--gold');
+  }
+
+  #drawRebuilt(): void {
+    if (!this.#img) return;
+    const { view } = this.#session;
+    const { config } = view;
+    const made = this.#pass
+      ? rebuiltPixels({ img: this.#img, ...this.#pass }, view, this.#chosen('statistics') as Statistics)
+      : this.#pixels;
+    const mask = this.#pass?.mask ?? this.#mask.hidden;
+    const whole = pasted(this.#pixels, made, mask, config);
+    const shown = {
+      pasted: () => tileOf(whole, config),
+      all: () => tileOf(made, config),
+      error: () => heatTile(errorMap(this.#pixels, whole, view), WORST_ERROR, config),
+      original: () => tileOf(this.#pixels, config),
+    }[this.#chosen('show') as 'pasted' | 'all' | 'error' | 'original'];
+    if (this.#gaze !== null && this.#attention) this.#drawGaze(this.#gaze, this.#attention);
+    else this.#rebuilt.picture(canvasOf(shown()));
+    const psnr = this.#pass ? qualityOf(this.#pixels, whole, mask, config).psnr : Number.NaN;
+    const quality = [`PSNR ${psnr.toFixed(1)} dB`, ...(this.#took === null ? [] : [`${this.#took.toFixed(0)} ms`])];
+    find(this.#root, 'output', '#quality').value = this.#pass ? quality.join(' · ') : 'nothing is hidden';
+  }
+
+  #drawGaze(patch: number, attention: Attention): void {
+    const { config } = this.#session.view;
+    const layer = find(this.#root, 'select', '#layer').value;
+    const map = lookFrom(attention, patch, layer === 'all' ? null : Number(layer));
+    this.#rebuilt.picture(canvasOf(overlayTile(this.#pixels, spread(map, config), Math.max(...map), config)));
+    this.#rebuilt.frame(patch, '--accent');
+  }
+
+  #wireControls(): void {
+    const { view } = this.#session;
+    const kindNow = (): Kind => this.#mask.kind ?? 'random';
+    const slider = find(this.#root, 'input', '#slider');
+    slider.max = String(this.#mask.patches - 1);
+    slider.addEventListener('input', () => this.#redraw(kindNow(), Number(slider.value)));
+    for (const radio of this.#root.querySelectorAll<HTMLInputElement>('input[name="kind"]'))
+      radio.addEventListener('change', () => this.#redraw(radio.value as Kind, this.#mask.count));
+    find(this.#root, 'button', '#again').addEventListener('click', () => {
+      this.#mask.seed++;
+      this.#redraw(kindNow(), this.#mask.count);
+    });
+    find(this.#root, 'button', '#swap').addEventListener('click', () => {
+      if (this.#mask.swap()) this.#changed();
+      else this.#say('Nothing is hidden: swapped, nothing would be left to see.');
+    });
+    for (const radio of this.#root.querySelectorAll('input[name="show"], input[name="statistics"]'))
+      radio.addEventListener('change', () => this.#drawRebuilt());
+    find(this.#root, 'fieldset', '#statistics').hidden = renderingsOf(view).length < 2;
+    const layers = Array.from({ length: view.config.depth }, (_, block) =>
+      make('option', { value: String(block) }, `Block ${block + 1} of ${view.config.depth}, mean of heads`),
+    );
+    layers[layers.length - 1].selected = true;
+    const select = find(this.#root, 'select', '#layer');
+    select.append(...layers, make('option', { value: 'all' }, 'All blocks (rollout)'));
+    select.addEventListener('change', () => this.#drawRebuilt());
+  }
+
+  #redraw(kind: Kind, count: number): void {
+    this.#mask.draw(kind, count);
+    this.#say('');
+    this.#changed();
+  }
+
+  #wireBoards(): void {
+    let hide = true;
+    const paint = (patches: readonly number[]): void => {
+      const kept = patches.filter((l) => !this.#mask.paint(l, hide));
+      this.#say(kept.length ? 'One patch stays: the model needs something to begin from.' : '');
+      this.#changed();
+    };
+    const begin = (patch: number): void => {
+      hide = !this.#mask.hidden[patch];
+      paint([patch]);
+    };
+    listen(this.#seen, {
+      down: begin,
+      over: paint,
+      at: (patch, by) => {
+        if (patch === this.#cursor) return;
+        this.#cursor = patch;
+        if (by === 'keys' && patch !== null) this.#tell(patch);
+        this.#drawSeen();
+      },
+      press: (patch) => {
+        begin(patch);
+        if (!find(this.#root, 'p', '#said').textContent) this.#tell(patch);
+      },
+    });
+    listen(this.#rebuilt, {
+      at: (patch) => {
+        if (patch === this.#gaze) return;
+        this.#gaze = patch;
+        if (patch !== null && !this.#attention) this.#ask();
+        else this.#drawRebuilt();
+      },
+    });
+  }
+
+  /** For those who hear the page. */
+  #tell(patch: number): void {
+    this.#say(`${placeOf(this.#seen, patch)}: ${this.#mask.hidden[patch] ? 'hidden' : 'seen'}`);
+  }
+}
