@@ -76,6 +76,8 @@ export interface Variant {
   readonly otherwise: Variant | null;
   /** Products of f16 operands: tests draw numbers that f16 holds. */
   readonly halfOperands: boolean;
+  /** Options under which a binding holds eight f16 in a vec4<u32>, not four in a vec4<f16>: loads of 16 bytes. */
+  readonly eights: readonly string[];
   /** Where it rounds more than the others must: the least tolerance to hold it to. */
   readonly tolerance: number;
 }
@@ -91,6 +93,7 @@ export function variant<B extends BindingTypes, P extends ParamTypes, K>(
     candidates?: (problem: Values<P> & K, adapter: AdapterTraits) => readonly Partial<K>[];
     otherwise?: Variant;
     halfOperands?: boolean;
+    eights?: readonly string[];
     tolerance?: number;
   },
 ): Variant & { readonly __types?: [B, P] } {
@@ -103,6 +106,7 @@ export function variant<B extends BindingTypes, P extends ParamTypes, K>(
     candidates: (how.candidates ?? (() => [])) as unknown as Variant['candidates'],
     otherwise: how.otherwise ?? null,
     halfOperands: how.halfOperands ?? false,
+    eights: how.eights ?? [],
     tolerance: how.tolerance ?? 0,
   };
 }

@@ -26,7 +26,7 @@ export function resolve(kernel: AnyKernel, problem: Settings, adapter: AdapterTr
       if (!v.needs.every((f) => adapter.features.has(f))) continue;
       const asked: Settings = { ...v.wgsl.knobs, ...kernel.options, ...problem };
       const halves = new Set(Object.values(kernel.half).filter((option) => option && asked[option]) as string[]);
-      const text = stored(v.wgsl.text, halves, adapter.features.has('shader-f16'));
+      const text = stored(v.wgsl.text, halves, adapter.features.has('shader-f16'), v.eights);
       const tuned = text === null ? null : v.tune(asked, adapter);
       if (text === null || !tuned) continue;
       const key = shapeClass(kernel, profile, place, asked);
@@ -68,16 +68,26 @@ const STORED = /^(.*?)\s*\/\/ stored: (\w+).*$/gm;
  *     alias Quad = vec4<f32>; // stored: HALF                                        vec4<f16>   vec2<u32>
  *     fn wide(q: Quad) -> vec4<f32> { return vec4<f32>(q); } // stored: HALF         as it is    unpacked
  *     fn narrow(v: vec4<f32>) -> Quad { return Quad(v); } // stored: HALF            as it is    packed
+ *     the same in a variant that reads eights           vec4<u32>     not possible
  *     alias One = f32; // stored: HALF                                               f16         u32, to read only
  *     fn at(i: u32) -> f32 { return f32(x[i]); } // stored: HALF                     as it is    one half of x[i / 2]
  */
-export function stored(text: string, halves: ReadonlySet<string>, native: boolean): string | null {
+export function stored(
+  text: string,
+  halves: ReadonlySet<string>,
+  native: boolean,
+  eights: readonly string[] = [],
+): string | null {
   if (halves.size === 0) return text;
   const found = new Set<string>();
   let possible = true;
   const code = text.replace(STORED, (line, statement: string, option: string) => {
     if (!halves.has(option)) return line;
     found.add(option);
+    if (eights.includes(option)) {
+      possible &&= native;
+      return statement.replace(/= vec4<f32>;$/, '= vec4<u32>;');
+    }
     if (native)
       return statement.replace(/= (vec4<f32>|f32);$/, (_, type) => (type === 'f32' ? '= f16;' : '= vec4<f16>;'));
     const packed = pack(statement);
@@ -117,7 +127,7 @@ export function unroll(code: string): string {
   LOOP.lastIndex = 0;
   for (let m = LOOP.exec(text); m; m = LOOP.exec(text)) {
     const [head, index, from, bound] = m;
-    const to = product(bound, constants);
+    const to = valueOf(bound, constants);
     if (to === null) throw new Error(`unroll: the bound ${bound} of the loop over ${index} is not a known constant`);
     const start = m.index + head.length;
     const end = closing(text, start);
@@ -142,14 +152,11 @@ export function registers(code: string): string {
   const constants = constantsOf(code);
   let text = code;
   for (const [line, indent, name, type, bound] of code.matchAll(ARRAY)) {
-    const count = product(bound, constants);
+    const count = valueOf(bound, constants);
     if (count === null) throw new Error(`registers: the size ${bound} of ${name} is not a known constant`);
     const all = Array.from({ length: count }, (_, i) => `${indent}var ${name}_${i}: ${type};`).join('\n');
     text = text.replace(line, all).replace(new RegExp(`\\b${name}\\[([^\\]]+)\\]`, 'g'), (_, index: string) => {
-      const at = index.split('+').reduce<number | null>((sum, term) => {
-        const value = product(term, constants);
-        return sum === null || value === null ? null : sum + value;
-      }, 0);
+      const at = valueOf(index, constants);
       if (at === null || at >= count) throw new Error(`registers: ${name}[${index}] is no element of ${count}`);
       return `${name}_${at}`;
     });
@@ -157,11 +164,11 @@ export function registers(code: string): string {
   return text;
 }
 
-/** Values of `const NAME = …;` lines that are products of others. */
+/** Values of `const NAME = …;` lines that are arithmetic on others. */
 function constantsOf(code: string): Map<string, number> {
   const constants = new Map<string, number>();
   for (const [, name, expression] of code.matchAll(/^const (\w+)(?:\s*:\s*\w+)? = ([^;]+);/gm)) {
-    const value = product(expression, constants);
+    const value = valueOf(expression, constants);
     if (value !== null) constants.set(name, value);
   }
   return constants;
@@ -177,21 +184,36 @@ function closing(text: string, start: number): number {
   throw new Error('unroll: a marked loop has no closing brace');
 }
 
-/** Value of `A * B / C` over known constants and literals, or null. */
-function product(expression: string, constants: Map<string, number>): number | null {
-  let value: number | null = null;
-  let operator = '*';
-  for (const token of expression.trim().split(/\s*([*/])\s*/)) {
-    if (token === '*' || token === '/') {
-      operator = token;
-      continue;
+/** Value of an expression of whole numbers in `+ - * / %` and parentheses, over known constants and literals, or null. */
+function valueOf(expression: string, constants: ReadonlyMap<string, number>): number | null {
+  const tokens = expression.match(/\w+|[^\s\w]/g) ?? [];
+  let at = 0;
+  const operand = (): number => {
+    const token = tokens[at++] ?? '';
+    if (token === '(') {
+      const inner = sum();
+      return tokens[at++] === ')' ? inner : Number.NaN;
     }
-    const n: number | undefined = /^\d+[ui]?$/.test(token) ? Number.parseInt(token, 10) : constants.get(token);
-    if (n === undefined) return null;
-    value = value === null ? n : operator === '*' ? value * n : Math.floor(value / n);
-  }
-  return value;
+    return /^\d+[ui]?$/.test(token) ? Number.parseInt(token, 10) : (constants.get(token) ?? Number.NaN);
+  };
+  const chain = (next: () => number, operators: string): number => {
+    let value = next();
+    while (tokens[at] && operators.includes(tokens[at])) value = OPERATORS[tokens[at++]](value, next());
+    return value;
+  };
+  const term = (): number => chain(operand, '*/%');
+  const sum = (): number => chain(term, '+-');
+  const value = sum();
+  return at === tokens.length && Number.isInteger(value) ? value : null;
 }
+
+const OPERATORS: Readonly<Record<string, (a: number, b: number) => number>> = {
+  '+': (a, b) => a + b,
+  '-': (a, b) => a - b,
+  '*': (a, b) => a * b,
+  '/': (a, b) => Math.floor(a / b),
+  '%': (a, b) => a % b,
+};
 
 /** The bytes of a kernel's uniform Params for one problem. */
 export function packParams(wgsl: Wgsl, problem: Settings): ArrayBuffer {

@@ -44,13 +44,19 @@ test('gemm: subgroups and matrices in unequal numbers', async () => {
     { SM: 1, SN: 2, RM: 2, RN: 1, BK: 16, STAGES: 1 },
     { SM: 2, SN: 1, RM: 1, RN: 3, BK: 32, STAGES: 2 },
   ];
-  const tried = kernel.variants.matrix as Variant;
+  const eights = kernel.variants.matrix as Variant;
+  const halves = { A16: true, B16: true };
   for (const [i, tile] of tiles.entries()) {
     for (const LAYOUT of [NT, TN]) {
-      const tune: Variant['tune'] = (p, adapter) => ({ ...tried.tune(p, adapter), ...tile });
-      const forced: AnyKernel = { ...kernel, variants: { ...kernel.variants, matrix: { ...tried, tune } } };
-      const trial = prepare(forced, whole({ m: 52, n: 60, k: 76, LAYOUT }), device, base + i);
-      await compare(forced, trial, device, Number.NaN);
+      for (const [tried, sizes, stored] of [
+        [eights, { m: 56, n: 72, k: 88 }, halves],
+        [eights.otherwise as Variant, { m: 52, n: 60, k: 76 }, {}],
+      ] as const) {
+        const tune: Variant['tune'] = (p, adapter) => ({ ...tried.tune(p, adapter), ...tile });
+        const forced: AnyKernel = { ...kernel, variants: { ...kernel.variants, matrix: { ...tried, tune } } };
+        const trial = prepare(forced, { ...whole({ ...sizes, LAYOUT }), ...stored }, device, base + i);
+        await compare(forced, trial, device, Number.NaN);
+      }
     }
   }
 });

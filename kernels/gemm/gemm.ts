@@ -1,7 +1,8 @@
 // Matrix product with fused epilogues, batched and strided: the three layouts that a linear layer and its gradients need.
 import erf from '../lib/erf.wgsl';
-import { ceilDiv, defineKernel, fold, variant } from '../kernel.ts';
+import { ceilDiv, defineKernel, fold, type Grid, variant } from '../kernel.ts';
 import { cpuCandidates, cpuVecCandidates, matrixCandidates, simtCandidates, vecCandidates } from './candidates.ts';
+import eights from './eights.wgsl';
 import epilogueVec from './epilogue.vec.wgsl';
 import epilogue from './epilogue.wgsl';
 import cpu from './gemm.cpu.wgsl';
@@ -12,17 +13,24 @@ import reduceVec from './gemm.reduce.vec.wgsl';
 import * as ref from './gemm.ref.ts';
 import simt from './gemm.simt.wgsl';
 import vec from './gemm.vec.wgsl';
-import { dense, extent, inQuads, NT, TN } from './problem.ts';
+import { dense, extent, type GemmProblem, inEights, inQuads, NT, TN } from './problem.ts';
+import quads from './quads.wgsl';
 import slices from './slices.wgsl';
 import tile from './tile.wgsl';
-import { cpuTile, cpuVecTile, matrixTile, simtTile, tiles, vecTile } from './tune.ts';
+import { cpuTile, cpuVecTile, type MatrixTile, matrixTile, simtTile, tiles, vecTile } from './tune.ts';
 
 export { dense, EPILOGUES, type GemmProblem, inQuads, NN, NT, TN } from './problem.ts';
 export { splitFor } from './tune.ts';
 
+type Tiled = GemmProblem & Pick<MatrixTile, 'MM' | 'MN' | 'SM' | 'SN' | 'RM' | 'RN'>;
+
+type Stored = { A16: boolean; B16: boolean };
+
+const MATRIX = ['subgroups', 'shader-f16', 'chromium-experimental-subgroup-matrix'];
 const lib = [tile, epilogue, erf];
 const libVec = [tile, epilogueVec, erf];
 const libMatrix = [slices, ...libVec];
+const matrixGrid = (p: Tiled): Grid => fold(tiles(p, p.SM * p.RM * p.MM, p.SN * p.RN * p.MN) * p.splits);
 
 /**
  * c = epilogue(op(a) op(b)); with DBIAS (TN) also dbias (splits, m), the sums of op(a) over k. With splits > 1
@@ -58,12 +66,21 @@ export const gemm = defineKernel({
       }),
     }),
     matrix: variant(matrix, {
-      lib: libMatrix,
-      needs: ['subgroups', 'shader-f16', 'chromium-experimental-subgroup-matrix'],
-      grid: (p) => fold(tiles(p, p.SM * p.RM * p.MM, p.SN * p.RN * p.MN) * p.splits),
-      tune: matrixTile,
+      lib: [eights, ...libMatrix],
+      needs: MATRIX,
+      grid: matrixGrid,
+      tune: (p, adapter) => ((p as Partial<Stored>).A16 && (p as Partial<Stored>).B16 && inEights(p) ? matrixTile(p, adapter) : null),
       candidates: matrixCandidates,
       halfOperands: true,
+      eights: ['A16', 'B16'],
+      otherwise: variant(matrix, {
+        lib: [quads, ...libMatrix],
+        needs: MATRIX,
+        grid: matrixGrid,
+        tune: matrixTile,
+        candidates: matrixCandidates,
+        halfOperands: true,
+      }),
     }),
   },
   options: { LAYOUT: 0, EPILOGUE: 0, DBIAS: false, A16: false, B16: false, C16: false },

@@ -17,6 +17,8 @@ const SUMS = TM * QN;
 const DOWN = MB / QM;
 const ACROSS = NB / QN;
 const THREADS = DOWN * ACROSS;
+const PER_A = (MB * KB + THREADS - 1u) / THREADS; // blocks that a thread stages, at most
+const PER_B = (NB * KB + THREADS - 1u) / THREADS;
 const SWIZZLE = 32u / BK; // xor with the block's depth: the transposing stores of 8 neighbours meet 8 groups of 4 banks
 alias A4 = vec4<f32>; // stored: A16
 alias B4 = vec4<f32>; // stored: B16
@@ -39,20 +41,21 @@ fn wideB(q: B4) -> vec4<f32> { return vec4<f32>(q); } // stored: B16
 fn wideC(q: C4) -> vec4<f32> { return vec4<f32>(q); } // stored: C16
 fn narrowC(v: vec4<f32>) -> C4 { return C4(v); } // stored: C16
 
-// The block of A at (row, depth): vectors along the rows. Rows beyond the matrix repeat others, depths beyond are 0.
+// The block of A at (row, depth): vectors along the rows. Rows beyond the matrix repeat others, depths beyond are 0; a load
+// behind an `if` is waited for alone (gemm.md).
 fn blockA(tile: Tile, row: u32, depth: u32) -> mat4x4<f32> {
   var x = mat4x4<f32>();
   if (LAYOUT == 2u) {
     let at = tile.a + min(row, p.m - 4u);
     for (var e = 0u; e < 4u; e++) { // unroll
-      if (depth + e < tile.end) { x[e] = wideA(a[(at + (depth + e) * p.lda) / 4u]); }
+      let v = wideA(a[(at + min(depth + e, tile.end - 1u) * p.lda) / 4u]);
+      x[e] = select(vec4<f32>(), v, depth + e < tile.end);
     }
     return x;
   }
-  if (depth < tile.end) {
-    for (var e = 0u; e < 4u; e++) { // unroll
-      x[e] = wideA(a[(tile.a + min(row + e, p.m - 1u) * p.lda + depth) / 4u]);
-    }
+  for (var e = 0u; e < 4u; e++) { // unroll
+    let v = wideA(a[(tile.a + min(row + e, p.m - 1u) * p.lda + min(depth, tile.end - 4u)) / 4u]);
+    x[e] = select(vec4<f32>(), v, depth < tile.end);
   }
   return transpose(x);
 }
@@ -61,19 +64,23 @@ fn blockA(tile: Tile, row: u32, depth: u32) -> mat4x4<f32> {
 fn blockB(tile: Tile, col: u32, depth: u32) -> mat4x4<f32> {
   var x = mat4x4<f32>();
   if (LAYOUT == 1u) {
-    if (depth < tile.end) {
-      for (var e = 0u; e < 4u; e++) { // unroll
-        x[e] = wideB(b[(tile.b + min(col + e, p.n - 1u) * p.ldb + depth) / 4u]);
-      }
+    for (var e = 0u; e < 4u; e++) { // unroll
+      let v = wideB(b[(tile.b + min(col + e, p.n - 1u) * p.ldb + min(depth, tile.end - 4u)) / 4u]);
+      x[e] = select(vec4<f32>(), v, depth < tile.end);
     }
     return transpose(x);
   }
   let at = tile.b + min(col, p.n - 4u);
   for (var e = 0u; e < 4u; e++) { // unroll
-    if (depth + e < tile.end) { x[e] = wideB(b[(at + (depth + e) * p.ldb) / 4u]); }
+    let v = wideB(b[(at + min(depth + e, tile.end - 1u) * p.ldb) / 4u]);
+    x[e] = select(vec4<f32>(), v, depth + e < tile.end);
   }
   return x;
 }
+
+// Where block i of a slice lies: neighbouring threads take blocks that are neighbours in memory.
+fn placeA(i: u32) -> vec2<u32> { return vec2(select(i / KB, i % MB, LAYOUT == 2u), select(i % KB, i / MB, LAYOUT == 2u)); }
+fn placeB(i: u32) -> vec2<u32> { return vec2(select(i % NB, i / KB, LAYOUT == 1u), select(i / NB, i % KB, LAYOUT == 1u)); }
 
 @compute @workgroup_size(THREADS, 1, 1)
 fn main(
@@ -87,29 +94,41 @@ fn main(
   let across = t % ACROSS;
   var acc: array<vec4<f32>, SUMS>;
   var rowSums = vec4<f32>();
+  var xs: array<mat4x4<f32>, PER_A>; // registers
+  var ys: array<mat4x4<f32>, PER_B>; // registers
+  for (var i = 0u; i < PER_A; i++) { // unroll
+    xs[i] = blockA(tile, tile.row + placeA(t + i * THREADS).x * 4u, tile.start + placeA(t + i * THREADS).y * 4u);
+  }
+  for (var i = 0u; i < PER_B; i++) { // unroll
+    ys[i] = blockB(tile, tile.col + placeB(t + i * THREADS).x * 4u, tile.start + placeB(t + i * THREADS).y * 4u);
+  }
   for (var base = tile.start; base < tile.end; base += BK) {
-    // Neighbouring threads take blocks that are neighbours in memory.
-    for (var i = t; i < (MB + NB) * KB; i += THREADS) {
-      if (i < MB * KB) {
-        let kb = select(i % KB, i / MB, LAYOUT == 2u);
-        let mb = select(i / KB, i % MB, LAYOUT == 2u);
-        let x = blockA(tile, tile.row + mb * 4u, base + kb * 4u);
+    for (var i = 0u; i < PER_A; i++) { // unroll
+      let at = placeA(t + i * THREADS);
+      if (t + i * THREADS < MB * KB) {
         for (var e = 0u; e < 4u; e++) { // unroll
-          sa[(kb * 4u + e) * MB + (mb ^ (kb * SWIZZLE))] = x[e];
+          sa[(at.y * 4u + e) * MB + (at.x ^ (at.y * SWIZZLE))] = xs[i][e];
         }
-      } else {
-        let l = i - MB * KB;
-        let kb = select(l / NB, l % KB, LAYOUT == 1u);
-        let nb = select(l % NB, l / KB, LAYOUT == 1u);
-        let x = blockB(tile, tile.col + nb * 4u, base + kb * 4u);
+      }
+    }
+    for (var i = 0u; i < PER_B; i++) { // unroll
+      let at = placeB(t + i * THREADS);
+      if (t + i * THREADS < NB * KB) {
         for (var e = 0u; e < 4u; e++) { // unroll
-          sb[(kb * 4u + e) * NB + (nb ^ (kb * SWIZZLE))] = x[e];
+          sb[(at.y * 4u + e) * NB + (at.x ^ (at.y * SWIZZLE))] = ys[i][e];
         }
       }
     }
     workgroupBarrier();
     if (DBIAS && tile.col == 0u && t < MB) {
       for (var k = 0u; k < BK; k++) { rowSums += sa[k * MB + (t ^ (k / 4u * SWIZZLE))]; }
+    }
+    // The next slice is on its way while this one is multiplied.
+    for (var i = 0u; i < PER_A; i++) { // unroll
+      xs[i] = blockA(tile, tile.row + placeA(t + i * THREADS).x * 4u, base + BK + placeA(t + i * THREADS).y * 4u);
+    }
+    for (var i = 0u; i < PER_B; i++) { // unroll
+      ys[i] = blockB(tile, tile.col + placeB(t + i * THREADS).x * 4u, base + BK + placeB(t + i * THREADS).y * 4u);
     }
     for (var kb = 0u; kb < KB; kb++) {
       for (var e = 0u; e < 4u; e++) { // unroll

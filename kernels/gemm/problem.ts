@@ -82,8 +82,13 @@ export function extent(p: GemmProblem, operand: 'A' | 'B' | 'C', rows: number, c
 }
 
 /** Whether operands can be read, and C written, 4 elements at a time: f16 is stored only so. */
-export function inQuads(p: GemmProblem & { LAYOUT: number }): boolean {
+export const inQuads = (p: GemmProblem & { LAYOUT: number }): boolean => inMultiples(p, 4);
+
+/** And 8 at a time, as loads of f16 are fastest. */
+export const inEights = (p: GemmProblem & { LAYOUT: number }): boolean => inMultiples(p, 8);
+
+function inMultiples(p: GemmProblem & { LAYOUT: number }, of: number): boolean {
   const contiguous = [p.n, p.LAYOUT === TN ? p.m : p.k];
   const apart = [p.lda, p.ldb, p.ldc, p.strideA, p.strideB, p.strideC, p.innerA, p.innerB, p.innerC, p.splitC];
-  return [...contiguous, ...apart, p.offsetA, p.offsetB, p.offsetC].every((x) => x % 4 === 0);
+  return [...contiguous, ...apart, p.offsetA, p.offsetB, p.offsetC].every((x) => x % of === 0);
 }

@@ -15,40 +15,35 @@ const REACH_B = select((MK - 1u) * STRIDE_B + RN * MN / 8u, (RN * MN - 1u) * STR
 const POOL = max(max(STAGES * SLICE, SM * SN * MM * ACROSS), 2u * THREADS);
 var<workgroup> pool: array<vec4<u32>, POOL>;
 
-fn loadA(at: u32) -> vec2<u32> { return bitcast<vec2<u32>>(vec4<f16>(a[at])); }
-fn loadB(at: u32) -> vec2<u32> { return bitcast<vec2<u32>>(vec4<f16>(b[at])); }
-
-// Eight i of the slice of A at base. Rows beyond the matrix repeat others, depths beyond are 0.
+// Eight i of the slice of A at base. Rows beyond the matrix repeat others, depths beyond are 0; loads behind an `if` took
+// NVIDIA twice as long (gemm.md).
 fn fetchA(tile: Tile, base: u32, i: u32) -> vec4<u32> {
-  var eight = vec4<u32>();
   if (LAYOUT == 2u) {
     let depth = base + i / LONG_A;
-    let at = (tile.a + depth * p.lda) / 4u;
+    let at = tile.a + min(depth, tile.end - 1u) * p.lda;
     let along = tile.row + i % LONG_A * 8u;
-    if (depth < tile.end) { eight = vec4(loadA(at + min(along, p.m - 4u) / 4u), loadA(at + min(along + 4u, p.m - 4u) / 4u)); }
-  } else {
-    let depth = base + i % LONG_A * 8u;
-    let at = (tile.a + min(tile.row + i / LONG_A, p.m - 1u) * p.lda + depth) / 4u;
-    if (depth + 4u < tile.end) { eight = vec4(loadA(at), loadA(at + 1u)); }
-    else if (depth < tile.end) { eight = vec4(loadA(at), 0u, 0u); }
+    return select(vec4<u32>(), eightA(at + min(along, p.m - 4u), at + min(along + 4u, p.m - 4u)), depth < tile.end);
   }
-  return eight;
+  let depth = base + i % LONG_A * 8u;
+  let at = tile.a + min(tile.row + i / LONG_A, p.m - 1u) * p.lda;
+  return inside(eightA(at + min(depth, tile.end - 4u), at + min(depth + 4u, tile.end - 4u)), depth, tile.end);
 }
 
 fn fetchB(tile: Tile, base: u32, i: u32) -> vec4<u32> {
-  var eight = vec4<u32>();
   if (LAYOUT == 1u) {
     let depth = base + i % LONG_B * 8u;
-    let at = (tile.b + min(tile.col + i / LONG_B, p.n - 1u) * p.ldb + depth) / 4u;
-    if (depth + 4u < tile.end) { eight = vec4(loadB(at), loadB(at + 1u)); }
-    else if (depth < tile.end) { eight = vec4(loadB(at), 0u, 0u); }
-  } else {
-    let depth = base + i / LONG_B;
-    let at = (tile.b + depth * p.ldb) / 4u;
-    let along = tile.col + i % LONG_B * 8u;
-    if (depth < tile.end) { eight = vec4(loadB(at + min(along, p.n - 4u) / 4u), loadB(at + min(along + 4u, p.n - 4u) / 4u)); }
+    let at = tile.b + min(tile.col + i / LONG_B, p.n - 1u) * p.ldb;
+    return inside(eightB(at + min(depth, tile.end - 4u), at + min(depth + 4u, tile.end - 4u)), depth, tile.end);
   }
-  return eight;
+  let depth = base + i / LONG_B;
+  let at = tile.b + min(depth, tile.end - 1u) * p.ldb;
+  let along = tile.col + i % LONG_B * 8u;
+  return select(vec4<u32>(), eightB(at + min(along, p.n - 4u), at + min(along + 4u, p.n - 4u)), depth < tile.end);
+}
+
+fn inside(eight: vec4<u32>, depth: u32, end: u32) -> vec4<u32> {
+  let halves = vec2(depth, depth + 4u) < vec2(end);
+  return select(vec4<u32>(), eight, halves.xxyy);
 }
 
 // Where op(A)'s matrix at (row, depth) of a slice begins, and op(B)'s at (depth, col).
