@@ -127,7 +127,7 @@ export function unroll(code: string): string {
   LOOP.lastIndex = 0;
   for (let m = LOOP.exec(text); m; m = LOOP.exec(text)) {
     const [head, index, from, bound] = m;
-    const to = valueOf(bound, constants);
+    const to = evaluated(bound, constants);
     if (to === null) throw new Error(`unroll: the bound ${bound} of the loop over ${index} is not a known constant`);
     const start = m.index + head.length;
     const end = closing(text, start);
@@ -152,11 +152,11 @@ export function registers(code: string): string {
   const constants = constantsOf(code);
   let text = code;
   for (const [line, indent, name, type, bound] of code.matchAll(ARRAY)) {
-    const count = valueOf(bound, constants);
+    const count = evaluated(bound, constants);
     if (count === null) throw new Error(`registers: the size ${bound} of ${name} is not a known constant`);
     const all = Array.from({ length: count }, (_, i) => `${indent}var ${name}_${i}: ${type};`).join('\n');
     text = text.replace(line, all).replace(new RegExp(`\\b${name}\\[([^\\]]+)\\]`, 'g'), (_, index: string) => {
-      const at = valueOf(index, constants);
+      const at = evaluated(index, constants);
       if (at === null || at >= count) throw new Error(`registers: ${name}[${index}] is no element of ${count}`);
       return `${name}_${at}`;
     });
@@ -168,7 +168,7 @@ export function registers(code: string): string {
 function constantsOf(code: string): Map<string, number> {
   const constants = new Map<string, number>();
   for (const [, name, expression] of code.matchAll(/^const (\w+)(?:\s*:\s*\w+)? = ([^;]+);/gm)) {
-    const value = valueOf(expression, constants);
+    const value = evaluated(expression, constants);
     if (value !== null) constants.set(name, value);
   }
   return constants;
@@ -185,7 +185,7 @@ function closing(text: string, start: number): number {
 }
 
 /** Value of an expression of whole numbers in `+ - * / %` and parentheses, over known constants and literals, or null. */
-function valueOf(expression: string, constants: ReadonlyMap<string, number>): number | null {
+function evaluated(expression: string, constants: ReadonlyMap<string, number>): number | null {
   const tokens = expression.match(/\w+|[^\s\w]/g) ?? [];
   let at = 0;
   const operand = (): number => {

@@ -2,6 +2,7 @@
 import erf from '../lib/erf.wgsl';
 import { ceilDiv, defineKernel, fold, type Grid, variant } from '../kernel.ts';
 import { cpuCandidates, cpuVecCandidates, matrixCandidates, simtCandidates, vecCandidates } from './candidates.ts';
+import blocks from './blocks.wgsl';
 import eights from './eights.wgsl';
 import epilogueVec from './epilogue.vec.wgsl';
 import epilogue from './epilogue.wgsl';
@@ -29,6 +30,7 @@ type Stored = { A16: boolean; B16: boolean };
 const MATRIX = ['subgroups', 'shader-f16', 'chromium-experimental-subgroup-matrix'];
 const lib = [tile, epilogue, erf];
 const libVec = [tile, epilogueVec, erf];
+const libBlocks = [blocks, ...libVec];
 const libMatrix = [slices, ...libVec];
 const matrixGrid = (p: Tiled): Grid => fold(tiles(p, p.SM * p.RM * p.MM, p.SN * p.RN * p.MN) * p.splits);
 
@@ -40,7 +42,7 @@ export const gemm = defineKernel({
   name: 'gemm',
   variants: {
     simt: variant(vec, {
-      lib: libVec,
+      lib: libBlocks,
       grid: (p) => fold(tiles(p, p.BM, p.BN) * p.splits),
       tune: vecTile,
       candidates: vecCandidates,
@@ -69,7 +71,8 @@ export const gemm = defineKernel({
       lib: [eights, ...libMatrix],
       needs: MATRIX,
       grid: matrixGrid,
-      tune: (p, adapter) => ((p as Partial<Stored>).A16 && (p as Partial<Stored>).B16 && inEights(p) ? matrixTile(p, adapter) : null),
+      tune: (p, adapter) =>
+        (p as Partial<Stored>).A16 && (p as Partial<Stored>).B16 && inEights(p) ? matrixTile(p, adapter) : null,
       candidates: matrixCandidates,
       halfOperands: true,
       eights: ['A16', 'B16'],
