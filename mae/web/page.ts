@@ -50,8 +50,9 @@ async function start(main: HTMLElement): Promise<void> {
   const adapter = await navigator.gpu?.requestAdapter().catch(() => null);
   if (!adapter) {
     for (const tab of TABS) section(tab).hidden = true;
-    const { title, lines } = adviceFor(navigator.userAgent, { secure: isSecureContext, gpu: 'gpu' in navigator });
-    main.append(notice(title, lines));
+    const { title, lines } = adviceFor(navigator.userAgent, { secure: isSecureContext, gpu: Boolean(navigator.gpu) });
+    // What the page would be stays, above what to do.
+    main.append(find(document, 'div', '.intro'), notice(title, lines));
     return;
   }
   const device = await openDevice(navigator.gpu);

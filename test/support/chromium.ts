@@ -64,7 +64,7 @@ export interface SiteOptions {
   /** Further flags of Chromium. */
   readonly args?: readonly string[];
   /** Sees the page before it loads anything. */
-  readonly begin?: (page: Page) => Promise<void> | void;
+  readonly begin?: (page: Page) => Promise<unknown>;
 }
 
 export interface PageOptions extends SiteOptions {

@@ -5,19 +5,23 @@ import type { Page } from 'playwright-core';
 export const [SIDE, PATCH] = [32, 4];
 export const ACROSS = SIDE / PATCH;
 
-/** (SIDE, SIDE, 3): one value for each of the model's pixels, from the middle of its square on a canvas. */
-export async function pixelsOn(page: Page, id: string): Promise<Uint8Array> {
+/** (height, width, 3): one value for each of the model's pixels, from the middle of its square on a canvas. */
+export async function pixelsOn(
+  page: Page,
+  id: string,
+  size: readonly [height: number, width: number] = [SIDE, SIDE],
+): Promise<Uint8Array> {
   const rgb = await page.evaluate(
-    ([id, side]) => {
+    ([id, [height, width]]) => {
       const canvas = document.querySelector(id) as HTMLCanvasElement;
       const { data } = canvas.getContext('2d')!.getImageData(0, 0, canvas.width, canvas.height);
-      return Array.from({ length: 3 * side * side }, (_, i) => {
-        const [x, y] = [Math.floor(i / 3) % side, Math.floor(i / 3 / side)];
-        const column = Math.floor(((x + 0.5) * canvas.width) / side);
-        return data[4 * (Math.floor(((y + 0.5) * canvas.height) / side) * canvas.width + column) + (i % 3)];
+      return Array.from({ length: 3 * height * width }, (_, i) => {
+        const [x, y] = [Math.floor(i / 3) % width, Math.floor(i / 3 / width)];
+        const column = Math.floor(((x + 0.5) * canvas.width) / width);
+        return data[4 * (Math.floor(((y + 0.5) * canvas.height) / height) * canvas.width + column) + (i % 3)];
       });
     },
-    [id, SIDE] as const,
+    [id, size] as const,
   );
   return Uint8Array.from(rgb);
 }

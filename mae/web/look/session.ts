@@ -67,17 +67,18 @@ export class Session {
       first: 0,
       rows: tokens,
     });
-    if (this.#shown) this.show(this.#shown);
+    this.#shown = null;
   }
 
-  /** Begins anew after the device was lost, with the same image. */
+  /** Begins anew after the device was lost; an image has to be shown again. */
   async renew(): Promise<void> {
     await this.#engine.renew();
     this.#begin();
   }
 
-  /** (C, H, W), normalised: what passes are over from here on. */
+  /** (C, H, W), normalised: what passes are over from here on. Only between passes: none may be under way. */
   show(img: Float32Array): void {
+    if (img === this.#shown) return;
     this.#shown = img;
     this.#engine.write(this.#img, img as Float32Array<ArrayBuffer>);
   }

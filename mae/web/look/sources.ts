@@ -13,7 +13,7 @@ export interface Taker {
 /** Wires all of them. @returns what shows the first sample */
 export function wireSources(root: HTMLElement, { take, say }: Taker): () => Promise<void> {
   const samples = [...root.querySelectorAll<HTMLButtonElement>('[data-sample]')];
-  const camera = wireCamera(find(root, 'button', '#camera'), { take, say }, () => press(null));
+  const camera = wireCamera(root, { take, say }, () => press(null));
   const press = (sample: HTMLButtonElement | null): void => {
     for (const other of samples) other.setAttribute('aria-pressed', String(other === sample));
   };
@@ -80,8 +80,9 @@ const REFUSED: Readonly<Record<string, string>> = {
   NotReadableError: 'The camera is in use by another program: close that, then press the button again.',
 };
 
-/** The button starts the camera and stops it; what it saw last stays. */
-function wireCamera(button: HTMLButtonElement, { take, say }: Taker, begun: () => void): { stop(): void } {
+/** The button starts the camera and stops it, as another tab does; what it saw last stays. */
+function wireCamera(root: HTMLElement, { take, say }: Taker, begun: () => void): { stop(): void } {
+  const button = find(root, 'button', '#camera');
   let stream: MediaStream | null = null;
   const stop = (): void => {
     for (const track of stream?.getTracks() ?? []) track.stop();
@@ -103,6 +104,7 @@ function wireCamera(button: HTMLButtonElement, { take, say }: Taker, begun: () =
     // As in a mirror.
     context.setTransform(-1, 0, 0, 1, FRAME, 0);
     const next = (): void => {
+      if (root.hidden) stop();
       if (stream !== opened) return;
       if (video.videoWidth && !document.hidden) void take(frameOf(video, context));
       requestAnimationFrame(next);

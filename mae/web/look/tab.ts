@@ -1,28 +1,14 @@
 // The tab in which pictures are hidden in part and rebuilt: what a visitor sets, and what follows from it in the next frame.
 import { type Device, DeviceLostError } from '../../../engine/index.ts';
-import {
-  errorMap,
-  heatTile,
-  overlayTile,
-  type Pass,
-  pasted,
-  pixelsOf,
-  qualityOf,
-  rebuiltPixels,
-  renderingsOf,
-  type Sample,
-  spread,
-  type Statistics,
-  tileOf,
-  WORST_ERROR,
-} from '../../browser.ts';
+import { type ChosenMask, pixelsOf, renderingsOf, type Sample, type Statistics, tileOf } from '../../browser.ts';
 import { find, make } from '../dom.ts';
 import { Board, canvasOf } from './draw.ts';
 import { listen, placeOf } from './hands.ts';
 import { follow } from './loop.ts';
 import { type Kind, Mask } from './mask.ts';
 import { modelInput } from './pictures.ts';
-import { type Attention, lookFrom, Session } from './session.ts';
+import { GAZING, render, renderGaze, type Shown, type Source, WAYS, type Way } from './rendering.ts';
+import { type Attention, Session } from './session.ts';
 import { wireSources } from './sources.ts';
 
 const WEIGHTS = 'weights/cifar10.safetensors';
@@ -40,11 +26,10 @@ class Look {
   readonly #mask: Mask;
   readonly #seen: Board;
   readonly #rebuilt: Board;
-  /** Of the picture: (C, H, W) as the model takes it, and its pixels in [0, 1]. */
-  #img: Float32Array | null = null;
-  #pixels = new Float32Array();
-  /** What the model made of it under the mask that was newest then. */
-  #pass: Pass | null = null;
+  /** The newest picture, on the left. */
+  #picture: Source | null = null;
+  /** What the model answered last, on the right. */
+  #shown: Shown | null = null;
   /** Milliseconds of the newest pass; null for the first, which compiles. */
   #took: number | null = null;
   #attention: Attention | null = null;
@@ -97,10 +82,8 @@ class Look {
       const read = await sample;
       if (number !== this.#pictures) return;
       if (sample instanceof Promise) this.#say('');
-      this.#img = modelInput(read, view);
-      this.#pixels = Float32Array.from(pixelsOf(this.#img, view));
-      this.#session.show(this.#img);
-      this.#attention = null;
+      const img = modelInput(read, view);
+      this.#picture = { img, pixels: pixelsOf(img, view) };
       this.#changed();
     } catch (error) {
       if (number === this.#pictures) this.#say((error as Error).message, true);
@@ -136,7 +119,7 @@ class Look {
 
   async #update(): Promise<void> {
     const asked = this.#asked;
-    if (this.#img) await this.#answer();
+    if (this.#picture) await this.#answer(this.#picture, this.#mask.chosen());
     if (asked === this.#asked) this.#settle();
   }
 
@@ -144,12 +127,14 @@ class Look {
     find(this.#root, 'figure', '#made').setAttribute('aria-busy', 'false');
   }
 
-  async #answer(): Promise<void> {
-    const [began, first] = [performance.now(), this.#pass === null];
-    const mask = this.#mask.chosen();
-    this.#pass = mask && (await this.#session.pass(mask));
-    this.#took = first ? null : performance.now() - began;
-    if (this.#gaze !== null && !this.#attention) this.#attention = await this.#session.attention();
+  async #answer(picture: Source, mask: ChosenMask | null): Promise<void> {
+    const began = performance.now();
+    this.#session.show(picture.img);
+    const pass = mask && (await this.#session.pass(mask));
+    this.#took = this.#shown ? performance.now() - began : null;
+    if (picture.img !== this.#shown?.img) this.#attention = null;
+    if (this.#gaze !== null) this.#attention ??= await this.#session.attention();
+    this.#shown = { ...picture, pass };
     this.#drawRebuilt();
   }
 
@@ -168,41 +153,30 @@ class Look {
   }
 
   #drawSeen(): void {
-    if (!this.#img) return;
+    if (!this.#picture) return;
     const board = this.#seen;
-    board.picture(canvasOf(tileOf(this.#pixels, this.#session.view.config)));
+    board.picture(canvasOf(tileOf(this.#picture.pixels, this.#session.view.config)));
     board.tiles(this.#mask.hidden);
     if (this.#cursor !== null) board.frame(this.#cursor, '--gold');
   }
 
   #drawRebuilt(): void {
-    if (!this.#img) return;
+    if (!this.#shown) return;
     const { view } = this.#session;
-    const { config } = view;
-    const made = this.#pass
-      ? rebuiltPixels({ img: this.#img, ...this.#pass }, view, this.#chosen('statistics') as Statistics)
-      : this.#pixels;
-    const mask = this.#pass?.mask ?? this.#mask.hidden;
-    const whole = pasted(this.#pixels, made, mask, config);
-    const shown = {
-      pasted: () => tileOf(whole, config),
-      all: () => tileOf(made, config),
-      error: () => heatTile(errorMap(this.#pixels, whole, view), WORST_ERROR, config),
-      original: () => tileOf(this.#pixels, config),
-    }[this.#chosen('show') as 'pasted' | 'all' | 'error' | 'original'];
-    if (this.#gaze !== null && this.#attention) this.#drawGaze(this.#gaze, this.#attention);
-    else this.#rebuilt.picture(canvasOf(shown()));
-    const psnr = this.#pass ? qualityOf(this.#pixels, whole, mask, config).psnr : Number.NaN;
-    const quality = [`PSNR ${psnr.toFixed(1)} dB`, ...(this.#took === null ? [] : [`${this.#took.toFixed(0)} ms`])];
-    find(this.#root, 'output', '#quality').value = this.#pass ? quality.join(' · ') : 'nothing is hidden';
-  }
-
-  #drawGaze(patch: number, attention: Attention): void {
-    const { config } = this.#session.view;
-    const layer = find(this.#root, 'select', '#layer').value;
-    const map = lookFrom(attention, patch, layer === 'all' ? null : Number(layer));
-    this.#rebuilt.picture(canvasOf(overlayTile(this.#pixels, spread(map, config), Math.max(...map), config)));
-    this.#rebuilt.frame(patch, '--accent');
+    const way = this.#chosen('show') as Way;
+    const { picture, psnr } = render(this.#shown, view, way, this.#chosen('statistics') as Statistics);
+    const [board, patch, attention] = [this.#rebuilt, this.#gaze, this.#attention];
+    const gazing = patch !== null && attention !== null;
+    if (gazing) {
+      const layer = find(this.#root, 'select', '#layer').value;
+      const block = layer === 'all' ? null : Number(layer);
+      board.picture(canvasOf(renderGaze(this.#shown.pixels, attention, patch, block, view)));
+      board.frame(patch, '--accent');
+    } else board.picture(canvasOf(picture));
+    find(this.#root, 'p', '#hint').textContent = gazing ? GAZING : WAYS[way];
+    const took = this.#took === null ? '' : ` · ${this.#took.toFixed(0)} ms`;
+    find(this.#root, 'output', '#quality').value =
+      psnr === null ? 'nothing is hidden' : `PSNR ${psnr.toFixed(1)} dB${took}`;
   }
 
   #wireControls(): void {
