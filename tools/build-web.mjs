@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // `npm run build:web`: the page (mae/web) as a folder of files that any host serves as they are.
 import { build } from 'esbuild';
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, extname, join, resolve } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { takeOption } from './argv.mjs';
@@ -55,10 +55,20 @@ export async function webFiles() {
   return files.set('page.css', await styles());
 }
 
-/** Writes the page into a folder, in place of what was there. @returns {Promise<string>} the folder, and what loading it costs, for people */
-export async function buildWeb(folder = join(root, 'dist', 'web')) {
+const DEFAULT = join(root, 'dist', 'web');
+
+/** A folder may hold an older page and whatever a host wants beside it; the page of another is not written over. */
+function refuseStrangers(folder) {
+  const index = join(folder, 'index.html');
+  if (existsSync(index) && !readFileSync(index, 'utf8').includes('<title>Tesserae'))
+    throw new Problem(`${index} is another page: give a folder that is empty or new to --out`, 2);
+}
+
+/** Writes the page into a folder. @returns {Promise<string>} the folder, and what loading it costs, for people */
+export async function buildWeb(folder = DEFAULT) {
+  refuseStrangers(folder);
   const files = await webFiles();
-  rmSync(folder, { recursive: true, force: true });
+  if (folder === DEFAULT) rmSync(folder, { recursive: true, force: true });
   let sent = 0;
   for (const [path, bytes] of files) {
     const to = join(folder, path);

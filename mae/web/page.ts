@@ -56,7 +56,10 @@ async function start(main: HTMLElement): Promise<void> {
     return;
   }
   const device = await openDevice(navigator.gpu);
-  addEventListener('hashchange', () => void mount(turn(), device));
+  addEventListener('hashchange', () => {
+    scrollTo(0, 0); // not to the section, below the header
+    void mount(turn(), device);
+  });
   await mount(turn(), device);
 }
 

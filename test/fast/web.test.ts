@@ -1,4 +1,7 @@
 // What the page does without a browser: advice where there is no WebGPU, masks, and work that keeps up with a visitor.
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { configure, lenKeep, noiseFor, patchesOf } from '../../mae/browser.ts';
@@ -6,6 +9,8 @@ import { follow } from '../../mae/web/look/loop.ts';
 import { KINDS, Mask } from '../../mae/web/look/mask.ts';
 import { adviceFor } from '../../mae/web/missing.ts';
 
+// @ts-expect-error build tools have no types
+const { buildWeb } = await import('../../tools/build-web.mjs');
 const seed = Number(process.env.SEED ?? Date.now() % 2 ** 31);
 const config = configure('mae_vit_nano_patch4_32');
 const patches = patchesOf(config);
@@ -120,6 +125,29 @@ test('work follows the newest state, one run at a time, and goes on after a fail
   ask(6);
   await frame();
   assert.equal(seen, [2, 5, 3, 6]);
+});
+
+test('what else lies in a folder stays when the page is written there, and the page of another is not written over', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'tesserae-web-'));
+  try {
+    writeFileSync(join(folder, 'CNAME'), 'example.org');
+    await buildWeb(folder);
+    await buildWeb(folder);
+    assert.is(readFileSync(join(folder, 'CNAME'), 'utf8'), 'example.org');
+    const page = readFileSync(join(folder, 'index.html'), 'utf8');
+    for (const [, path] of page.matchAll(/(?:src|href|data-sample)="([^"#]+)"/g))
+      assert.ok(existsSync(join(folder, path)), `${path} is not there`);
+    const weights = statSync(join(folder, 'weights', 'cifar10.safetensors')).size;
+    assert.ok(weights < 2e6, `${weights} bytes of weights`);
+    writeFileSync(join(folder, 'index.html'), 'mine');
+    await buildWeb(folder).then(
+      () => assert.unreachable('it is written over'),
+      (error: Error) => assert.match(error.message, /is another page/),
+    );
+    assert.is(readFileSync(join(folder, 'index.html'), 'utf8'), 'mine');
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });
 
 test.run();

@@ -20,7 +20,7 @@ const POINT = 'Point at a patch to see where the encoder looks from there.';
 /** The ways, and what is said below each. */
 export const WAYS = {
   pasted: POINT,
-  all: POINT,
+  all: 'Patches that are seen are never scored in training: what the model says there means nothing.',
   error: `Black is right, yellow is off by ${100 * WORST_ERROR} % of the full range and more.`,
   original: POINT,
 } as const;
