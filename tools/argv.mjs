@@ -21,7 +21,7 @@ export const asksForHelp = (argv) => {
   );
 };
 
-const WITHOUT_DEVICE = ['data', 'convert', 'report', 'compare', 'onnx'];
+const WITHOUT_DEVICE = ['data', 'convert', 'report', 'compare', 'dashboard', 'onnx'];
 
 /** Whether the command computes on a device: without an adapter the others run all the same. */
 export function needsDevice(argv) {

@@ -1,10 +1,11 @@
 #!/usr/bin/env node
 // `npm run build`, and before `npm pack`: dist/lib holds the same files as JavaScript with declarations, kernels as modules with what
 // is reflected from them, so that any bundler and plain Node can import them, and the
-// reference of what every entry exports (api.md).
+// reference of what every entry exports (api.md), and the pages that commands serve and write.
 import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { writeApi } from './api.mjs';
+import { writePages } from './bundle-pages.mjs';
 import { hostNode, root } from './cache.mjs';
 import { run } from './child.mjs';
 import { ensurePackages } from './packages.mjs';
@@ -86,7 +87,7 @@ main(async () => {
   await compile();
   copy();
   kernels();
-  const count = rename() + writeApi(dist).length;
+  const count = rename() + writeApi(dist).length + (await writePages(join(dist, 'mae', 'web')));
   process.stdout.write(`dist/lib  ${count} files  (${seconds(began)})\n`);
   return 0;
 });

@@ -63,6 +63,16 @@ export function addOptions(command: Command, table: OptionTable): void {
   );
 }
 
+/** The flag of a run that shows itself. */
+export function addDashboard(command: Command): void {
+  command.addOption(
+    new Option(
+      '--dashboard [PORT]',
+      'watch the run in a browser on this machine while it trains; the address is printed (tesserae dashboard shows it afterwards)',
+    ).helpGroup('Output:'),
+  );
+}
+
 function helpOf({ help, standard, kind }: OptionSpec<unknown>): string {
   const plain = standard === undefined || !kind.value || standard === '' || help.includes('(default');
   return plain ? help : `${help} (default: ${standard})`;

@@ -6,13 +6,14 @@ import { AUGMENTATIONS_TEXT } from '../data/augmentation.ts';
 import { FINETUNE_OPTIONS, FINETUNE_UNUSED, parseFinetuneOptions } from '../finetune/options.ts';
 import { type Flags, givenOptions } from '../train/table.ts';
 import { misuse } from '../usage.ts';
-import { ACCIDENTS, addOptions, examples, flagText, globalsOf, openEngine, pasted } from './command.ts';
+import { ACCIDENTS, addDashboard, addOptions, examples, flagText, globalsOf, openEngine, pasted } from './command.ts';
 import { interruptible } from './interrupt.ts';
 import { makeReporter } from './progress.ts';
 
 export function define(command: Command): void {
   command.usage('--finetune CHECKPOINT --data_path PATH [flags]');
   addOptions(command, FINETUNE_OPTIONS);
+  addDashboard(command);
   for (const [name, { value }] of Object.entries(FINETUNE_UNUSED))
     command.addOption(new Option(flagText(name, value)).hideHelp());
   command.addOption(
@@ -41,8 +42,8 @@ export function define(command: Command): void {
   command.action(run);
 }
 
-async function run(flags: Flags & { config?: string }, command: Command): Promise<void> {
-  const { config, eval: judging, ...rest } = flags;
+async function run(flags: Flags & { config?: string; dashboard?: string | true }, command: Command): Promise<void> {
+  const { config, eval: judging, dashboard, ...rest } = flags;
   if (judging) return judge(rest, config, command);
   const reporter = makeReporter();
   const [{ recipeToResume }, { loadStanding }] = await Promise.all([
@@ -55,12 +56,19 @@ async function run(flags: Flags & { config?: string }, command: Command): Promis
   const load = (path: string) => loadStanding(path, 'classify');
   const recipe = await recipeToResume(resume, folder, globals.profile, load);
   const options = parseFinetuneOptions(rest, config, reporter.note, recipe);
-  const [{ finetune }, engine] = await Promise.all([
+  const [{ finetune }, { portOf, withDashboard }] = await Promise.all([
     import('../finetune/finetune.ts'),
-    openEngine(globals, { note: reporter.note, precision: options.precision }),
+    import('../dashboard/beside.ts'),
   ]);
+  portOf(dashboard);
+  const engine = await openEngine(globals, { note: reporter.note, precision: options.precision });
   await interruptible(reporter, async (stop) => {
-    const { checkpoint, imagesPerSecond, done, judged } = await finetune(engine, options, reporter, stop);
+    const { checkpoint, imagesPerSecond, done, judged } = await withDashboard(
+      dashboard,
+      options.output_dir,
+      reporter.note,
+      () => finetune(engine, options, reporter, stop),
+    );
     if (stop.aborted) return;
     reporter.finish();
     const pace = done ? `${imagesPerSecond.toFixed(1)} images/s` : 'this run had ended already';

@@ -4,13 +4,14 @@ import { basename, join } from 'node:path';
 import { type Command, Option } from 'commander';
 import { OPTIONS, parsePretrainOptions, type PretrainFlags, type PretrainOptions, UNUSED } from '../train/options.ts';
 import { givenOptions } from '../train/table.ts';
-import { ACCIDENTS, addOptions, examples, flagText, globalsOf, openEngine, pasted } from './command.ts';
+import { ACCIDENTS, addDashboard, addOptions, examples, flagText, globalsOf, openEngine, pasted } from './command.ts';
 import { interruptible } from './interrupt.ts';
 import { makeReporter } from './progress.ts';
 
 export function define(command: Command): void {
   command.usage('--data_path PATH [flags]');
   addOptions(command, OPTIONS);
+  addDashboard(command);
   for (const [name, { value }] of Object.entries(UNUSED))
     command.addOption(new Option(flagText(name, value)).hideHelp());
   command.addHelpText(
@@ -34,8 +35,11 @@ export function define(command: Command): void {
   command.action(run);
 }
 
-async function run(flags: PretrainFlags & { config?: string }, command: Command): Promise<void> {
-  const { config, ...rest } = flags;
+async function run(
+  flags: PretrainFlags & { config?: string; dashboard?: string | true },
+  command: Command,
+): Promise<void> {
+  const { config, dashboard, ...rest } = flags;
   const reporter = makeReporter();
   const [{ recipeToResume }, { sizesOf }] = await Promise.all([
     import('../train/resume.ts'),
@@ -53,12 +57,19 @@ async function run(flags: PretrainFlags & { config?: string }, command: Command)
   const resumed = Object.keys(recipe).length > 0;
   const sizes = init && !model && !resumed ? await sizesOf(init) : {};
   const options = parsePretrainOptions(rest, config, reporter.note, { ...sizes, ...recipe });
-  const [{ pretrain }, engine] = await Promise.all([
+  const [{ pretrain }, { portOf, withDashboard }] = await Promise.all([
     import('../train/pretrain.ts'),
-    openEngine(globals, { note: reporter.note, precision: options.precision }),
+    import('../dashboard/beside.ts'),
   ]);
+  portOf(dashboard);
+  const engine = await openEngine(globals, { note: reporter.note, precision: options.precision });
   await interruptible(reporter, async (stop) => {
-    const { checkpoint, imagesPerSecond, done } = await pretrain(engine, options, reporter, stop);
+    const { checkpoint, imagesPerSecond, done } = await withDashboard(
+      dashboard,
+      options.output_dir,
+      reporter.note,
+      () => pretrain(engine, options, reporter, stop),
+    );
     if (stop.aborted) return;
     reporter.finish();
     const pace = done ? `${imagesPerSecond.toFixed(1)} images/s` : 'this run had ended already';

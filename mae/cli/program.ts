@@ -96,6 +96,11 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     summary: 'one page on a run: curves, reconstructions through time, throughput, kernels',
     load: () => import('./report.ts'),
   },
+  dashboard: {
+    group: TRAIN,
+    summary: 'watch runs in a browser, one or several over one another, while they train and afterwards',
+    load: () => import('./dashboard.ts'),
+  },
   data: {
     group: TRAIN,
     summary: 'list the sets that have a name, fetch one, or describe your own',

@@ -17,10 +17,12 @@ export const LOOK = {
       gridColor: '#e6e6ea',
       domainColor: '#9a9aa3',
       tickColor: '#9a9aa3',
+      labelColor: '#62626c',
+      titleColor: '#62626c',
       titleFontWeight: 'normal',
     },
-    legend: { labelFontSize: 12, labelLimit: 300 },
-    title: { fontSize: 15 },
+    legend: { labelFontSize: 12, labelLimit: 300, labelColor: '#24242a' },
+    title: { fontSize: 15, color: '#24242a' },
   },
 } as const;
 

@@ -4,7 +4,10 @@ import type { TopLevelSpec } from 'vega-lite';
 import { loadSharp } from '../data/sharp.ts';
 import { lossCurve, thin, type Point } from '../pictures/loss-curve.ts';
 import { LOOK, renderSvg } from '../pictures/vega.ts';
-import type { Line, RunFolder } from './gather.ts';
+import type { RunFolder } from './gather.ts';
+import type { Line } from './lines.ts';
+import { named, ordered } from './metrics.ts';
+import { measureOf } from './say.ts';
 
 export interface Chart {
   /** Of its file. */
@@ -13,41 +16,25 @@ export interface Chart {
   readonly svg: string;
 }
 
-/** Titles of metrics that are not their own best name, and what their numbers are multiplied by. */
-const KNOWN: Readonly<Record<string, { title: string; scale?: number }>> = {
-  lr: { title: 'learning rate' },
-  images_per_s: { title: 'images per second, mean since the start' },
-  gpu_bytes: { title: 'GPU memory, MiB', scale: 1 / 2 ** 20 },
-  mask_ratio: { title: 'mask ratio' },
-  grad_norm: { title: 'norm of the gradients' },
-  test_loss: { title: 'validation loss' },
-  test_acc1: { title: 'validation top-1, %' },
-  test_acc5: { title: 'validation top-5, %' },
-  knn_top1: { title: 'kNN top-1 of the features, %' },
-  linear_top1: { title: 'linear top-1 of the features, %' },
-  effective_rank: { title: 'effective rank of the features' },
-};
-/** Shown in the first chart, or no curves. */
-const ELSEWHERE = new Set(['step', 'epoch', 'loss', 'heldout_loss']);
-/** Metrics of the machine come last. */
-const OF_THE_MACHINE = ['images_per_s', 'gpu_bytes'];
+/** Shown in the first chart. */
+const OF_THE_LOSS = ['loss', 'heldout_loss'];
 
 /** The loss first. */
 export async function charts({ metrics, facts, name }: RunFolder): Promise<Chart[]> {
-  const finetuned = facts?.command === 'finetune';
-  const { model, data_path, objective, loss: scored = objective === 'simmim' ? 'l1' : 'mse' } = facts?.options ?? {};
+  const { model, data_path } = facts?.options ?? {};
   const loss = await lossCurve({
     train: pointsOf(metrics, 'loss'),
     heldout: pointsOf(metrics, 'heldout_loss'),
     title: model && data_path ? `${model} on ${basename(String(data_path))}` : name,
-    measure: finetuned ? 'cross-entropy' : `masked ${scored === 'l1' ? 'absolute' : 'mean squared'} error`,
+    measure: measureOf(facts),
   });
   const made: Chart[] = [{ name: 'loss', title: 'Loss', svg: loss }];
-  for (const metric of metricsOf(metrics)) {
-    const { title = metric.replaceAll('_', ' '), scale = 1 } = KNOWN[metric] ?? {};
+  for (const metric of ordered(metrics.flatMap((line) => Object.keys(line)))) {
+    if (OF_THE_LOSS.includes(metric)) continue;
+    const { title, scale, zero } = named(metric);
     const points = pointsOf(metrics, metric).map(({ step, loss: value }) => ({ step, loss: scale * value }));
     if (new Set(points.map((p) => p.step)).size > 1)
-      made.push({ name: metric, title, svg: await renderSvg(specification(title, points, metric === 'gpu_bytes')) });
+      made.push({ name: metric, title, svg: await renderSvg(specification(title, points, zero)) });
   }
   return made;
 }
@@ -55,12 +42,6 @@ export async function charts({ metrics, facts, name }: RunFolder): Promise<Chart
 export async function pngOf({ svg }: Chart): Promise<Uint8Array> {
   const sharp = await loadSharp();
   return sharp(Buffer.from(svg), { density: 144 }).png().toBuffer();
-}
-
-function metricsOf(lines: readonly Line[]): string[] {
-  const names = [...new Set(lines.flatMap((line) => Object.keys(line)))].filter((name) => !ELSEWHERE.has(name));
-  const last = (name: string): number => OF_THE_MACHINE.indexOf(name);
-  return names.sort((a, b) => last(a) - last(b));
 }
 
 const pointsOf = (lines: readonly Line[], metric: string): Point[] =>
@@ -77,7 +58,12 @@ function specification(title: string, points: readonly Point[], zero: boolean): 
     width: 470,
     height: 250,
     data: { values: [...thin(points, 600)] },
-    mark: { type: 'line', strokeWidth: 2, color: '#1f5f99', ...(few ? { point: { size: 24, filled: true } } : {}) },
+    mark: {
+      type: 'line',
+      strokeWidth: 2,
+      color: '#1f5f99',
+      ...(few ? { point: { size: 24, filled: true, color: '#1f5f99' } } : {}),
+    },
     encoding: {
       x: {
         field: 'step',
@@ -86,7 +72,15 @@ function specification(title: string, points: readonly Point[], zero: boolean): 
         axis: { format: '~s', tickCount: 6 },
         scale: { zero: true },
       },
-      y: { field: 'loss', type: 'quantitative', title: null, scale: { zero, nice: true } },
+      y: { field: 'loss', type: 'quantitative', title: null, scale: { zero, nice: true, ...flat(points) } },
     },
   } as TopLevelSpec;
+}
+
+/** Room around what stays the same to four digits: its last digits are not what an axis should show. */
+function flat(points: readonly Point[]): { domain?: [number, number] } {
+  const values = points.map((p) => p.loss);
+  const [low, high] = [Math.min(...values), Math.max(...values)];
+  const size = Math.max(Math.abs(low), Math.abs(high));
+  return size > 0 && high - low < 1e-4 * size ? { domain: [low - 0.1 * size, high + 0.1 * size] } : {};
 }

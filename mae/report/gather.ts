@@ -5,9 +5,7 @@ import type { RunFacts } from '../train/facts.ts';
 import { FACTS } from '../train/journal.ts';
 import { PICTURES, pictureEpoch } from '../train/progress-pictures.ts';
 import { misuse } from '../usage.ts';
-
-/** Numbers by their names in the logs. */
-export type Line = Readonly<Record<string, number>>;
+import { type Line, numbersOf } from './lines.ts';
 
 export interface RunFolder {
   readonly path: string;
@@ -54,23 +52,11 @@ async function readLines(path: string): Promise<Line[]> {
   const text = await readFile(path, 'utf8').catch(() => '');
   const lines = text.split('\n').filter(Boolean);
   return lines.flatMap((line, i) => {
-    const numbers = parsed(line);
+    const numbers = numbersOf(line);
     if (numbers) return [numbers];
     if (i === lines.length - 1 && !text.endsWith('\n')) return [];
     return misuse(`report: ${path}, line ${i + 1}, is no line of JSON with numbers: is it a log of a run?`);
   });
-}
-
-function parsed(line: string): Line | null {
-  try {
-    const value: unknown = JSON.parse(line);
-    if (typeof value !== 'object' || value === null || Array.isArray(value)) return null;
-    return Object.fromEntries(
-      Object.entries(value).filter((entry): entry is [string, number] => typeof entry[1] === 'number'),
-    );
-  } catch {
-    return null;
-  }
 }
 
 async function readFacts(path: string): Promise<RunFacts | null> {

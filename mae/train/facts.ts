@@ -4,6 +4,7 @@ import type { Engine, InputTypes } from '../../engine/engine.ts';
 import { numel } from '../../engine/tensor.ts';
 import { type KernelSum, record, Recorder, recording } from '../../engine/timings.ts';
 import { VERSION } from '../version.ts';
+import { type ProcessFacts, thisProcess } from './process.ts';
 import type { Checkpointed, RunSetup } from './setup.ts';
 
 /** A kernel's calls within one step. */
@@ -21,6 +22,8 @@ export interface RunFacts {
   readonly precision: string;
   /** When this process began, ISO 8601. */
   readonly began: string;
+  /** Runs of before this was kept lack it. */
+  readonly process?: ProcessFacts;
   readonly images: number;
   readonly stepsPerEpoch: number;
   readonly parameters: number;
@@ -53,6 +56,7 @@ export function runFacts<I extends InputTypes, C extends Checkpointed>(
     profile: traits.profile,
     precision: engine.precision,
     began: new Date(performance.timeOrigin).toISOString(),
+    process: thisProcess(),
     images: train.length,
     stepsPerEpoch: updates.count,
     parameters: trainable.reduce((sum, { shape }) => sum + numel(shape), 0),

@@ -63,6 +63,8 @@ export interface SiteOptions {
   readonly scheme?: 'light' | 'dark';
   /** Further flags of Chromium. */
   readonly args?: readonly string[];
+  /** Errors on its console that are no failure. */
+  readonly expected?: RegExp;
   /** Sees the page before it loads anything. */
   readonly begin?: (page: Page) => Promise<unknown>;
 }
@@ -87,7 +89,12 @@ export class BrowserPage<M> implements AsyncDisposable {
   readonly #close: () => void;
   readonly #hasEntry: boolean;
 
-  constructor(browser: Browser, page: Page, address: string, close: () => void, hasEntry: boolean) {
+  constructor(
+    browser: Browser,
+    page: Page,
+    address: string,
+    { close, hasEntry, expected }: { close: () => void; hasEntry: boolean; expected?: RegExp },
+  ) {
     this.#hasEntry = hasEntry;
     this.page = page;
     this.address = address;
@@ -96,7 +103,7 @@ export class BrowserPage<M> implements AsyncDisposable {
     page.on('pageerror', (error) => this.#errors.push(error));
     page.on('crash', () => this.#errors.push(new Error('the page crashed')));
     page.on('console', (message) => {
-      if (message.type() === 'error') this.#errors.push(new Error(message.text()));
+      if (message.type() === 'error' && !expected?.test(message.text())) this.#errors.push(new Error(message.text()));
     });
   }
 
@@ -171,7 +178,6 @@ export async function openSite<M>(
   files: Readonly<Record<string, Uint8Array>>,
   options: SiteOptions = {},
 ): Promise<BrowserPage<M>> {
-  if (!chromium) throw new Error('there is no Chromium: ask `chromium` first');
   const served = new Map<string, Uint8Array>([['/favicon.ico', new Uint8Array()], ...Object.entries(files)]);
   const server = createServer(({ url = '/' }, response) => {
     const path = decodeURIComponent(url.split('?')[0]);
@@ -186,7 +192,22 @@ export async function openSite<M>(
     server.close();
     server.closeAllConnections();
   };
+  const address = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+  return browse<M>(address, options, close, served.has('/entry.js'));
+}
+
+/** Opens what another server serves, or a file, in a browser of its own. */
+export const openAddress = (address: string, options: SiteOptions = {}): Promise<BrowserPage<unknown>> =>
+  browse(address, options, () => {}, false);
+
+async function browse<M>(
+  address: string,
+  options: SiteOptions,
+  close: () => void,
+  hasEntry: boolean,
+): Promise<BrowserPage<M>> {
   try {
+    if (!chromium) throw new Error('there is no Chromium: ask `chromium` first');
     // Chromium finds its own driver: the one that this process was launched with is Node's.
     const { VK_ICD_FILENAMES: _, VK_DRIVER_FILES: __, ...env } = pristine();
     const args = [...BASE, ...(options.canvas ? CANVAS : COMPUTE), ...(options.args ?? [])];
@@ -196,8 +217,7 @@ export async function openSite<M>(
         viewport: options.size ?? { width: 960, height: 720 },
         colorScheme: options.scheme ?? 'light',
       });
-      const address = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
-      const opened = new BrowserPage<M>(browser, page, address, close, served.has('/entry.js'));
+      const opened = new BrowserPage<M>(browser, page, address, { close, hasEntry, expected: options.expected });
       await options.begin?.(page);
       await opened.load();
       return opened;

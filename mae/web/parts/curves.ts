@@ -4,7 +4,7 @@ import { domOf, Palette, setText } from './dom.ts';
 import { h } from './markup.ts';
 import { place, short } from './numbers.ts';
 import { makePlot, type Drawn, type Plot } from './plot.ts';
-import { Series, smooth } from './series.ts';
+import { Series, type SeriesData, smooth } from './series.ts';
 
 export interface CurvesOptions {
   readonly title: string;
@@ -53,6 +53,11 @@ export class Curve extends Series {
   /** A point further on; drawn with the next frame. */
   override append(x: number, y: number): void {
     super.append(x, y);
+    this.#changed();
+  }
+
+  override take(data: SeriesData): void {
+    super.take(data);
     this.#changed();
   }
 

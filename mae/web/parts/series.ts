@@ -5,16 +5,22 @@ export interface Points {
   readonly y: readonly number[];
 }
 
+/** What a series holds. */
+export interface SeriesData extends Points {
+  /** Values that a point stands for. */
+  readonly each: number;
+  /** The last value that was added, with its x, as it was given. */
+  readonly last: { readonly x: number; readonly y: number } | null;
+}
+
 /** Points that a reader can tell apart, twice. */
 const MOST = 4000;
 
 /** A curve's points in the order of x. Beyond MOST, neighbours become their mean: from then on a point stands for 2, 4, 8 ... of them. */
-export class Series implements Points {
+export class Series implements SeriesData {
   readonly x: number[] = [];
   readonly y: number[] = [];
-  /** Values that a point stands for. */
   each = 1;
-  /** The last value that was added, with its x, as it was given. */
   last: { readonly x: number; readonly y: number } | null = null;
   #waiting: { x: number; y: number; count: number } = { x: 0, y: 0, count: 0 };
 
@@ -30,6 +36,15 @@ export class Series implements Points {
     this.y.push(waiting.y / waiting.count);
     this.#waiting = { x: 0, y: 0, count: 0 };
     if (this.x.length > MOST) this.#halve();
+  }
+
+  /** What another series held. */
+  take({ x, y, each, last }: SeriesData): void {
+    this.clear();
+    for (const value of x) this.x.push(value);
+    for (const value of y) this.y.push(value);
+    this.each = each;
+    this.last = last;
   }
 
   clear(): void {
