@@ -2,9 +2,9 @@
 import type { Device } from '../engine/device.ts';
 import { Engine } from '../engine/engine.ts';
 import { madeUp, type Wanted } from '../engine/madeup.ts';
-import { numel, type Shape, type Tensor, type Variable } from '../engine/tensor.ts';
+import type { Shape, Tensor, Variable } from '../engine/tensor.ts';
 import type { Trace } from '../engine/trace.ts';
-import { type AnyKernel, type Settings, storedAs } from '../kernels/kernel.ts';
+import { type AnyKernel, movedBytes, type Settings, storedAs } from '../kernels/kernel.ts';
 import { random } from '../kernels/random/random.ts';
 import { summed } from './median.ts';
 
@@ -25,7 +25,7 @@ export interface CallTime {
   /** Slowest over fastest sample, less 1: how far to trust it. */
   readonly spread: number;
   readonly flops: number;
-  /** Of every binding once. */
+  /** That must be read and written (movedBytes). */
   readonly bytes: number;
 }
 
@@ -47,7 +47,7 @@ export async function timeCalls(
   { samples = 5, submitMs = SUBMIT_MS }: Sampling = {},
 ): Promise<CallTime> {
   using engine = new Engine(device);
-  const bytes = calls.reduce((sum, call) => sum + bytesOfCall(call), 0);
+  const bytes = calls.reduce((sum, { kernel, problem }) => sum + movedBytes(kernel, problem), 0);
   const sets = device.adapter.software ? 1 : Math.min(MOST_SETS, Math.max(1, Math.ceil(BEYOND_CACHE / bytes)));
   const variables = await Promise.all(Array.from({ length: sets }, (_, i) => makeInputs(engine, calls, i)));
   const program = (times: number) =>
@@ -87,14 +87,6 @@ function record(t: Trace, calls: readonly KernelCall[], variables: ReadonlyMap<s
   }
 }
 
-function bytesOfCall({ kernel, problem }: KernelCall): number {
-  const shapes = kernel.shapes(full(kernel, problem) as never);
-  return Object.keys(kernel.bindings).reduce((sum, name) => {
-    const shape = shapes[name];
-    return sum + (shape ? numel(shape) * (storedAs(kernel, name, full(kernel, problem)) === 'f16' ? 2 : 4) : 0);
-  }, 0);
-}
-
 /** A variable for every binding that a call reads or updates and no earlier call writes. */
 function makeInputs(engine: Engine, calls: readonly KernelCall[], seed: number): Promise<Map<string, Variable>> {
   const wanted: Wanted[] = [];
@@ -121,7 +113,10 @@ function makeInputs(engine: Engine, calls: readonly KernelCall[], seed: number):
  */
 function special(kernel: AnyKernel, problem: Settings): Readonly<Record<string, ArrayLike<number>>> {
   if (kernel.name === 'adamw.update') {
-    return { hyper: [1e-4, 0.1, 0.001, 1e-8, 1, 1, 1, 0], v: new Float32Array(problem.n as number).fill(1) };
+    return {
+      hyper: [1e-4, 0.1, 0.001, 1e-8, 1, 1, 1, 0],
+      v: new Float32Array(Math.min(problem.n as number, 2 ** 16)).fill(1),
+    };
   }
   const indices = Object.values(kernel.bindings).some((b) => b.access === 'read' && b.type !== 'f32');
   return indices || kernel.name.startsWith('loss.') ? (kernel.inputs?.(problem as never, random(1)) ?? {}) : {};

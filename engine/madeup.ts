@@ -8,18 +8,30 @@ export interface Wanted {
   readonly name: string;
   readonly shape: Shape;
   readonly dtype: DType;
-  /** Where not any numbers do. */
+  /** Where not any numbers do; what is shorter than the shape is repeated. */
   readonly data?: ArrayLike<number>;
 }
 
 /** By name; floats are a repeated stretch of N(0, 1), integers 0, unless given. */
 export async function madeUp(engine: Engine, wanted: readonly Wanted[], seed = 0): Promise<Map<string, Variable>> {
   const variables = new Map<string, Variable>();
+  const sources: Variable[] = [];
   const halves: [Variable, Variable][] = [];
-  for (const { name, shape, dtype, data: given } of wanted) {
-    const data = numbers(dtype, numel(shape), given, seed);
-    const variable = engine.variable(name, shape, dtype === 'f16' ? { dtype } : { dtype, data });
-    if (dtype === 'f16') halves.push([variable, engine.variable(`${name} in f32`, shape, { data })]);
+  const source = (data: ArrayLike<number>, dtype: DType): Variable => {
+    const whole = engine.variable('made up', [data.length], { data: Float32Array.from(data) });
+    sources.push(whole);
+    if (dtype === 'f32') return whole;
+    const half = engine.variable('made up, f16', [data.length], { dtype });
+    sources.push(half);
+    halves.push([half, whole]);
+    return half;
+  };
+  const drawn: Partial<Record<DType, Variable>> = {};
+  const copies: [Variable, Variable][] = [];
+  for (const { name, shape, dtype, data } of wanted) {
+    const floats = dtype === 'f32' || dtype === 'f16';
+    const variable = engine.variable(name, shape, { dtype, data: floats ? undefined : whole(dtype, shape, data) });
+    if (floats) copies.push([data ? source(data, dtype) : (drawn[dtype] ??= source(normals(seed), dtype)), variable]);
     variables.set(name, variable);
   }
   if (halves.length) {
@@ -28,20 +40,37 @@ export async function madeUp(engine: Engine, wanted: readonly Wanted[], seed = 0
       return {} as Record<never, Tensor>;
     });
     await casting.run({});
-    await engine.finish();
   }
+  await repeat(engine, copies);
+  await engine.finish();
+  for (const variable of sources) engine.release(variable);
   return variables;
 }
 
-const PATTERN = 65536;
+/** Copied on the device: hundreds of megabytes take the host most of a second to draw and to hand over. */
+async function repeat(engine: Engine, copies: readonly [Variable, Variable][]): Promise<void> {
+  const { memory } = engine;
+  const buffers = await memory.together(() =>
+    copies.map(([from, to]) => [memory.slab(from.slab), memory.slab(to.slab), from.slab.bytes] as const),
+  );
+  const encoder = engine.device.gpu.createCommandEncoder();
+  for (const [from, to, bytes] of buffers)
+    for (let at = 0; at < to.size; at += bytes)
+      encoder.copyBufferToBuffer(from, 0, to, at, Math.min(from.size, to.size - at));
+  engine.device.gpu.queue.submit([encoder.finish()]);
+}
 
-function numbers(dtype: DType, n: number, given: ArrayLike<number> | undefined, seed: number): HostData {
-  if (dtype === 'u32') return given ? Uint32Array.from(given) : new Uint32Array(n);
-  if (dtype === 'i32') return given ? Int32Array.from(given) : new Int32Array(n);
-  if (given) return Float32Array.from(given);
+/** Numbers that are drawn, and those that are copied at once. */
+const [DRAWN, STRETCH] = [65536, 2 ** 20];
+
+function normals(seed: number): Float32Array<ArrayBuffer> {
   const rng = random(2 + seed);
-  const pattern = Float32Array.from({ length: Math.min(n, PATTERN) }, () => rng.normal());
-  const data = new Float32Array(n);
-  for (let at = 0; at < n; at += PATTERN) data.set(pattern.subarray(0, Math.min(PATTERN, n - at)), at);
+  const drawn = Float32Array.from({ length: DRAWN }, () => rng.normal());
+  const data = new Float32Array(STRETCH);
+  for (let at = 0; at < STRETCH; at += DRAWN) data.set(drawn, at);
   return data;
+}
+
+function whole(dtype: DType, shape: Shape, data: ArrayLike<number> = { length: numel(shape) }): HostData {
+  return dtype === 'u32' ? Uint32Array.from(data) : Int32Array.from(data);
 }

@@ -142,6 +142,8 @@ export interface KernelSpec<B extends BindingTypes, P extends ParamTypes, O exte
   sizes?: readonly (keyof P & string)[];
   /** Floating-point operations. */
   flops: (problem: Values<P> & Wide<O>) => number;
+  /** Elements of a binding that are read or written, where not all of them once: what counts as bytes moved (`movedBytes`). */
+  moves?: (problem: Values<P> & Wide<O>) => { readonly [N in keyof B]?: number };
   /** Plain loops in f64 that fill the outputs. */
   reference: (arrays: Arrays<B>, problem: Values<P> & Wide<O>) => void;
   /** Inputs that cannot be just any numbers (indices, shapes); others are drawn from N(0, 1). */
@@ -212,6 +214,7 @@ export interface AnyKernel {
   readonly bindings: Wgsl['bindings'];
   readonly shapes: (problem: never) => { readonly [binding: string]: Shape | null };
   readonly flops: (problem: never) => number;
+  readonly moves?: (problem: never) => { readonly [binding: string]: number | undefined };
   readonly reference: (arrays: never, problem: never) => void;
   readonly inputs?: (problem: never, random: Random) => { readonly [name: string]: ArrayLike<number> };
   readonly cases: readonly Settings[];
@@ -222,6 +225,19 @@ export interface AnyKernel {
 export function storedAs(kernel: Pick<AnyKernel, 'half' | 'bindings'>, binding: string, problem: Settings): Scalar {
   const option = kernel.half[binding];
   return option !== undefined && problem[option] ? 'f16' : kernel.bindings[binding].type;
+}
+
+/** Bytes that one call must read and write: of every binding once, of those that are updated in place twice, or as `moves` says. */
+export function movedBytes(kernel: AnyKernel, problem: Settings): number {
+  const full = { ...kernel.options, ...problem };
+  const shapes = kernel.shapes(full as never);
+  const moves = kernel.moves?.(full as never) ?? {};
+  return Object.keys(kernel.bindings).reduce((sum, name) => {
+    const shape = shapes[name];
+    if (!shape) return sum;
+    const once = shape.reduce((a, b) => a * b, 1) * (kernel.inout.includes(name) ? 2 : 1);
+    return sum + (moves[name] ?? once) * (storedAs(kernel, name, full) === 'f16' ? 2 : 4);
+  }, 0);
 }
 
 /** Workgroups for n rows or blocks, folded to two dimensions where n passes 65,535: index = x + y * num_workgroups.x. */

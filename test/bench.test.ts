@@ -6,8 +6,11 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import sharp from 'sharp';
 import { Engine } from '../engine/engine.ts';
+import { madeUp } from '../engine/madeup.ts';
 import { openDawn } from '../engine/node/dawn.ts';
+import { cast } from '../engine/ops/cast.ts';
 import { linear } from '../engine/ops/linear.ts';
+import type { Variable } from '../engine/tensor.ts';
 import { record, Recorder } from '../engine/timings.ts';
 import { random } from '../kernels/random/random.ts';
 import { cli } from './support/spawn-cli.ts';
@@ -41,6 +44,43 @@ test('bench kernels --only layernorm --json: its kernels, times, shares and cond
   const wrong = await cli(['bench', 'kernels', '--only', 'layernrm']);
   assert.is(wrong.code, 2);
   assert.match(wrong.err, /^tesserae: --only layernrm: no kernel has that in its name; did you mean layernorm\?\n$/);
+});
+
+test('made-up numbers: given ones repeated, others drawn, in f32 and f16, to the last element', async () => {
+  using device = await openDawn();
+  using engine = new Engine(device);
+  const n = 2 ** 20 + 2 ** 19 + 4;
+  const made = await madeUp(engine, [
+    { name: 'given', shape: [10, 4], dtype: 'f32', data: [1, 2, 3, 4, 5, 6, 7, 8] },
+    { name: 'half', shape: [3, 4], dtype: 'f16', data: [0.5, -2, 8, 1.25] },
+    { name: 'drawn', shape: [n], dtype: 'f32' },
+    { name: 'drawn half', shape: [n], dtype: 'f16' },
+    { name: 'ids', shape: [3], dtype: 'u32', data: [7, 8, 9] },
+    { name: 'none', shape: [3], dtype: 'i32' },
+  ]);
+  const variable = (name: string): Variable => made.get(name) as Variable;
+  const read = async (name: string): Promise<number[]> => {
+    if (variable(name).dtype !== 'f16') return Array.from(await engine.read(variable(name)));
+    const program = engine.compile({}, (_, t) => ({ x: cast(t, t.use(variable(name)), 'f32') }));
+    return Array.from((await (await program.run({})).read()).x);
+  };
+  assert.equal(
+    await read('given'),
+    Array.from({ length: 40 }, (_, i) => 1 + (i % 8)),
+  );
+  assert.equal(await read('half'), [0.5, -2, 8, 1.25, 0.5, -2, 8, 1.25, 0.5, -2, 8, 1.25]);
+  assert.equal(
+    [await read('ids'), await read('none')],
+    [
+      [7, 8, 9],
+      [0, 0, 0],
+    ],
+  );
+  const [drawn, half] = [await read('drawn'), await read('drawn half')];
+  assert.equal([drawn.length, half.length], [n, n]);
+  const variance = drawn.reduce((sum, x) => sum + x * x, 0) / n;
+  assert.ok(Math.abs(variance - 1) < 0.05 && drawn.slice(-4).every((x) => x !== 0), `variance ${variance}`);
+  assert.ok(drawn.every((x, i) => Math.abs(x - half[i]) <= 1e-3 * Math.abs(x) + 1e-7));
 });
 
 test('bench infer: a row for every batch size asked for', async () => {

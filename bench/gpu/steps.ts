@@ -10,7 +10,7 @@ import { timePlan } from '../kernels.ts';
 import { timeStep } from '../timestep.ts';
 import { nvidia } from './conditions.ts';
 import { modeText, type Row } from './report.ts';
-import { openFor, QUICK, type Work } from './worker.ts';
+import { BRISK, openFor, QUICK, type Work } from './worker.ts';
 
 export interface StepShape {
   readonly model: string;
@@ -20,16 +20,18 @@ export interface StepShape {
 
 export const MASK_RATIO = 0.75;
 const WARMUP = 2;
-/** Measured steps: as many as fit into MEASURE_MS, within these bounds. */
-const [FEWEST, MOST, MEASURE_MS] = [3, 10, 4000];
+/** Measured steps: as many as fit into so long, within these bounds. On a GPU they hardly differ. */
+const [FEWEST, MOST, SOFTWARE_MS, GPU_MS] = [3, 10, 4000, 1000];
 /** What a first step is forecast by, in GFLOP a millisecond: too slow for most, so that it is not begun in vain. */
-const [SOFTWARE_RATE, GPU_RATE] = [0.03, 1];
+const [SOFTWARE_RATE, GPU_RATE] = [0.03, 5];
+/** What comes before the first step: programs are built, weights and images uploaded. */
+const BEFORE_MS = 800;
 /** Of a card's memory, how much a step may take. */
 const FILLED = 0.95;
 /** Dawn's toggles for a program whose accesses are known to be in bounds. */
 const UNCHECKED = ['disable_robustness', 'skip_validation', 'disable_workgroup_init'];
 
-/** The most telling first. */
+/** The most telling first, and last what takes longest. */
 export function stepShapes(quick: boolean): StepShape[] {
   const of = (model: string, preset: string, batch: number): StepShape => ({ model, config: configure(preset), batch });
   if (quick) return [of('ViT-nano/4, 32 px', 'mae_vit_nano_patch4_32', 4)];
@@ -39,8 +41,8 @@ export function stepShapes(quick: boolean): StepShape[] {
     of('ViT-B/16, 224 px', 'mae_vit_base_patch16', 256),
     of('ViT-L/16, 224 px', 'mae_vit_large_patch16', 64),
     of('ViT-H/14, 224 px', 'mae_vit_huge_patch14', 64),
-    of('ViT-B/16, 224 px', 'mae_vit_base_patch16', 1024),
     of('ViT-nano/4, 32 px', 'mae_vit_nano_patch4_32', 64),
+    of('ViT-B/16, 224 px', 'mae_vit_base_patch16', 1024),
   ];
 }
 
@@ -72,8 +74,9 @@ class Prepared {
     const tile = Float32Array.from({ length: 1 << 16 }, () => 2 * rng.uniform() - 1);
     const tiled = (n: number, scale: number): Float32Array => {
       const data = new Float32Array(n);
-      for (let at = 0; at < n; at += tile.length) data.set(tile.subarray(0, Math.min(tile.length, n - at)), at);
-      return scale === 1 ? data : data.map((x) => x * scale);
+      const scaled = tile.map((x) => x * scale);
+      for (let at = 0; at < n; at += tile.length) data.set(scaled.subarray(0, Math.min(tile.length, n - at)), at);
+      return data;
     };
     const weight = (name: string, shape: readonly number[]): Float32Array => {
       const n = numel(shape);
@@ -97,7 +100,7 @@ class Prepared {
 export async function measureSteps(work: Work): Promise<void> {
   const { options, mode, left, note, emit } = work;
   const list = stepShapes(options.quick).map((shape) => ({ shape, unchecked: false }));
-  if (!options.quick) list.splice(3, 0, { shape: list[0].shape, unchecked: true });
+  if (!options.quick) list.splice(-1, 0, { shape: list[0].shape, unchecked: true });
   let rate: number | null = null;
   for (const { shape, unchecked } of list) {
     const text = unchecked ? `${modeText(mode)} unchecked` : modeText(mode);
@@ -131,8 +134,9 @@ async function measureStep(
     return rate;
   }
   const forecast = gflop / (rate ?? (device.adapter.software ? SOFTWARE_RATE : GPU_RATE));
-  const steps = work.options.quick ? FEWEST : Math.max(FEWEST, Math.min(MOST, Math.floor(MEASURE_MS / forecast)));
-  if (work.left() <= (WARMUP + steps) * forecast) {
+  const wanted = (device.adapter.software ? SOFTWARE_MS : GPU_MS) / forecast;
+  const steps = work.options.quick ? FEWEST : Math.max(FEWEST, Math.min(MOST, Math.floor(wanted)));
+  if (work.left() <= (work.options.quick ? 0 : BEFORE_MS) + (WARMUP + steps) * forecast) {
     work.emit({ ...row, ...cost, error: 'not measured: out of time' });
     return rate;
   }
@@ -148,10 +152,15 @@ export async function profileStep(work: Work): Promise<void> {
   using device = await openFor(work);
   using engine = new Engine(device, { precision: mode.precision });
   const { plan } = new Prepared(engine, shape);
-  const rows = await timePlan(device, plan, options.quick ? QUICK : { samples: 3 }, (_, what) => {
-    note(what);
-    return left() > 0;
-  });
+  const rows = await timePlan(
+    device,
+    plan,
+    options.quick ? QUICK : device.adapter.software ? { samples: 3 } : BRISK,
+    (_, what) => {
+      note(what);
+      return left() > 0;
+    },
+  );
   for (const { kernel, problem, count, ms, flops, bytes } of rows) {
     emit({ model: shape.model, batch: shape.batch, mode: modeText(mode), kernel, problem, count, ms, flops, bytes });
   }

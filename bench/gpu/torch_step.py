@@ -51,7 +51,7 @@ def elapsed(run, times):
     return start.elapsed_time(end) / times
 
 
-def median_ms(run, samples=5, sample_ms=20.0):
+def median_ms(run, samples=3, sample_ms=8.0):
     """Median over samples that each repeat `run(i)` for about `sample_ms`."""
     for i in range(3):
         run(i)
@@ -259,8 +259,8 @@ def measure_step(item, precision, compiled):
         step(i)
     synchronize()
     warm = time.monotonic() - began
-    # The last of the warm-up steps tells how many to measure: about four seconds of them, from 3 to 10.
-    count = 3 if REQUEST["quick"] else max(3, min(10, int(4000 / max(elapsed(step, 1), 0.1))))
+    # The last of the warm-up steps tells how many to measure: about a second of them, from 3 to 10.
+    count = 3 if REQUEST["quick"] else max(3, min(10, int(1000 / max(elapsed(step, 1), 0.1))))
     hosted = []
     for i in range(3):
         before = time.perf_counter()

@@ -2,7 +2,8 @@
 import type { Device } from '../../engine/device.ts';
 import { gently, openDawn } from '../../engine/node/dawn.ts';
 import { usePicks } from '../../mae/cli/picks.ts';
-import { timeCalls } from '../call.ts';
+import { movedBytes } from '../../kernels/kernel.ts';
+import { type KernelCall, timeCalls } from '../call.ts';
 import { measureCeilings } from './ceilings.ts';
 import { checkConformance, checkKernels, type Harness } from './checks.ts';
 import { send } from './child.ts';
@@ -89,24 +90,28 @@ export async function work({ part, options, budgetMs }: Request, harness: Harnes
 /** Of single calls, where the numbers only have to be there. */
 export const QUICK = { samples: 1, submitMs: 0 };
 
-/** Passes through a kernel that its measurement takes: two to warm up, three to find the repeats, then samples of 20 ms. */
-const PASSES = 5;
+/** On a GPU, whose samples hardly differ: three of 8 ms. A row is then made of what it takes to build its pipelines and inputs. */
+export const BRISK = { samples: 3, submitMs: 8 };
+
+/** How often a long call runs for its measurement, the least time that all its samples take, and what comes before them on a GPU. */
+const [PASSES, SAMPLED_MS, ROW_MS] = [6, 40, 150];
 
 async function measureKernels(work: Work): Promise<void> {
   const { mode, options, emit, note, left } = work;
-  const sampling = options.quick ? QUICK : {};
-  let rate = 0;
   const device = await openFor(work);
+  const sampling = options.quick ? QUICK : device.adapter.software ? {} : BRISK;
+  /** FLOP and bytes a millisecond that earlier rows reached at worst: nothing is forecast before there is one. */
+  let [rate, speed] = [Infinity, Infinity];
   for (const { what, shape, calls } of shapes(options.quick)) {
     const made = calls(mode, device.traits);
     if (!made) continue;
     const row = { what, shape, mode: modeText(mode) };
-    const flops = made.reduce(
-      (sum, { kernel, problem }) => sum + kernel.flops({ ...kernel.options, ...problem } as never),
-      0,
-    );
-    const forecast = rate > 0 ? (PASSES * flops) / rate : 0;
-    if (left() <= forecast) {
+    const sum = (of: (call: KernelCall) => number): number => made.reduce((total, call) => total + of(call), 0);
+    const flops = sum(({ kernel, problem }) => kernel.flops({ ...kernel.options, ...problem } as never));
+    const bytes = sum(({ kernel, problem }) => movedBytes(kernel, problem));
+    const product = /^(gemm|attention)/.test(what);
+    const once = Math.max(product ? flops / rate : 0, bytes / speed);
+    if (left() <= (options.quick ? 0 : ROW_MS + Math.max(SAMPLED_MS, PASSES * once))) {
       emit({ ...row, error: 'not measured: out of time' });
       continue;
     }
@@ -114,8 +119,9 @@ async function measureKernels(work: Work): Promise<void> {
     try {
       const time = await timeCalls(device, made, sampling);
       device.check();
-      // Of products: what only moves memory would forecast too long.
-      if (/^(gemm|attention)/.test(what)) rate = time.flops / time.ms;
+      // What only moves memory says nothing of products, and the other way round.
+      if (product) rate = Math.min(rate, time.flops / time.ms);
+      else speed = Math.min(speed, time.bytes / time.ms);
       emit({
         ...row,
         ms: time.ms,

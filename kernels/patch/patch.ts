@@ -40,6 +40,9 @@ export const patchForward = defineKernel({
     ids: ALL ? null : [batch, count],
     rows: [batch, rowsOf({ height, width, patch_size, count, ALL }), chans * patch_size * patch_size],
   }),
+  moves: ({ batch, chans, height, width, patch_size, count, ALL }) => ({
+    img: batch * rowsOf({ height, width, patch_size, count, ALL }) * chans * patch_size * patch_size,
+  }),
   flops: () => 0,
   reference: ref.forward,
   inputs: ({ batch, count, ALL, ...sizes }, random) => ({

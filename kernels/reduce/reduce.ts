@@ -51,6 +51,7 @@ export const reduceColumns = defineKernel({
     y2: TWICE ? [groups, cols] : null,
     z2: PAIR && TWICE ? [groups, cols] : null,
   }),
+  moves: ({ rows, cols, PAIR }) => ({ x: (PAIR ? 2 : 1) * rows * cols, x2: (PAIR ? 2 : 1) * rows * cols }),
   flops: ({ rows, cols, PAIR, TWICE }) => (PAIR ? 2 : 1) * (TWICE ? 2 : 1) * rows * cols,
   reference: ref.columns,
   cases: [

@@ -81,7 +81,7 @@ export function addGpu(command: Command, sources: GpuSources): void {
     .description('kernels, ceilings, training steps and PyTorch beside them, on a machine with a GPU')
     .helpOption('-h, --help', 'print this')
     .addOption(new Option('--out <FILE>', 'results as JSON (default: gpu.json)'))
-    .addOption(new Option('--minutes <X>', 'time for everything (default: 8)'))
+    .addOption(new Option('--minutes <X>', 'time for everything (default: 5)'))
     .addOption(new Option('--quick', 'small sizes and few cases, for a software adapter'))
     .addOption(new Option('--golden <DIR>', 'recompute the conformance cases (.safetensors) of a folder too'))
     .addOption(new Option('--precisions <LIST>', `of ${PRECISIONS.join(', ')} (default: all)`))
@@ -140,7 +140,7 @@ function optionsOf(flags: Flags, { profile, adapter }: Globals, kinds: readonly 
   const precisions = list('precisions', PRECISIONS) as Precision[];
   return {
     quick: Boolean(flags.quick),
-    minutes: value(flags, 'minutes', real({ open: true })) ?? 8,
+    minutes: value(flags, 'minutes', real({ open: true })) ?? 5,
     golden: goldenIn(flags),
     precisions: precisions.length ? precisions : PRECISIONS,
     profile: profile ?? null,

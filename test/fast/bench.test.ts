@@ -9,7 +9,7 @@ import { PROBLEMS } from '../../bench/problems.ts';
 import { type HostKind, Recorder } from '../../engine/timings.ts';
 import type { Step } from '../../engine/plan.ts';
 import { catalogue } from '../../kernels/index.ts';
-import type { AdapterTraits } from '../../kernels/kernel.ts';
+import { type AdapterTraits, type AnyKernel, movedBytes, type Settings, type Shape } from '../../kernels/kernel.ts';
 import { random } from '../../kernels/random/random.ts';
 import { changes, figuresOf, isFaster, isSlower } from '../../mae/cli/benchcompare.ts';
 import { timingTable } from '../../mae/cli/timings.ts';
@@ -31,6 +31,28 @@ const NANO = {
   parameters: 560_000,
 };
 const seed = Math.floor(2 ** 31 * Math.random());
+
+test('bytes that a kernel must move: what is updated in place twice, and no rows that it leaves alone', () => {
+  const bytes = (name: string, problem: Settings): number =>
+    movedBytes(catalogue.find((kernel) => kernel.name === name) as AnyKernel, problem);
+  const n = 6400;
+  // p, m and v read and written, g read; one group for 64 elements, two rows of the table, hyper.
+  assert.is(bytes('adamw.update', { n, groupCount: 2 }), 7 * 4 * n + (4 * n) / 64 + 2 * 8 + 8 * 4);
+  const tokens = { batch: 2, patches: 16, keep: 4, dim: 8 };
+  assert.is(bytes('gather.drestore', tokens), 4 * (2 * 5 * 8 + 2 * 16 + 2 * 5 * 8));
+  const norm = { rows: 10, cols: 8, eps: 1e-6, ADD: true };
+  assert.is(bytes('layernorm.forward', norm) - bytes('layernorm.forward', { ...norm, HALF: true }), 2 * 10 * 8);
+  const columns = { rows: 9, cols: 8, groups: 1, stride: 32, offset: 0 };
+  assert.is(bytes('reduce.columns', columns), 4 * (9 * 8 + 8));
+  for (const kernel of catalogue) {
+    for (const { problem } of PROBLEMS[kernel.name](NANO, { profile: 'simt' } as AdapterTraits)) {
+      const shapes = kernel.shapes({ ...kernel.options, ...problem } as never) as Record<string, Shape | null>;
+      const most = Object.values(shapes).reduce((sum, shape) => sum + 8 * (shape?.reduce((a, b) => a * b, 1) ?? 0), 0);
+      const moved = movedBytes(kernel, problem);
+      assert.ok(moved > 0 && moved <= most, `${kernel.name}: ${moved} of at most ${most}`);
+    }
+  }
+});
 
 test('every kernel of the catalogue has a row in bench kernels, whose sizes fit it', () => {
   const names = catalogue.map(({ name }) => name);
