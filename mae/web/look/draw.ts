@@ -7,10 +7,8 @@ import { colour, onTheme } from '../theme.ts';
 export function canvasOf({ width, height, data }: Picture): OffscreenCanvas {
   const canvas = new OffscreenCanvas(width, height);
   const image = new ImageData(width, height);
-  for (let i = 0; i < width * height; i++) {
-    image.data.set(data.subarray(3 * i, 3 * i + 3), 4 * i);
-    image.data[4 * i + 3] = 255;
-  }
+  image.data.fill(255);
+  for (let i = 0; i < data.length; i++) image.data[i + Math.floor(i / 3)] = data[i];
   (canvas.getContext('2d') as OffscreenCanvasRenderingContext2D).putImageData(image, 0, 0);
   return canvas;
 }

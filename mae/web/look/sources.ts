@@ -129,6 +129,6 @@ function frameOf(video: HTMLVideoElement, context: OffscreenCanvasRenderingConte
   context.drawImage(video, (width - side) / 2, (height - side) / 2, side, side, 0, 0, FRAME, FRAME);
   const { data: rgba } = context.getImageData(0, 0, FRAME, FRAME);
   const data = new Uint8Array(3 * FRAME * FRAME);
-  for (let i = 0; i < FRAME * FRAME; i++) data.set(rgba.subarray(4 * i, 4 * i + 3), 3 * i);
+  for (let i = 0; i < data.length; i++) data[i] = rgba[i + Math.floor(i / 3)];
   return { data, height: FRAME, width: FRAME, channels: 3, label: -1 };
 }
