@@ -206,7 +206,7 @@ inBrowser('what is no picture and a camera that is refused are said plainly, and
   await site.page.waitForFunction(() => document.querySelector('#said')?.textContent, null, ORDERLY);
   assert.match(await said('#said'), /^image text\.png cannot be read/);
   await drop('notes.txt', 'text/plain', Buffer.from('no picture'));
-  assert.match(await said('#said'), /no picture: drop a JPEG/);
+  assert.match(await said('#said'), /no picture: take a JPEG/);
   await site.page.evaluate(() => {
     navigator.mediaDevices.getUserMedia = () =>
       Promise.reject(new DOMException('Permission denied', 'NotAllowedError'));

@@ -20,21 +20,23 @@ export class Board {
   readonly #rows: number;
   readonly #columns: number;
 
-  /** `redraw` is called when size or theme changed. */
-  constructor(canvas: HTMLCanvasElement, config: MaeConfig, redraw: () => void) {
+  /** `redraw` is called when size or theme changed, until `signal` says otherwise. */
+  constructor(canvas: HTMLCanvasElement, config: MaeConfig, redraw: () => void, signal: AbortSignal) {
     this.canvas = canvas;
     this.#context = canvas.getContext('2d') as CanvasRenderingContext2D;
     [this.#rows, this.#columns] = gridOf(config);
     (canvas.parentElement as HTMLElement).style.aspectRatio = `${config.img_size[1]} / ${config.img_size[0]}`;
-    onTheme(redraw);
-    new ResizeObserver(([{ contentRect }]) => {
+    onTheme(redraw, signal);
+    const sizes = new ResizeObserver(([{ contentRect }]) => {
       const [width, height] = [contentRect.width, contentRect.height].map((side) =>
         Math.round(side * devicePixelRatio),
       );
       if (canvas.width === width && canvas.height === height) return;
       [canvas.width, canvas.height] = [width, height];
       redraw();
-    }).observe(canvas);
+    });
+    sizes.observe(canvas);
+    signal.addEventListener('abort', () => sizes.disconnect());
   }
 
   get rows(): number {

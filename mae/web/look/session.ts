@@ -42,7 +42,13 @@ export class Session {
     if (loaded.kind !== 'autoencoder') throw new Error(`the weights are those of a ${loaded.kind}, not an autoencoder`);
     const { in_chans } = loaded.config;
     if (in_chans !== 3) throw new Error(`the model takes images of ${in_chans} channels, pictures have 3`);
-    return new Session(new Engine(device), loaded);
+    const engine = new Engine(device);
+    try {
+      return new Session(engine, loaded);
+    } catch (error) {
+      engine.dispose();
+      throw error;
+    }
   }
 
   /** A sentence on the model. */
@@ -52,7 +58,7 @@ export class Session {
     const target = config.norm_pix_loss ? ', and predicts patches without their brightness and contrast' : '';
     return (
       `The model has ${(report.parameters / 1e6).toFixed(1)} million weights and sees ${width} × ${height} pixels in patches of ` +
-      `${config.patch_size} × ${config.patch_size}. It was trained by Tesserae on ${data.name.replace(/ train$/, '')} with ${Math.round(100 * maskRatio)} % hidden${target}.`
+      `${config.patch_size} × ${config.patch_size}. It was trained on ${data.name.replace(/ train$/, '')} with ${Math.round(100 * maskRatio)} % hidden${target}.`
     );
   }
 
@@ -68,6 +74,11 @@ export class Session {
       rows: tokens,
     });
     this.#shown = null;
+  }
+
+  /** Frees what it has on the device, which stays. */
+  dispose(): void {
+    this.#engine.dispose();
   }
 
   /** Begins anew after the device was lost; an image has to be shown again. */

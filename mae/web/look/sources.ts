@@ -1,4 +1,4 @@
-// Where pictures come from: a sample, a file that was picked, dropped or pasted, the camera.
+// Where pictures come from: a sample, a file that was picked, dropped or pasted, the camera. Checkpoints come the same way.
 import type { Sample } from '../../browser.ts';
 import { find } from '../dom.ts';
 import { decode } from './pictures.ts';
@@ -6,14 +6,17 @@ import { decode } from './pictures.ts';
 export interface Taker {
   /** A picture is there, or will be. */
   readonly take: (sample: Sample | Promise<Sample>) => Promise<void>;
+  /** Weights of another model. */
+  readonly model: (weights: File) => Promise<void>;
   /** A sentence for the visitor; '' for none. */
   readonly say: (text: string, bad?: boolean) => void;
 }
 
-/** Wires all of them. @returns what shows the first sample */
-export function wireSources(root: HTMLElement, { take, say }: Taker): () => Promise<void> {
+/** Wires all of them, until `signal` says otherwise. @returns what shows the first sample */
+export function wireSources(root: HTMLElement, { take, model, say }: Taker, signal: AbortSignal): () => Promise<void> {
   const samples = [...root.querySelectorAll<HTMLButtonElement>('[data-sample]')];
   const camera = wireCamera(root, { take, say }, () => press(null));
+  signal.addEventListener('abort', camera.stop);
   const press = (sample: HTMLButtonElement | null): void => {
     for (const other of samples) other.setAttribute('aria-pressed', String(other === sample));
   };
@@ -29,42 +32,48 @@ export function wireSources(root: HTMLElement, { take, say }: Taker): () => Prom
   };
   for (const button of samples) button.addEventListener('click', () => void show(sampleFile(button), button));
 
-  const input = find(root, 'input', '#file');
-  input.addEventListener('change', () => {
-    const [file] = input.files ?? [];
-    if (file) void show(file, null);
-    input.value = ''; // so that the same file can be chosen again
-  });
-  const here = (): boolean => !root.hidden;
-  document.addEventListener('paste', (event) => {
-    const file = here() && picture(event.clipboardData?.files);
-    if (file) void show(file, null);
-  });
-  wireDrop(root, here, (files) => {
-    const file = picture(files);
-    if (file) void show(file, null);
-    else say('That is no picture: drop a JPEG, PNG or WebP file.', true);
-  });
+  const offer = (files: FileList | null | undefined): void => {
+    const weights = [...(files ?? [])].find(({ name }) => WEIGHTS.test(name));
+    const picture = [...(files ?? [])].find(({ type }) => type.startsWith('image/'));
+    if (picture) void show(picture, null);
+    else if (weights) void model(weights);
+    else say('That is no picture: take a JPEG, PNG or WebP file, or a checkpoint as .safetensors or .pth.', true);
+  };
+  for (const input of [find(root, 'input', '#file'), find(root, 'input', '#model')])
+    input.addEventListener('change', () => {
+      if (input.files?.length) offer(input.files);
+      input.value = ''; // so that the same file can be chosen again
+    });
+  document.addEventListener(
+    'paste',
+    ({ clipboardData }) => {
+      if (!root.hidden && clipboardData?.files.length) offer(clipboardData.files);
+    },
+    { signal },
+  );
+  wireDrop(root, offer, signal);
   return () => show(sampleFile(samples[0]), samples[0]);
 }
 
-const picture = (files: FileList | undefined): File | undefined =>
-  [...(files ?? [])].find(({ type }) => type.startsWith('image/'));
+/** What checkpoints are called. */
+const WEIGHTS = /\.(safetensors|pth|pt|bin)$/i;
 
 /** Files may fall anywhere on the page. */
-function wireDrop(root: HTMLElement, here: () => boolean, drop: (files: FileList | undefined) => void): void {
-  const holdsFiles = (event: DragEvent): boolean => event.dataTransfer?.types.includes('Files') ?? false;
-  document.addEventListener('dragover', (event) => {
-    if (!here() || !holdsFiles(event)) return;
+function wireDrop(root: HTMLElement, drop: (files: FileList | undefined) => void, signal: AbortSignal): void {
+  const ours = (event: DragEvent): boolean => !root.hidden && (event.dataTransfer?.types.includes('Files') ?? false);
+  const on = (kind: 'dragover' | 'dragleave' | 'drop', act: (event: DragEvent) => void): void =>
+    document.addEventListener(kind, act, { signal });
+  on('dragover', (event) => {
+    if (!ours(event)) return;
     event.preventDefault();
     root.classList.add('dropping');
   });
-  document.addEventListener('dragleave', (event) => {
+  on('dragleave', (event) => {
     if (!event.relatedTarget) root.classList.remove('dropping');
   });
-  document.addEventListener('drop', (event) => {
+  on('drop', (event) => {
     root.classList.remove('dropping');
-    if (!here() || !holdsFiles(event)) return;
+    if (!ours(event)) return;
     event.preventDefault();
     drop(event.dataTransfer?.files);
   });
@@ -81,7 +90,11 @@ const REFUSED: Readonly<Record<string, string>> = {
 };
 
 /** The button starts the camera and stops it, as another tab does; what it saw last stays. */
-function wireCamera(root: HTMLElement, { take, say }: Taker, begun: () => void): { stop(): void } {
+function wireCamera(
+  root: HTMLElement,
+  { take, say }: Pick<Taker, 'take' | 'say'>,
+  begun: () => void,
+): { stop(): void } {
   const button = find(root, 'button', '#camera');
   let stream: MediaStream | null = null;
   const stop = (): void => {

@@ -16,17 +16,36 @@ const WEIGHTS = 'weights/cifar10.safetensors';
 export async function mountLook(root: HTMLElement, device: Device): Promise<void> {
   const response = await fetch(WEIGHTS);
   if (!response.ok) throw new Error(`${WEIGHTS} is not there (${response.status}): serve the whole folder of the page`);
-  const session = await Session.open(device, await response.blob());
-  await new Look(root, session).begin();
+  // Every model begins with the tab as index.html has it: it may have other patches, blocks and renderings.
+  const markup = root.cloneNode(true);
+  let ending = new AbortController();
+  const begin = async (session: Session, sample: Sample | null): Promise<void> => {
+    ending.abort();
+    ending = new AbortController();
+    const { signal } = ending;
+    root.replaceChildren(...markup.cloneNode(true).childNodes);
+    const look = new Look(root, session, signal, async (weights) => {
+      const next = await Session.open(device, weights);
+      if (signal.aborted) return next.dispose(); // another was chosen meanwhile
+      session.dispose();
+      await begin(next, look.sample);
+    });
+    await look.begin(sample);
+  };
+  await begin(await Session.open(device, await response.blob()), null);
 }
 
 class Look {
   readonly #root: HTMLElement;
   readonly #session: Session;
+  readonly #signal: AbortSignal;
+  readonly #openWeights: (weights: Blob) => Promise<void>;
   readonly #mask: Mask;
   readonly #seen: Board;
   readonly #rebuilt: Board;
-  /** The newest picture, on the left. */
+  /** The newest picture as it came; null before there is one. */
+  sample: Sample | null = null;
+  /** The same, on the left. */
   #picture: Source | null = null;
   /** What the model answered last, on the right. */
   #shown: Shown | null = null;
@@ -45,22 +64,39 @@ class Look {
     (error) => this.#failed(error),
   );
 
-  constructor(root: HTMLElement, session: Session) {
+  /** `open` looks through other weights; `signal` ends what listens beyond the tab. */
+  constructor(root: HTMLElement, session: Session, signal: AbortSignal, open: (weights: Blob) => Promise<void>) {
+    const { config } = session.view;
     this.#root = root;
     this.#session = session;
-    this.#mask = new Mask(session.view.config, session.maskRatio);
-    this.#seen = new Board(find(root, 'canvas', '#seen'), session.view.config, () => this.#drawSeen());
-    this.#rebuilt = new Board(find(root, 'canvas', '#rebuilt'), session.view.config, () => this.#drawRebuilt());
+    this.#signal = signal;
+    this.#openWeights = open;
+    this.#mask = new Mask(config, session.maskRatio);
+    this.#seen = new Board(find(root, 'canvas', '#seen'), config, () => this.#drawSeen(), signal);
+    this.#rebuilt = new Board(find(root, 'canvas', '#rebuilt'), config, () => this.#drawRebuilt(), signal);
   }
 
-  begin(): Promise<void> {
-    find(this.#root, 'p', '#about').textContent = this.#session.describe();
+  /** Shows this picture, or else the first of the samples. */
+  async begin(sample: Sample | null): Promise<void> {
+    find(this.#root, 'span', '#about').textContent = this.#session.describe();
     this.#wireControls();
     this.#wireBoards();
-    return wireSources(this.#root, {
-      take: (sample) => this.#take(sample),
-      say: (text, bad) => this.#say(text, bad),
-    })();
+    const taker = {
+      take: (picture: Sample | Promise<Sample>) => this.#take(picture),
+      model: (weights: File) => this.#model(weights),
+      say: (text: string, bad?: boolean) => this.#say(text, bad),
+    };
+    const showFirst = wireSources(this.#root, taker, this.#signal);
+    await (sample ? this.#take(sample) : showFirst());
+  }
+
+  async #model(weights: File): Promise<void> {
+    this.#say(`Reading ${weights.name}…`);
+    try {
+      await this.#openWeights(weights);
+    } catch (error) {
+      this.#say((error as Error).message, true);
+    }
   }
 
   #say(text: string, bad = false): void {
@@ -82,6 +118,7 @@ class Look {
       const read = await sample;
       if (number !== this.#pictures) return;
       if (sample instanceof Promise) this.#say('');
+      this.sample = read;
       const img = modelInput(read, view);
       this.#picture = { img, pixels: pixelsOf(img, view) };
       this.#changed();
@@ -140,6 +177,7 @@ class Look {
 
   /** A lost device is made anew; anything else is said. */
   async #failed(error: Error): Promise<void> {
+    if (this.#signal.aborted) return;
     if (!(error instanceof DeviceLostError)) {
       this.#say(error.message, true);
       return this.#settle();
