@@ -21,12 +21,14 @@ const web = join(root, 'mae', 'web');
 /** What is bundled, by the name of its file in the page: a source, and its function that is called (package.json says that none acts by itself). */
 const SCRIPTS = {
   'page.js': ['page.ts', 'begin'],
+  // The worker that trains.
+  'train.js': ['train/worker.ts', 'begin'],
   // Before the first paint, so that a page in the other theme than the system's does not flash.
   'early.js': ['theme.ts', 'followTheme'],
 };
 /** What is served as it lies in mae/web: files, and folders by the kinds of files in them. */
 const FILES = ['index.html', 'icon.svg'];
-const FOLDERS = { weights: ['.safetensors'], samples: ['.png'] };
+const FOLDERS = { images: ['.webp'], weights: ['.safetensors'], samples: ['.png'] };
 
 async function styles() {
   const { outputFiles } = await build({

@@ -1,6 +1,6 @@
 // A pretraining run wherever it runs (MAE, section 3): masked images in, what is missing out. pretrain.ts makes one on Node.
 import type { Engine } from '../../engine/engine.ts';
-import type { Variable } from '../../engine/tensor.ts';
+import { numel, type Variable } from '../../engine/tensor.ts';
 import type { Batch as Inputs } from '../../engine/trainer.ts';
 import type { Batch } from '../data/loader.ts';
 import { type Place, randomPlaces } from '../data/sampler.ts';
@@ -9,7 +9,7 @@ import { maskNoise, nextRatio, noiseOf, isDrawn, RATIO_RULE } from '../model/mas
 import type { MaskedAutoencoder } from '../model/model.ts';
 import type { Checkpoint, DataInfo, TrainingState } from './checkpoint.ts';
 import { modelConfig, peakRate } from './configured.ts';
-import type { TrainingData } from './data.ts';
+import type { TrainingData } from './divided.ts';
 import { Heldout } from './heldout.ts';
 import { introduce } from './introduce.ts';
 import type { OptimizerState } from './modelfile.ts';
@@ -153,6 +153,15 @@ export class PretrainRun extends TrainingRun<StepInputs, Checkpoint> {
     this.#updates = updates;
     this.#write = write;
     if (!begun.kept) introduce(engine, options, model, trainer, train, updates, begun.report, begun.from !== null);
+  }
+
+  /** Optimizer steps of an epoch. */
+  get steps(): number {
+    return this.stepsPerEpoch;
+  }
+
+  get parameters(): number {
+    return this.#model.parameters.trainable.reduce((sum, { shape }) => sum + numel(shape), 0);
   }
 
   async train(): Promise<PretrainSummary> {

@@ -18,6 +18,8 @@ const MOST_LOSSES = 3;
 const MOST_RETURNS = 3;
 const RETURNS_WITHIN = 1000;
 
+const REMEDY = 'with --resume auto the same command goes on from the last checkpoint; a smaller --batch_size may help';
+
 /** One try at a run, from where the last one was kept. */
 export interface Attempt<C, R> {
   openFolder(): Promise<void>;
@@ -43,6 +45,8 @@ export interface RecoveryOptions<C, R> {
   /** The checkpoint that the first try goes on from; null where it goes on from none. */
   readonly from: C | null;
   readonly make: (from: C | null, kept: Kept<C> | null) => Promise<Attempt<C, R>>;
+  /** What to do where device after device is lost; the command line's way unless said. */
+  readonly remedy?: string;
   /** The signal that the attempts are asked to stop by. */
   readonly stop?: AbortSignal;
 }
@@ -56,7 +60,7 @@ export function unbroken<C, R>(options: RecoveryOptions<C, R>): Promise<R> {
 
 /** @throws DeviceLostError, after a rescue, where device after device is lost and nothing is gained in between */
 async function attempts<C, R>(options: RecoveryOptions<C, R>, begun: (attempt: Attempt<C, R>) => void): Promise<R> {
-  const { engine, report, command, from, make } = options;
+  const { engine, report, command, from, make, remedy = REMEDY } = options;
   let last: Attempt<C, R> | null = null;
   let kept: Kept<C> | null = null;
   let furthest = -1;
@@ -99,8 +103,6 @@ async function attempts<C, R>(options: RecoveryOptions<C, R>, begun: (attempt: A
         await engine.renew({ cautious: losses > 1 });
       } catch (final) {
         await last?.rescue();
-        const remedy =
-          'with --resume auto the same command goes on from the last checkpoint; a smaller --batch_size may help';
         throw new DeviceLostError(`${command}: ${(final as Error).message}; ${remedy}`);
       }
       const seconds = ((performance.now() - began) / 1000).toFixed(1);

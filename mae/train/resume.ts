@@ -100,6 +100,8 @@ export async function findResume<C extends Resumed = Checkpoint>(
     // A file of before there was this option was trained with its default.
     const before = found.training.recipe[flag] ?? table[flag]?.standard ?? null;
     if (JSON.stringify(before) === JSON.stringify(now)) continue;
+    // A page has no path of the folder that it trained on.
+    if (flag === 'data_path' && before === null) continue;
     if (flag === 'precision') otherPrecision(path, before, engine.precision, engine.device.traits.profile);
     const change = `--${flag} is ${now ?? 'not given'}, ${path} was trained with ${before ?? 'none'}`;
     if (!CHANGEABLE.has(flag)) fail(`resume: ${change}; leave it out, or choose another --output_dir`);

@@ -249,6 +249,9 @@ export abstract class TrainingRun<I extends InputTypes, C extends Checkpointed> 
     return this.#keeper.keep(this.#pace, { saving });
   }
 
+  /** Copies the state to the host, once all losses are told. To be called between two updates. */
+  snapshot = (): Promise<C> => this.#keep();
+
   get kept(): Kept<C> | null {
     return this.#keeper.kept;
   }

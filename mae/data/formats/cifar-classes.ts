@@ -1,7 +1,13 @@
-// Names of CIFAR's classes, in the order of their labels.
+// Names of CIFAR's classes, in the order of their labels, and what CIFAR-10 is normalised by.
 const words = (text: string): readonly string[] => text.trim().split(/\s+/);
 
 export const CIFAR10_CLASSES = words('airplane automobile bird cat deer dog frog horse ship truck');
+
+/** Of its training images, in [0, 1]. */
+export const CIFAR10_STATISTICS = {
+  mean: [0.49139968, 0.48215841, 0.44653091],
+  std: [0.24703223, 0.24348513, 0.26158784],
+} as const;
 
 export const CIFAR100_COARSE = words(`
   aquatic_mammals fish flowers food_containers fruit_and_vegetables household_electrical_devices household_furniture insects

@@ -7,7 +7,7 @@ import type { Dataset, Sample } from '../dataset.ts';
 import type { Data } from '../open.ts';
 import { benchmarkSplit } from './benchmark.ts';
 import { type ByteSource, withSource } from './bytes.ts';
-import { CIFAR100_COARSE, CIFAR100_FINE, CIFAR10_CLASSES } from './cifar-classes.ts';
+import { CIFAR100_COARSE, CIFAR100_FINE, CIFAR10_CLASSES, CIFAR10_STATISTICS } from './cifar-classes.ts';
 import { tarEntries } from './tar.ts';
 
 const PIXELS = 32 * 32;
@@ -33,8 +33,7 @@ export const CIFAR10: CifarKind = {
   folder: 'cifar-10-batches-bin',
   archive: 'cifar-10-binary.tar.gz',
   labels: [CIFAR10_CLASSES],
-  mean: [0.49139968, 0.48215841, 0.44653091],
-  std: [0.24703223, 0.24348513, 0.26158784],
+  ...CIFAR10_STATISTICS,
 };
 
 export const CIFAR100: CifarKind = {

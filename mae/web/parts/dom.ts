@@ -3,7 +3,12 @@ import type { Child, Markup } from './markup.ts';
 
 export function domOf(markup: Markup): HTMLElement {
   const element = document.createElement(markup.tag);
-  for (const [name, value] of Object.entries(markup.attributes)) if (value !== null) element.setAttribute(name, value);
+  for (const [name, value] of Object.entries(markup.attributes)) {
+    if (value === null) continue;
+    // By its rules for styles a page may refuse them as attributes.
+    if (name === 'style') element.style.cssText = value;
+    else element.setAttribute(name, value);
+  }
   element.append(...markup.children.map(nodeOf));
   return element;
 }

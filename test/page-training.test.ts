@@ -1,0 +1,206 @@
+// Training in a page: in a headless Chromium it learns, pauses, takes other settings, outlives its device, and its checkpoints go on in
+// Node and back as if nothing had happened.
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import sharp from 'sharp';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { Engine } from '../engine/engine.ts';
+import { openDawn } from '../engine/node/dawn.ts';
+import { random } from '../kernels/random/random.ts';
+import { type Checkpoint, loadCheckpoint } from '../mae/train/checkpoint.ts';
+import { parsePretrainOptions } from '../mae/train/options.ts';
+import { pretrain } from '../mae/train/pretrain.ts';
+import { recipeToResume } from '../mae/train/resume.ts';
+import { silent } from '../mae/train/reporter.ts';
+import type * as Training from './browser/training.ts';
+import { type BrowserPage, chromium, openPage } from './support/chromium.ts';
+
+const inBrowser = chromium ? test : test.skip;
+const seed = Number(process.env.SEED ?? Date.now() % 2 ** 31);
+const IMAGES = 40;
+const settings = {
+  ...{ model: 'mae_vit_nano_patch4_32', side: 32, batch_size: 8, norm_pix_loss: false },
+  ...{ seed: seed % 1000, mask_ratio: 0.75, lr: 1e-3 },
+};
+
+const folder = mkdtempSync(join(tmpdir(), 'tesserae-page-'));
+const images: Record<string, Uint8Array> = {};
+let page: BrowserPage<typeof Training>;
+
+/** Smooth colours: something to learn. */
+async function picture(salt: number): Promise<Uint8Array> {
+  const rng = random(seed, salt);
+  const [width, height] = [32 + rng.below(9), 32 + rng.below(9)];
+  const [a, b, c] = [rng.uniform(), rng.uniform(), 40 + rng.below(150)];
+  const data = Uint8Array.from({ length: 3 * width * height }, (_, i) => {
+    const [x, y] = [Math.floor(i / 3) % width, Math.floor(i / 3 / width)];
+    return Math.round(c + 50 * Math.sin(a * x * 0.4 + (i % 3)) + 50 * Math.cos(b * y * 0.4));
+  });
+  return sharp(data, { raw: { width, height, channels: 3 } })
+    .png()
+    .toBuffer();
+}
+
+test.before(async () => {
+  if (!chromium) return;
+  for (let i = 0; i < IMAGES; i++) images[`/${i % 2 ? 'a' : 'b'}/${i}.png`] = await picture(i);
+  for (const [path, bytes] of Object.entries(images)) {
+    mkdirSync(join(folder, 'set', path, '..'), { recursive: true });
+    writeFileSync(join(folder, 'set', path), bytes);
+  }
+  const { webFiles } = await import(new URL('../tools/build-web.mjs', import.meta.url).href);
+  const worker = (await webFiles()).get('train.js') as Uint8Array;
+  page = await openPage<typeof Training>('test/browser/training.ts', { files: { ...images, '/train.js': worker } });
+});
+test.after(async () => {
+  await page?.close();
+  rmSync(folder, { recursive: true });
+});
+
+const begin = (checkpoint: string | null = null) => page.call('start', settings, Object.keys(images), checkpoint);
+
+/** A checkpoint's file as Node keeps it. */
+async function kept(name: string, base64: string): Promise<{ path: string; checkpoint: Checkpoint }> {
+  const path = join(folder, name);
+  writeFileSync(path, Buffer.from(base64, 'base64'));
+  return { path, checkpoint: await loadCheckpoint(path, { training: true }) };
+}
+
+/** `tesserae pretrain --resume` up to so many steps: the losses on the way, and the checkpoint that it leaves. */
+async function onNode(resume: string, output: string, max_steps: number) {
+  const output_dir = join(folder, output);
+  const recipe = await recipeToResume(resume, output_dir);
+  const flags = { data_path: join(folder, 'set'), resume, output_dir, max_steps, pictures: 0 };
+  const options = parsePretrainOptions(flags, undefined, undefined, recipe);
+  using device = await openDawn();
+  using engine = new Engine(device, { precision: recipe.precision });
+  const notes: string[] = [];
+  const { checkpoint } = await pretrain(engine, options, { ...silent, note: (line) => notes.push(line) });
+  const log = join(output_dir, 'metrics.jsonl');
+  const lines = existsSync(log) ? readFileSync(log, 'utf8').trim().split('\n') : [];
+  const losses = lines.map((line) => JSON.parse(line)).filter(({ loss }) => loss !== undefined);
+  return {
+    notes,
+    path: checkpoint,
+    checkpoint: await loadCheckpoint(checkpoint, { training: true }),
+    losses: losses.map(({ step, loss }): [number, number] => [step, loss]),
+  };
+}
+
+/** The state that the next step starts from, bit for bit. */
+function sameState(a: Checkpoint, b: Checkpoint): void {
+  for (const [name, values] of a.weights) assert.equal(values, b.weights.get(name), name);
+  for (const slot of ['m', 'v'])
+    for (const [name, values] of a.optimizer?.slots[slot] ?? [])
+      assert.equal(values, b.optimizer?.slots[slot].get(name), `${slot} of ${name}`);
+  assert.is(a.optimizer?.step, b.optimizer?.step);
+  const of = ({ training }: Checkpoint) =>
+    training && { epoch: training.epoch, step: training.step, images: training.images };
+  assert.equal(of(a), of(b));
+}
+
+function alike(here: readonly (readonly [number, number])[], there: readonly (readonly [number, number])[]): void {
+  assert.ok(here.length > 0);
+  assert.equal(
+    here.map(([step]) => step),
+    there.map(([step]) => step),
+  );
+  for (const [i, [step, loss]] of here.entries())
+    assert.ok(Math.abs(loss - there[i][1]) <= 1e-4 * loss, `step ${step}: ${loss} and ${there[i][1]}, SEED=${seed}`);
+}
+
+inBrowser(`a page learns, pauses, changes and outlives its device (SEED=${seed})`, async () => {
+  await begin();
+  const first = await page.call('reached', 30);
+  assert.is(first.why, '');
+  const mean = (list: readonly (readonly [number, number])[]) =>
+    list.reduce((sum, [, loss]) => sum + loss, 0) / list.length;
+  const [early, late] = [mean(first.losses.slice(0, 5)), mean(first.losses.slice(25, 30))];
+  assert.ok(late < 0.9 * early, `from ${early} to ${late}, SEED=${seed}`);
+  assert.ok(first.heldout.at(-1)![1] < first.heldout[0][1], `${first.heldout}`);
+  assert.equal(first.began, { done: 0, images: 32, heldout: 8 });
+  assert.ok(first.kernels.includes('gemm') || first.kernels.some((name) => /gemm/.test(name)), `${first.kernels}`);
+  assert.ok(first.bytes > 1e6 && first.pace > 0);
+
+  await page.call('order', { kind: 'pause' });
+  const paused = await page.call('entered', 'paused');
+  const later = await page.call('later', 600);
+  assert.is(later.losses.length, paused.losses.length, 'it went on');
+
+  await page.call('order', { kind: 'change', mask_ratio: 0.5, lr: 2e-3 });
+  await page.call('order', { kind: 'resume' });
+  const changed = await page.call('shown', later.shots.length + 1);
+  assert.ok(changed.hidden < first.hidden, `${changed.hidden} of the pixels are hidden, before ${first.hidden}`);
+  await page.call('order', { kind: 'pause' });
+  await page.call('entered', 'paused');
+  const { checkpoint } = await kept('changed.safetensors', await page.call('checkpoint'));
+  assert.is(checkpoint.maskRatio, 0.5);
+  assert.is(checkpoint.training?.recipe.mask_ratio, 0.5);
+  assert.is(checkpoint.training?.recipe.lr, 2e-3);
+
+  await page.call('order', { kind: 'lose' });
+  await page.call('order', { kind: 'resume' });
+  const before = changed.losses.at(-1)![0];
+  const went = await page.call('reached', before + 20);
+  assert.is(went.why, '');
+  assert.ok(
+    went.notes.some((line) => /going on from step \d+/.test(line)),
+    went.notes.join('\n'),
+  );
+  const steps = went.losses.map(([step]) => step);
+  assert.equal(
+    steps,
+    [...new Set(steps)].sort((a, b) => a - b),
+    'a step was told twice though nothing was lost',
+  );
+});
+
+inBrowser(
+  `a page's checkpoint goes on in Node, and Node's in the page, with the same losses (SEED=${seed})`,
+  async () => {
+    await begin();
+    await page.call('reached', 3);
+    await page.call('order', { kind: 'pause' });
+    const paused = await page.call('entered', 'paused');
+    const at = paused.losses.at(-1)![0];
+    const base64 = await page.call('checkpoint');
+    const { command } = await page.call('later', 0);
+    assert.match(command, new RegExp(`^npx tesserae pretrain --resume tesserae-step-${at}.safetensors .*--data_path`));
+    const handed = await kept('page.safetensors', base64);
+    assert.is(handed.checkpoint.training?.epoch, Math.floor(at / 4));
+
+    await page.call('order', { kind: 'resume' });
+    const further = await page.call('reached', at + 5);
+    const node = await onNode(handed.path, 'from-page', at + 5);
+    const untouched = await onNode(handed.path, 'untouched', at);
+    sameState(untouched.checkpoint, handed.checkpoint);
+    alike(
+      node.losses,
+      further.losses.filter(([step]) => step > at && step <= at + 5),
+    );
+
+    await begin(readFileSync(node.path).toString('base64'));
+    await page.call('order', { kind: 'pause' });
+    const back = await page.call('entered', 'paused');
+    assert.equal(back.began?.done, at + 5, back.why);
+    sameState((await kept('back.safetensors', await page.call('checkpoint'))).checkpoint, node.checkpoint);
+    await page.call('order', { kind: 'resume' });
+    const again = await page.call('reached', at + 8);
+    const onward = await onNode(node.path, 'onward', at + 8);
+    alike(
+      onward.losses,
+      again.losses.filter(([step]) => step <= at + 8),
+    );
+  },
+);
+
+inBrowser('what cannot go on is said, and names the file', async () => {
+  await begin(Buffer.from('nothing of the kind').toString('base64'));
+  const { state, why } = await page.call('entered', 'failed');
+  assert.is(state, 'failed');
+  assert.match(why, /safetensors|weights|given bytes/);
+});
+
+test.run();
