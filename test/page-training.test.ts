@@ -15,6 +15,7 @@ import { pretrain } from '../mae/train/pretrain.ts';
 import { recipeToResume } from '../mae/train/resume.ts';
 import { silent } from '../mae/train/reporter.ts';
 import type * as Training from './browser/training.ts';
+import type { Told } from './browser/training.ts';
 import { type BrowserPage, chromium, openPage } from './support/chromium.ts';
 
 const inBrowser = chromium ? test : test.skip;
@@ -59,6 +60,27 @@ test.after(async () => {
   rmSync(folder, { recursive: true });
 });
 
+/** A run of Node's that has hardly begun, of a model so small that its steps take no time. */
+const TINY = {
+  ...{
+    model: 'mae_vit_nano_patch4_32',
+    embed_dim: 24,
+    depth: 1,
+    num_heads: 2,
+    decoder_embed_dim: 16,
+    decoder_depth: 1,
+  },
+  ...{
+    decoder_num_heads: 2,
+    batch_size: 8,
+    heldout: 8,
+    sched: 'constant',
+    warmup_epochs: 0,
+    lr: 4e-3,
+    seed: seed % 1000,
+  },
+};
+
 const begin = (checkpoint: string | null = null) => page.call('start', settings, Object.keys(images), checkpoint);
 
 /** A checkpoint's file as Node keeps it. */
@@ -68,23 +90,22 @@ async function kept(name: string, base64: string): Promise<{ path: string; check
   return { path, checkpoint: await loadCheckpoint(path, { training: true }) };
 }
 
-/** `tesserae pretrain --resume` up to so many steps: the losses on the way, and the checkpoint that it leaves. */
+/** `tesserae pretrain` up to so many steps: the losses on the way, and the checkpoint that it leaves. */
 async function onNode(resume: string, output: string, max_steps: number) {
   const output_dir = join(folder, output);
   const recipe = await recipeToResume(resume, output_dir);
-  const flags = { data_path: join(folder, 'set'), resume, output_dir, max_steps, pictures: 0 };
+  const flags = { data_path: join(folder, 'set'), resume, output_dir, max_steps, pictures: 0, ...(resume ? {} : TINY) };
   const options = parsePretrainOptions(flags, undefined, undefined, recipe);
   using device = await openDawn();
   using engine = new Engine(device, { precision: recipe.precision });
-  const notes: string[] = [];
-  const { checkpoint } = await pretrain(engine, options, { ...silent, note: (line) => notes.push(line) });
+  const { checkpoint: path } = await pretrain(engine, options, silent);
   const log = join(output_dir, 'metrics.jsonl');
   const lines = existsSync(log) ? readFileSync(log, 'utf8').trim().split('\n') : [];
   const losses = lines.map((line) => JSON.parse(line)).filter(({ loss }) => loss !== undefined);
   return {
-    notes,
-    path: checkpoint,
-    checkpoint: await loadCheckpoint(checkpoint, { training: true }),
+    base64: readFileSync(path).toString('base64'),
+    path,
+    checkpoint: await loadCheckpoint(path, { training: true }),
     losses: losses.map(({ step, loss }): [number, number] => [step, loss]),
   };
 }
@@ -101,7 +122,7 @@ function sameState(a: Checkpoint, b: Checkpoint): void {
   assert.equal(of(a), of(b));
 }
 
-function alike(here: readonly (readonly [number, number])[], there: readonly (readonly [number, number])[]): void {
+function alike(here: Told['losses'], there: Told['losses']): void {
   assert.ok(here.length > 0);
   assert.equal(
     here.map(([step]) => step),
@@ -112,17 +133,16 @@ function alike(here: readonly (readonly [number, number])[], there: readonly (re
 }
 
 inBrowser(`a page learns, pauses, changes and outlives its device (SEED=${seed})`, async () => {
-  await begin();
-  const first = await page.call('reached', 30);
+  await begin((await onNode('', 'tiny', 1)).base64);
+  const first = await page.call('reached', 31);
   assert.is(first.why, '');
-  const mean = (list: readonly (readonly [number, number])[]) =>
-    list.reduce((sum, [, loss]) => sum + loss, 0) / list.length;
+  assert.equal(first.began, { done: 1, images: 32, heldout: 8 });
+  const mean = (list: Told['losses']) => list.reduce((sum, [, loss]) => sum + loss, 0) / list.length;
   const [early, late] = [mean(first.losses.slice(0, 5)), mean(first.losses.slice(25, 30))];
   assert.ok(late < 0.9 * early, `from ${early} to ${late}, SEED=${seed}`);
   assert.ok(first.heldout.at(-1)![1] < first.heldout[0][1], `${first.heldout}`);
-  assert.equal(first.began, { done: 0, images: 32, heldout: 8 });
-  assert.ok(first.kernels.includes('gemm') || first.kernels.some((name) => /gemm/.test(name)), `${first.kernels}`);
-  assert.ok(first.bytes > 1e6 && first.pace > 0);
+  assert.ok(first.kernels.includes('gemm'), `${first.kernels}`);
+  assert.ok(first.bytes > 1e5 && first.pace > 0);
 
   await page.call('order', { kind: 'pause' });
   const paused = await page.call('entered', 'paused');
@@ -145,56 +165,55 @@ inBrowser(`a page learns, pauses, changes and outlives its device (SEED=${seed})
   const before = changed.losses.at(-1)![0];
   const went = await page.call('reached', before + 20);
   assert.is(went.why, '');
-  assert.ok(
-    went.notes.some((line) => /going on from step \d+/.test(line)),
-    went.notes.join('\n'),
-  );
+  const recovery = went.notes.find((line) => /going on from step \d+/.test(line));
+  assert.ok(recovery, went.notes.join('\n'));
   const steps = went.losses.map(([step]) => step);
   assert.equal(
     steps,
-    [...new Set(steps)].sort((a, b) => a - b),
-    'a step was told twice though nothing was lost',
+    Array.from(steps, (_, i) => i + 2),
+    'a step is missing or came twice, though nothing was lost',
   );
 });
 
 inBrowser(
-  `a page's checkpoint goes on in Node, and Node's in the page, with the same losses (SEED=${seed})`,
+  `checkpoints go from a page to Node and from Node to a page, with the same losses (SEED=${seed})`,
   async () => {
-    await begin();
-    await page.call('reached', 3);
+    const tiny = await onNode('', 'beginning', 2);
+    await begin(tiny.base64);
     await page.call('order', { kind: 'pause' });
     const paused = await page.call('entered', 'paused');
-    const at = paused.losses.at(-1)![0];
-    const base64 = await page.call('checkpoint');
-    const { command } = await page.call('later', 0);
-    assert.match(command, new RegExp(`^npx tesserae pretrain --resume tesserae-step-${at}.safetensors .*--data_path`));
-    const handed = await kept('page.safetensors', base64);
-    assert.is(handed.checkpoint.training?.epoch, Math.floor(at / 4));
-
+    assert.is(paused.began?.done, 2, paused.why);
+    sameState((await kept('handed.safetensors', await page.call('checkpoint'))).checkpoint, tiny.checkpoint);
     await page.call('order', { kind: 'resume' });
-    const further = await page.call('reached', at + 5);
-    const node = await onNode(handed.path, 'from-page', at + 5);
-    const untouched = await onNode(handed.path, 'untouched', at);
-    sameState(untouched.checkpoint, handed.checkpoint);
-    alike(
-      node.losses,
-      further.losses.filter(([step]) => step > at && step <= at + 5),
-    );
+    const there = await page.call('reached', 12);
+    alike((await onNode(tiny.path, 'onward', 12)).losses, upTo(12, there.losses));
 
-    await begin(readFileSync(node.path).toString('base64'));
     await page.call('order', { kind: 'pause' });
-    const back = await page.call('entered', 'paused');
-    assert.equal(back.began?.done, at + 5, back.why);
-    sameState((await kept('back.safetensors', await page.call('checkpoint'))).checkpoint, node.checkpoint);
+    const at = (await page.call('entered', 'paused')).losses.at(-1)![0];
+    const { path, checkpoint } = await kept('back.safetensors', await page.call('checkpoint'));
+    assert.is(checkpoint.training?.epoch, Math.floor(at / 4));
+    const untouched = await onNode(path, 'untouched', at);
+    sameState(untouched.checkpoint, checkpoint);
     await page.call('order', { kind: 'resume' });
-    const again = await page.call('reached', at + 8);
-    const onward = await onNode(node.path, 'onward', at + 8);
-    alike(
-      onward.losses,
-      again.losses.filter(([step]) => step <= at + 8),
-    );
+    const further = await page.call('reached', at + 6);
+    alike((await onNode(path, 'further', at + 6)).losses, upTo(at + 6, further.losses.slice(at - 2)));
   },
 );
+
+const upTo = (most: number, losses: Told['losses']) => losses.filter(([step]) => step <= most);
+
+inBrowser(`a run that a page begins is one that Node goes on with (SEED=${seed})`, async () => {
+  await begin();
+  await page.call('order', { kind: 'pause' });
+  const paused = await page.call('entered', 'paused');
+  assert.equal(paused.began, { done: 0, images: 32, heldout: 8 }, paused.why);
+  const { path } = await kept('page.safetensors', await page.call('checkpoint'));
+  const { command } = await page.call('later', 0);
+  assert.match(command, /^npx tesserae pretrain --resume tesserae-step-0.safetensors .*--data_path/);
+  await page.call('order', { kind: 'resume' });
+  const { losses } = await page.call('reached', 3);
+  alike((await onNode(path, 'from-page', 3)).losses, upTo(3, losses));
+});
 
 inBrowser('what cannot go on is said, and names the file', async () => {
   await begin(Buffer.from('nothing of the kind').toString('base64'));

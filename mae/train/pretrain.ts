@@ -5,6 +5,7 @@ import { Evidence } from '../evaluate/evidence.ts';
 import { beginningWeights } from './begin.ts';
 import { type Checkpoint, saveCheckpoint } from './checkpoint.ts';
 import { trainingData } from './data.ts';
+import { introduce } from './introduce.ts';
 import { Journal } from './journal.ts';
 import type { PretrainOptions } from './options.ts';
 import { type Ingredients, pretrainParts, PretrainRun, type PretrainSummary } from './pretraining.ts';
@@ -44,7 +45,10 @@ export async function pretrain(
   };
   const make = async (from: Checkpoint | null, kept: Kept<Checkpoint> | null): Promise<PretrainRun> => {
     const made = await pretrainParts(engine, options, { ...ingredients, from }, report);
-    return new PretrainRun(engine, options, made, saveCheckpoint, { journal, report, from, kept, stop });
+    const run = new PretrainRun(engine, options, made, saveCheckpoint, { journal, report, from, kept, stop });
+    const { model, trainer, updates } = made;
+    if (!kept) introduce(engine, options, model, trainer, train, updates, report, from !== null);
+    return run;
   };
   return unbroken({ engine, report, command: 'pretrain', from: begun, make, stop });
 }

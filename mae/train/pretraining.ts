@@ -11,7 +11,6 @@ import type { Checkpoint, DataInfo, TrainingState } from './checkpoint.ts';
 import { modelConfig, peakRate } from './configured.ts';
 import type { TrainingData } from './divided.ts';
 import { Heldout } from './heldout.ts';
-import { introduce } from './introduce.ts';
 import type { OptimizerState } from './modelfile.ts';
 import type { PretrainOptions } from './options.ts';
 import type { Preparer } from './prepare.ts';
@@ -152,7 +151,6 @@ export class PretrainRun extends TrainingRun<StepInputs, Checkpoint> {
     this.#given = made.given;
     this.#updates = updates;
     this.#write = write;
-    if (!begun.kept) introduce(engine, options, model, trainer, train, updates, begun.report, begun.from !== null);
   }
 
   /** Optimizer steps of an epoch. */
@@ -222,10 +220,14 @@ export class PretrainRun extends TrainingRun<StepInputs, Checkpoint> {
     Object.assign(this.#recipe, lr === undefined ? {} : { lr }, mask_ratio === undefined ? {} : { mask_ratio });
   }
 
-  /** The fixed images as they are rebuilt now, and the loss on those that are held out, out of turn. To be called between two updates. */
-  async look(): Promise<Judgement> {
+  /** Shows the fixed images as they are rebuilt now, out of turn. To be called between two updates. */
+  async draw(): Promise<void> {
     await this.#pictures?.draw(this.epoch, this.#updates.micro_batch);
-    return this.#judge ? { heldout_loss: await this.#judge.loss(this.#updates.micro_batch) } : {};
+  }
+
+  /** The loss on the held-out images, out of turn; null where there are none. To be called between two updates. */
+  async heldoutLoss(): Promise<number | null> {
+    return (await this.#judge?.loss(this.#updates.micro_batch)) ?? null;
   }
 
   protected async evaluate(): Promise<Judgement> {
@@ -234,11 +236,12 @@ export class PretrainRun extends TrainingRun<StepInputs, Checkpoint> {
       await this.#pictures.draw(this.epoch, this.#updates.micro_batch);
     if (!this.#judge) return {};
     const heldout_loss = await this.#judge.loss(this.#updates.micro_batch);
-    this.report.note(`held-out masked loss after epoch ${this.epoch}: ${heldout_loss.toFixed(4)}`);
+    const note = this.report.judged ?? this.report.note;
+    note(`held-out masked loss after epoch ${this.epoch}: ${heldout_loss.toFixed(4)}`);
     const due = this.#evidence && (this.epoch === epochs || this.epoch % evidence_freq === 0);
     const found = due ? await this.#evidence?.judge() : {};
     const said = Object.entries(found ?? {}).map(([name, x]) => `${name} ${x.toFixed(2)}`);
-    if (said.length) this.report.note(`features after epoch ${this.epoch}: ${said.join(', ')}`);
+    if (said.length) note(`features after epoch ${this.epoch}: ${said.join(', ')}`);
     return { heldout_loss, ...found };
   }
 

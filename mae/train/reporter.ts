@@ -17,6 +17,8 @@ export interface Reporter {
   step(report: StepReport): void;
   /** A line worth reading. */
   note(line: string): void;
+  /** A line on an evaluation; a note where this is left out. */
+  judged?(line: string): void;
   finish(): void;
 }
 

@@ -8,13 +8,19 @@ import type { Picture } from '../../render/picture.ts';
 import type { Preparer } from '../../train/prepare.ts';
 import type { Shots } from './messages.ts';
 
-/** Between two looks, in ms, and of all time what they may take. */
-const LEAST_MS = 1000;
+/** Of all time, what looks of one kind may take. */
 const SHARE = 0.05;
 
-/** When the next look is due: shared by all of a run's attempts. */
+/** When the next look at something is due: shared by all of a run's attempts. */
 export class LookClock {
+  readonly #least: number;
   #next = 0;
+  #before = false;
+
+  /** @param least ms between two looks */
+  constructor(least: number) {
+    this.#least = least;
+  }
 
   get due(): boolean {
     return performance.now() >= this.#next;
@@ -25,12 +31,19 @@ export class LookClock {
     this.#next = 0;
   }
 
+  /** It was looked at elsewhere. */
+  seen(): void {
+    this.#next = Math.max(this.#next, performance.now() + this.#least);
+  }
+
   /** Times a look. */
   async take<T>(look: () => Promise<T>): Promise<T> {
     const began = performance.now();
     const seen = await look();
     const ended = performance.now();
-    this.#next = ended + Math.max(LEAST_MS, (ended - began) / SHARE);
+    // The first one compiles.
+    this.#next = ended + Math.max(this.#least, this.#before ? (ended - began) / SHARE : 0);
+    this.#before = true;
     return seen;
   }
 }

@@ -120,7 +120,12 @@ export class Results {
     this.#table.show(
       kernels.map(({ kernel, calls, ms, flops }) => {
         const rate = ms > 0 ? flops / ms / 1e6 : 0;
-        return [kernel, cell(calls, String(calls)), cell(ms, ms.toFixed(2)), cell(rate, rate ? rate.toFixed(1) : '')];
+        return [
+          kernel,
+          cell(calls, String(calls)),
+          cell(ms, ms.toFixed(2)),
+          cell(rate, rate >= 0.05 ? rate.toFixed(1) : ''),
+        ];
       }),
     );
     const all = kernels.reduce((sum, { ms }) => sum + ms, 0);
@@ -151,12 +156,12 @@ export class Results {
 
   #showFigures(): void {
     const { step, epoch, loss, heldout, pace, bytes } = this.#now;
+    const facts = this.#facts;
     const told = (value: number, text: (value: number) => string): string =>
       Number.isFinite(value) ? text(value) : '–';
-    const epochs = this.#facts ? ` of ${this.#facts.epochs}` : '';
     this.#figures.show([
       { key: 'step', label: 'steps', value: step.toLocaleString('en-US') },
-      { key: 'epoch', label: 'epoch', value: this.#facts ? `${epoch + 1}${epochs}` : '–' },
+      { key: 'epoch', label: facts ? `epoch of ${facts.epochs}` : 'epoch', value: facts ? String(epoch + 1) : '–' },
       { key: 'loss', label: 'loss', value: told(loss, short) },
       { key: 'heldout', label: 'held-out loss', value: told(heldout, short) },
       { key: 'pace', label: 'images/s', value: told(pace, (x) => Math.round(x).toLocaleString('en-US')) },

@@ -27,6 +27,9 @@ export interface TrainerOptions {
   readonly tell: (news: News) => void;
 }
 
+/** Between two looks at the fixed images, and at the held-out ones besides those at the ends of epochs. */
+const PICTURES_MS = 1000;
+const HELDOUT_MS = 5000;
 /** Where device after device is lost. */
 const REMEDY = 'its checkpoint can still be downloaded; fewer pictures a step may help';
 
@@ -38,7 +41,8 @@ export class LiveTrainer {
   readonly #tell: (news: News) => void;
   readonly #data: TrainingData;
   readonly #from: Checkpoint | null;
-  readonly #clock = new LookClock();
+  readonly #pictures = new LookClock(PICTURES_MS);
+  readonly #heldout = new LookClock(HELDOUT_MS);
   readonly #stop = new AbortController();
   readonly #journal: PageJournal;
   #options: PretrainOptions;
@@ -56,7 +60,11 @@ export class LiveTrainer {
     this.#data = divided(data, options);
     this.#from = from;
     const batch = options.batch_size * options.accum_iter;
-    this.#journal = new PageJournal({ tell, batch, bytes: () => engine.stats.bytes });
+    const told = (news: News): void => {
+      if (news.kind === 'heldout') this.#heldout.seen();
+      tell(news);
+    };
+    this.#journal = new PageJournal({ tell: told, batch, bytes: () => engine.stats.bytes });
     if (from?.training?.adapter === adapterOf(engine)) engine.picks = new Map(Object.entries(from.training.picks));
   }
 
@@ -93,7 +101,9 @@ export class LiveTrainer {
   change(changes: Changes): void {
     this.#options = { ...this.#options, ...changes };
     this.#between((run) => run.change(changes));
-    if (changes.mask_ratio !== undefined) this.#clock.ask();
+    if (changes.mask_ratio === undefined) return;
+    this.#pictures.ask();
+    this.#heldout.ask();
   }
 
   /** The file that Node goes on from, in chunks, as it is after the step that it is at. */
@@ -129,13 +139,13 @@ export class LiveTrainer {
 
   #reporter(): Reporter {
     const note = (line: string): void => this.#tell({ kind: 'note', line });
-    return { fetching() {}, start: (_, done) => this.#introduce(done), step() {}, note, finish() {} };
+    return { fetching() {}, start: (_, done) => this.#introduce(done), step() {}, note, judged() {}, finish() {} };
   }
 
   async #make(report: Reporter, from: Checkpoint | null, kept: Kept<Checkpoint> | null): Promise<PretrainRun> {
     const { seed, pictures: count } = this.#options;
     const { train, heldout } = this.#data;
-    const shown = { clock: this.#clock, tell: this.#tell, position: () => this.#run?.position ?? 0 };
+    const shown = { clock: this.#pictures, tell: this.#tell, position: () => this.#run?.position ?? 0 };
     const ingredients: Ingredients = {
       ...{ train, heldout, limit: null, from },
       weights: async (config) => initialWeights(config, seed),
@@ -173,17 +183,23 @@ export class LiveTrainer {
         this.#wake = wake;
       });
     }
-    if (this.#clock.due)
-      await this.#clock.take(async () => this.#journal.metric({ step: run.position, epoch: 0, ...(await run.look()) }));
+    if (this.#pictures.due) await run.draw();
+    if (this.#heldout.due) await this.#heldout.take(() => this.#judge(run));
     this.#journal.waited(performance.now() - began);
+  }
+
+  async #judge(run: PretrainRun): Promise<void> {
+    const heldout_loss = await run.heldoutLoss();
+    if (heldout_loss !== null) await this.#journal.metric({ step: run.position, epoch: 0, heldout_loss });
   }
 
   #introduce(done: number): void {
     const run = this.#run as PretrainRun;
     const { device, precision } = this.#engine;
+    const { description, vendor, architecture } = device.adapter;
     this.#tell({
       kind: 'began',
-      adapter: device.adapter.description || device.adapter.vendor,
+      adapter: description || `${vendor} ${architecture}`,
       model: this.#options.model,
       parameters: run.parameters,
       precision,
