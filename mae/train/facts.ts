@@ -4,12 +4,19 @@ import type { Engine, InputTypes } from '../../engine/engine.ts';
 import { numel } from '../../engine/tensor.ts';
 import { type KernelSum, record, Recorder, recording } from '../../engine/timings.ts';
 import { VERSION } from '../version.ts';
-import { type ProcessFacts, thisProcess } from './process.ts';
 import type { Checkpointed, RunSetup } from './setup.ts';
 
 /** A kernel's calls within one step. */
 export interface KernelFacts extends KernelSum {
   readonly kernel: string;
+}
+
+/** By which others tell whether a run still lives. */
+export interface ProcessFacts {
+  readonly pid: number;
+  readonly host: string;
+  /** When it began, by the system's own clock; null where that is not told. */
+  readonly started: string | null;
 }
 
 export interface RunFacts {
@@ -22,7 +29,7 @@ export interface RunFacts {
   readonly precision: string;
   /** When this process began, ISO 8601. */
   readonly began: string;
-  /** Runs of before this was kept lack it. */
+  /** Runs of before this was kept lack it, and those in a page. */
   readonly process?: ProcessFacts;
   readonly images: number;
   readonly stepsPerEpoch: number;
@@ -56,7 +63,6 @@ export function runFacts<I extends InputTypes, C extends Checkpointed>(
     profile: traits.profile,
     precision: engine.precision,
     began: new Date(performance.timeOrigin).toISOString(),
-    process: thisProcess(),
     images: train.length,
     stepsPerEpoch: updates.count,
     parameters: trainable.reduce((sum, { shape }) => sum + numel(shape), 0),

@@ -14,6 +14,7 @@ import {
 } from '../../engine/node/files.ts';
 import { spanned } from '../../engine/timings.ts';
 import type { RunFacts } from './facts.ts';
+import { thisProcess } from './process.ts';
 import type { Folder, RunJournal } from './setup.ts';
 import { EventFile } from './tensorboard.ts';
 
@@ -89,10 +90,9 @@ export class Journal implements RunJournal {
 
   /** run.json: facts of this process. Where the disk refuses it, a note, and it is missing. */
   async facts(facts: RunFacts): Promise<void> {
+    const here = { node: process.version, process: thisProcess() };
     try {
-      await this.#open(() =>
-        writeFileAtomic(this.path(FACTS), `${JSON.stringify({ ...facts, node: process.version }, null, 1)}\n`),
-      );
+      await this.#open(() => writeFileAtomic(this.path(FACTS), `${JSON.stringify({ ...facts, ...here }, null, 1)}\n`));
     } catch (error) {
       if (!(error instanceof FileError)) throw error;
       this.#note(`${error.message}; reports will lack it`);

@@ -1,13 +1,7 @@
 // Which process a run is of, so that others can tell whether it still lives: a number alone may by then be another's.
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
-
-export interface ProcessFacts {
-  readonly pid: number;
-  readonly host: string;
-  /** When it began, by the system's own clock; null where that is not told. */
-  readonly started: string | null;
-}
+import type { ProcessFacts } from './facts.ts';
 
 export const thisProcess = (): ProcessFacts => ({
   pid: process.pid,
