@@ -60,7 +60,7 @@ inBrowser(
     const data = at('data');
     fakeCifar(data, Number(process.env.SEED ?? Date.now() % 2 ** 31));
     const run = at('living');
-    const board = await serveDashboard([run], 0);
+    const board = await serveDashboard([run], { port: 0 });
     let child: ChildProcess | undefined;
     const flags =
       '--model mae_vit_nano_patch4_32 --depth 1 --decoder_depth 1 --batch_size 16 --heldout 4 --pictures 2 --epochs 400 --warmup_epochs 1';
@@ -138,7 +138,7 @@ inBrowser('several runs: a curve each, where they part, in what they differ; by 
     factor: 1.5,
     facts: { process: dead, stepsPerEpoch: 20, options: { ...FACTS.options, blr: 0.01 } },
   });
-  const board = await serveDashboard([at('one', 'run'), at('two', 'run')], 0);
+  const board = await serveDashboard([at('one', 'run'), at('two', 'run')], { port: 0 });
   try {
     await using opened = await openAddress(board.address, { size: { width: 1200, height: 900 } });
     const { page } = opened;
@@ -174,7 +174,7 @@ inBrowser('several runs: a curve each, where they part, in what they differ; by 
 inBrowser('a server that ends is told of; one that comes back is found, with all that came meanwhile', async () => {
   const run = at('again');
   await writeRun(run, { epochs: 2 });
-  const first = await serveDashboard([run], 0);
+  const first = await serveDashboard([run], { port: 0 });
   await using opened = await openAddress(first.address, { expected: /ERR_CONNECTION_REFUSED/ });
   const { page } = opened;
   await state(page, 'unknown').waitFor();
@@ -185,7 +185,7 @@ inBrowser('a server that ends is told of; one that comes back is found, with all
     join(run, 'metrics.jsonl'),
     jsonLines([{ step: 21, epoch: 2, loss: 0.125, lr: 1e-3, images_per_s: 80 }]),
   );
-  const second = await serveDashboard([run], Number(new URL(first.address).port));
+  const second = await serveDashboard([run], { port: Number(new URL(first.address).port) });
   try {
     await state(page, 'unknown').waitFor();
     await until(async () => (await figure(page, 'step').textContent()) === '21');

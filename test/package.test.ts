@@ -1,7 +1,7 @@
 // The packed package in a project of someone else: plain Node and esbuild resolve it, types hold without our settings, every
 // example runs in Node and in Chromium, and only what is used goes into a bundle.
 // The dependencies are links to the clone's; INSTALL=npm lets npm install them.
-import { execFile, spawnSync } from 'node:child_process';
+import { execFile, spawn, spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -13,6 +13,7 @@ import sharp from 'sharp';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { chromium, openPage } from './support/chromium.ts';
+import { writeRun } from './support/run-folder.ts';
 
 const root = fileURLToPath(new URL('../', import.meta.url));
 const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
@@ -216,6 +217,23 @@ test('the command line works from the package', async () => {
   assert.match(stdout, /the reference agrees/);
   const help = await exec(process.execPath, [cli, 'bench', 'step', '--help'], { cwd: project });
   assert.match(help.stdout, /tesserae bench step/);
+});
+
+test('reports and the dashboard come with the pages that the package holds', async () => {
+  await writeRun(join(project, 'a run'));
+  const cli = join(project, 'node_modules', 'tesserae', 'tools', 'tesserae.mjs');
+  run(process.execPath, [cli, 'report', 'a run']);
+  assert.match(readFileSync(join(project, 'a run', 'report.html'), 'utf8'), /<script type="module">[\s\S]{20000}/);
+  const child = spawn(process.execPath, [cli, 'dashboard', 'a run', '--port', '0'], { cwd: project });
+  try {
+    let said = '';
+    for await (const text of child.stdout.setEncoding('utf8')) if (/ends it\)/.test((said += text))) break;
+    const address = /^http:\S+/.exec(said)?.[0] as string;
+    for (const path of ['', 'dashboard.js', 'dashboard.css', 'icon.svg', 'runs/0/original.png'])
+      assert.is((await fetch(address + path)).status, 200, path);
+  } finally {
+    child.kill();
+  }
 });
 
 test.run();

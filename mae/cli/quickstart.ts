@@ -50,6 +50,7 @@ export function define(command: Command): void {
     .option('--epochs <N>', 'train longer or shorter (default: 4, or what fits into some minutes)')
     .option('--train_images <N>', 'of the 48,000 (default: as many as some minutes are enough for)')
     .option('--resume <auto>', 'go on with an interrupted run')
+    .option('--dashboard [PORT]', 'watch it in a browser on this machine while it trains')
     .addHelpText(
       'after',
       examples(['npm start', 'set-up and this'], ['npm start -- --epochs 20', 'longer: better pictures']),
@@ -57,12 +58,14 @@ export function define(command: Command): void {
     .action(run);
 }
 
-async function run(flags: Flags, command: Command): Promise<void> {
-  const [{ parsePretrainOptions }, { pretrain }, { recipeToResume }] = await Promise.all([
+async function run({ dashboard, ...flags }: Flags & { dashboard?: string | true }, command: Command): Promise<void> {
+  const [{ parsePretrainOptions }, { pretrain }, { recipeToResume }, { portOf, withDashboard }] = await Promise.all([
     import('../train/options.ts'),
     import('../train/pretrain.ts'),
     import('../train/resume.ts'),
+    import('../dashboard/beside.ts'),
   ]);
+  portOf(dashboard);
   const reporter = makeReporter();
   const globals = globalsOf(command);
   const base: PretrainFlags = { ...RECIPE, overwrite: !flags.resume };
@@ -74,7 +77,9 @@ async function run(flags: Flags, command: Command): Promise<void> {
     const chosen = going ? recipe : complete ? {} : await fitted(globals, reporter.note);
     const engine = await openEngine(globals, { note: reporter.note, precision: recipe.precision });
     const options = parsePretrainOptions({ ...base, ...chosen, ...flags }, undefined, reporter.note);
-    const summary = await pretrain(engine, options, reporter, stop);
+    const summary = await withDashboard(dashboard, options.output_dir, reporter.note, () =>
+      pretrain(engine, options, reporter, stop),
+    );
     if (stop.aborted) return;
     await showReconstructions(engine, options, summary);
     await (await import('../report/report.ts')).leaveReport(options.output_dir);

@@ -161,9 +161,3 @@ async function pngSize(path: string): Promise<{ width: number; height: number } 
     await file.close();
   }
 }
-
-/** Whether a folder is a run's, or begins to be one. */
-export async function isRun(path: string): Promise<boolean> {
-  const names = await readdir(path).catch(() => [] as string[]);
-  return names.some((name) => name === FACTS || (LOGS as readonly string[]).includes(name));
-}

@@ -2,13 +2,11 @@
 import type { AddressInfo } from 'node:net';
 import { createAdaptorServer, type ServerType } from '@hono/node-server';
 import { misuse } from '../usage.ts';
+import { HOST, PORT } from './address.ts';
 import { makeApp } from './app.ts';
 import { dashboardAssets } from './assets.ts';
 import { Watch } from './watch.ts';
 
-const HOST = '127.0.0.1';
-/** Where none is asked for, this one or one of the next. */
-export const PORT = 7077;
 const TRIES = 20;
 const LATE_MS = 500;
 
@@ -18,12 +16,19 @@ export interface Dashboard {
   close(): Promise<void>;
 }
 
+export interface ServeOptions {
+  /** 0: any that is free; without one, the first that is free from PORT on. */
+  readonly port?: number;
+  /** Asked now and then for folders of runs, of which those that are new join the others. */
+  readonly more?: () => Promise<readonly string[]>;
+}
+
 /**
- * @param paths folders of runs, which may still be empty @param port 0: any that is free
+ * @param paths folders of runs, which may still be empty
  * @throws UsageError where the port is taken
  */
-export async function serveDashboard(paths: readonly string[], port?: number): Promise<Dashboard> {
-  const watch = new Watch(paths);
+export async function serveDashboard(paths: readonly string[], { port, more }: ServeOptions = {}): Promise<Dashboard> {
+  const watch = new Watch(paths, more);
   let bound = 0;
   const { fetch } = makeApp(watch, dashboardAssets, () => bound);
   const ports = port === undefined ? Array.from({ length: TRIES }, (_, i) => PORT + i) : [port];

@@ -5,20 +5,33 @@ import type { Comparison, Message, PictureFile, Run } from './wire.ts';
 
 /** Between two looks at the files. */
 const EVERY_MS = 1000;
+/** Looks between two for new runs. */
+const MORE_EVERY = 5;
 /** Part of a value up to which two runs count as together, as in `tesserae compare`. */
 const WITHIN = 0.02;
 
 export type Listener = (message: Message) => void;
 
 export class Watch {
-  readonly #runs: readonly RunFollower[];
+  readonly #runs: RunFollower[] = [];
+  readonly #more: () => Promise<readonly string[]>;
+  #looks = 0;
   readonly #listeners = new Set<Listener>();
   /** One look at a time: what a late one found would be told out of order. */
   #looking: Promise<void> = Promise.resolve();
   #timer: NodeJS.Timeout | null = null;
 
-  constructor(paths: readonly string[]) {
-    this.#runs = paths.map((path, id) => new RunFollower(id, path));
+  /** @param more asked now and then for runs, of which those that are new join the others */
+  constructor(paths: readonly string[], more: () => Promise<readonly string[]> = async () => []) {
+    this.#more = more;
+    this.#take(paths);
+  }
+
+  /** @returns whether any is new */
+  #take(paths: readonly string[]): boolean {
+    const known = new Set(this.#runs.map(({ path }) => path));
+    for (const path of paths) if (!known.has(path)) this.#runs.push(new RunFollower(this.#runs.length, path));
+    return this.#runs.length > known.size;
   }
 
   /** Tells everything at once, then what is new. @returns what ends that */
@@ -64,9 +77,10 @@ export class Watch {
   }
 
   async #look(): Promise<void> {
+    const joined = this.#looks++ % MORE_EVERY === 0 && this.#take(await this.#more());
     const found = await Promise.all(this.#runs.map((run) => run.look()));
     const news = found.flatMap((messages) => messages ?? []);
-    const again = found.includes(null);
+    const again = joined || found.includes(null);
     if (again) this.#tell({ event: 'all', data: this.runs });
     else for (const message of news) this.#tell(message);
     const epochs = news.some(({ event, data }) => event === 'lines' && data.epochs.length > 0);

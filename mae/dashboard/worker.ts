@@ -12,7 +12,7 @@ export type FromWorker = { readonly address: string } | { readonly problem: stri
 const { folder, port } = workerData as WorkerJob;
 const tell = (message: FromWorker): void => parentPort?.postMessage(message);
 try {
-  const { address, close } = await serveDashboard([folder], port);
+  const { address, close } = await serveDashboard([folder], { port });
   tell({ address });
   parentPort?.once('message', async () => {
     await close();

@@ -77,10 +77,10 @@ function specification(title: string, points: readonly Point[], zero: boolean): 
   } as TopLevelSpec;
 }
 
-/** Room around what stays the same to four digits: its last digits are not what an axis should show. */
+/** Room around what stays the same to three digits: its last digits are not what an axis should show. */
 function flat(points: readonly Point[]): { domain?: [number, number] } {
   const values = points.map((p) => p.loss);
   const [low, high] = [Math.min(...values), Math.max(...values)];
   const size = Math.max(Math.abs(low), Math.abs(high));
-  return size > 0 && high - low < 1e-4 * size ? { domain: [low - 0.1 * size, high + 0.1 * size] } : {};
+  return size > 0 && high - low < 1e-3 * size ? { domain: [low - 0.05 * size, high + 0.05 * size] } : {};
 }

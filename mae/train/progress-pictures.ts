@@ -52,12 +52,21 @@ export class ProgressPictures extends FixedImages implements Watched {
   async draw(epoch: number, batchSize: number): Promise<void> {
     const { folder, note } = this.#options;
     const shown = await this.tiles(batchSize);
-    const name = (what: string): string => join(folder, PICTURES, `${what}.png`);
+    const write = (what: string, tiles: readonly Picture[]): Promise<void> => {
+      const { picture, between } = column(tiles);
+      return writePng(join(folder, PICTURES, `${what}.png`), picture, between);
+    };
     try {
       await makeFolder(join(folder, PICTURES), 'pictures');
-      await writePng(name('original'), column(shown.map(({ original }) => original)));
-      await writePng(name('masked'), column(shown.map(({ masked }) => masked)));
-      await writePng(name(`epoch-${String(epoch).padStart(4, '0')}`), column(shown.map(({ pasted }) => pasted)));
+      for (const what of ['original', 'masked'] as const)
+        await write(
+          what,
+          shown.map((tiles) => tiles[what]),
+        );
+      await write(
+        `epoch-${String(epoch).padStart(4, '0')}`,
+        shown.map(({ pasted }) => pasted),
+      );
     } catch (error) {
       if (!(error instanceof FileError)) throw error;
       note(`${error.message}; training goes on without this picture`);
@@ -65,12 +74,12 @@ export class ProgressPictures extends FixedImages implements Watched {
   }
 }
 
-/** Tiles below one another, as small as in a sheet of many: a report shows a dozen such columns. */
-function column(tiles: readonly Picture[]): Picture {
+/** Tiles below one another, as small as in a sheet of many: a report shows a dozen such columns. `between`: rows of no tile, where a page shows through. */
+function column(tiles: readonly Picture[]): { picture: Picture; between: (row: number) => boolean } {
   const scale = scaleOf(Math.max(tiles[0].width, tiles[0].height), true);
   const sized = tiles.map((tile) => fitted(tile, scale));
   const step = sized[0].height + GAP;
   const picture = blank(sized[0].width, sized.length * step - GAP, WHITE);
   for (const [i, tile] of sized.entries()) paste(picture, tile, 0, i * step);
-  return picture;
+  return { picture, between: (row) => row % step >= sized[0].height };
 }

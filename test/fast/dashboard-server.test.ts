@@ -52,7 +52,7 @@ async function* eventsOf(address: string): AsyncGenerator<Message> {
 
 test('it answers to this machine by its own name alone, and with nothing but what was told of', async () => {
   await writeRun(at('served'), { facts: { process: thisProcess() }, epochs: 1 });
-  const board = await serveDashboard([at('served')], 0);
+  const board = await serveDashboard([at('served')], { port: 0 });
   try {
     const { port } = new URL(board.address);
     assert.match(board.address, /^http:\/\/127\.0\.0\.1:\d+\/$/);
@@ -97,7 +97,7 @@ test('it answers to this machine by its own name alone, and with nothing but wha
 test('events: everything, then what is new, and a farewell', async () => {
   const path = at('streamed');
   await writeRun(path, { facts: { process: thisProcess() }, epochs: 1 });
-  const board = await serveDashboard([path], 0);
+  const board = await serveDashboard([path], { port: 0 });
   const events = eventsOf(board.address);
   const next = async () => (await events.next()).value as Message;
   assert.is((await next()).event, 'all');
@@ -120,7 +120,7 @@ test('a port that is taken: one clear line, and a run that goes on without', asy
   await new Promise((done) => other.once('listening', done));
   const { port } = other.address() as AddressInfo;
   try {
-    const error = await serveDashboard([root], port).then(
+    const error = await serveDashboard([root], { port }).then(
       (board: Dashboard) => board.close(),
       (e: Error) => e,
     );

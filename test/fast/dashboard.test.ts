@@ -5,6 +5,7 @@ import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { runsBy, runsIn } from '../../mae/dashboard/find.ts';
 import { RunFollower } from '../../mae/dashboard/follow.ts';
 import { LogFile } from '../../mae/dashboard/logfile.ts';
 import { Watch } from '../../mae/dashboard/watch.ts';
@@ -146,6 +147,40 @@ test('what is new of a run is told, and what is broken; a run that went back is 
   assert.is(told[0].event, 'all');
   assert.is((told[0].data as Run[])[0].metrics.loss.x.length, 10);
   stop();
+});
+
+test('runs that begin in a folder which is watched join the others', async () => {
+  await writeRun(at('many', 'first'));
+  mkdirSync(at('many', 'no run'));
+  const paths = await runsIn([at('many'), at('many', 'first')]);
+  assert.equal(paths, [at('many', 'first')]);
+  const watch = new Watch(paths, () => runsBy([at('many')]));
+  const told: Message[] = [];
+  const stop = await watch.listen((message) => told.push(message));
+  await writeRun(at('many', 'second'), { epochs: 1 });
+  told.length = 0;
+  for (let looks = 0; looks < 6; looks++) await watch.look();
+  assert.equal(
+    told.map(({ event }) => event),
+    ['all', 'comparison'],
+  );
+  assert.equal(
+    (told[0].data as Run[]).map(({ id, name, epochs }) => [id, name, epochs.length]),
+    [
+      [0, 'first', 3],
+      [1, 'second', 1],
+    ],
+  );
+  stop();
+  for (const [path, rule] of [
+    [at('many', 'no run'), /holds no run: name the output_dir/],
+    [at('nowhere'), /there is no /],
+    [at('many', 'first', 'log.txt'), /is a file: name the output_dir/],
+  ] as const)
+    await runsIn([path]).then(
+      () => assert.unreachable(path),
+      (error: Error) => assert.match(error.message, rule),
+    );
 });
 
 test('several runs: every other one beside the first, in the words of tesserae compare', async () => {

@@ -8,6 +8,7 @@ import { lossCurve, parseMetrics, smooth, thin } from '../../mae/pictures/loss-c
 import { panel, tiles } from '../../mae/pictures/panel.ts';
 import type { Picture } from '../../mae/render/picture.ts';
 import { encodePng } from '../../mae/pictures/png.ts';
+import { blank } from '../../mae/render/picture.ts';
 import type { Rebuilt } from '../../mae/render/rebuilt.ts';
 import { loadSharp } from '../../mae/data/sharp.ts';
 
@@ -152,6 +153,18 @@ test('curves: metrics are read, thinned by means, smoothed without a shift, and 
   const svg = await lossCurve({ train, heldout, title: 'a run' });
   for (const text of ['a run', 'optimizer step', 'held-out images', 'moving average']) assert.match(svg, text);
   assert.match(await lossCurve({ train: train.slice(0, 1), heldout: [], title: 'short' }), '</svg>');
+});
+
+test('rows that are no picture are clear in the file, the others as they were', async () => {
+  const sharp = await loadSharp();
+  const picture = blank(3, 5, [10, 20, 30]);
+  const { data, info } = await sharp(await encodePng(picture, (row) => row % 3 === 2))
+    .raw()
+    .toBuffer({ resolveWithObject: true });
+  assert.equal([info.width, info.height, info.channels], [3, 5, 4]);
+  const alphas = Array.from({ length: 5 }, (_, row) => data[4 * 3 * row + 3]);
+  assert.equal(alphas, [255, 255, 0, 255, 255]);
+  assert.equal([...data.subarray(0, 3)], [10, 20, 30]);
 });
 
 test.run();

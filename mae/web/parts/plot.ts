@@ -137,8 +137,8 @@ function rangeOf(lines: readonly Drawn[], { zero }: PlotOptions): [number, numbe
   for (const { y } of all) for (const value of y) high = Math.max(high, value);
   if (!(low <= high)) return [0, 1];
   const size = Math.max(Math.abs(high), Math.abs(low)) || 1;
-  // What stays the same to four digits is a flat line, not noise that fills the chart.
-  const margin = high - low < 1e-4 * size ? 0.1 * size : MARGIN * (high - low);
+  // What stays the same to three digits is a flat line, not noise that fills the chart.
+  const margin = high - low < 1e-3 * size ? 0.05 * size : MARGIN * (high - low);
   const bottom = low - margin;
   return [zero || (low >= 0 && bottom < 0) ? Math.min(0, low) : bottom, high + margin];
 }
