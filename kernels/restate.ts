@@ -154,7 +154,7 @@ export function registers(code: string): string {
   for (const [line, indent, name, type, bound] of code.matchAll(ARRAY)) {
     const count = evaluated(bound, constants);
     if (count === null) throw new Error(`registers: the size ${bound} of ${name} is not a known constant`);
-    const all = Array.from({ length: count }, (_, i) => `${indent}var ${name}_${i}: ${type};`).join('\n');
+    const all = Array.from({ length: count }, (_, i) => `${indent}var ${name}_${i} = ${type}();`).join('\n');
     text = text.replace(line, all).replace(new RegExp(`\\b${name}\\[([^\\]]+)\\]`, 'g'), (_, index: string) => {
       const at = evaluated(index, constants);
       if (at === null || at >= count) throw new Error(`registers: ${name}[${index}] is no element of ${count}`);

@@ -53,7 +53,7 @@ function linear(label: string, direction: Direction, rows: number, dim: number, 
     torch: { kind: 'gemm', direction, m, n, k },
     calls: (mode, traits) => {
       const EPILOGUE = direction === 'forward' ? EPILOGUES.bias : EPILOGUES.none;
-      const splits = splitFor({ m, n, k, batch: 1 }, traits);
+      const splits = splitFor({ m, n, k, batch: 1, LAYOUT }, traits);
       // Gradients of weights are stored as f32, and so are sums that go on to gemm.reduce.
       const keep = direction === 'dW' || splits > 1 ? ['c', 'u', 'r'] : ['u', 'r'];
       const problem = {

@@ -25,7 +25,7 @@ export interface Product {
 /** c (m, n); u is the GELU's slope under EPILOGUES.biasGelu; dbias (m). Operands may be stored as f32 or f16. */
 export function product(t: Trace, p: Product): { c: Tensor; u: Tensor; dbias: Tensor | null } {
   const { m, n, k, LAYOUT, EPILOGUE = EPILOGUES.none, bias = null } = p;
-  const splits = splitFor({ m, n, k, batch: 1 }, t.traits);
+  const splits = splitFor({ m, n, k, batch: 1, LAYOUT }, t.traits);
   const sizes = { ...dense({ m, n, k, LAYOUT, splits }), LAYOUT, DBIAS: p.dbias === true };
   // f16 is read and written 4 elements at a time; rows of other lengths are computed in f32.
   const whole = inQuads(sizes);

@@ -1,7 +1,7 @@
 // Which tile a product gets, and into how many parts its depth is split. Figures: gemm.md.
 import { type AdapterTraits, ceilDiv } from '../kernel.ts';
 import { cheapLoads } from '../lib/loads.ts';
-import { type GemmProblem, inQuads } from './problem.ts';
+import { type GemmProblem, inQuads, NT, TN } from './problem.ts';
 
 interface Sizes {
   m: number;
@@ -9,6 +9,8 @@ interface Sizes {
   k: number;
   batch: number;
 }
+
+type LaidOut = Sizes & { LAYOUT: number };
 
 /** Tiles of rows x cols that cover C. */
 export const tiles = ({ m, n, batch }: Omit<Sizes, 'k'>, rows: number, cols: number): number =>
@@ -22,13 +24,15 @@ export function simtTile(p: Sizes): { BM: number; BN: number } {
   return { BM: edge, BN: edge };
 }
 
-/** In whole vectors a thread may own 8 x 8; 128 x 128 tiles where they occupy a GPU and waste little at the edges. */
+/** In whole vectors a thread may own 8 x 8, where such tiles occupy a GPU: more of A than of B where both lie along k. */
 export function vecTile(
   p: GemmProblem & { LAYOUT: number },
 ): { BM: number; BN: number; QM: number; QN: number } | null {
   if (!inQuads(p)) return null;
-  const large = tiles(p, 128, 128);
-  if (large >= 256 && 4 * large <= 1.1 * tiles(p, 64, 64)) return { BM: 128, BN: 128, QM: 2, QN: 2 };
+  const enough = tiles(p, 64, 64) * p.splits >= 256;
+  if (enough && p.LAYOUT === NT && 2 * tiles(p, 128, 64) <= 1.1 * tiles(p, 64, 64))
+    return { BM: 128, BN: 64, QM: 2, QN: 2 };
+  if (enough) return { BM: 64, BN: 64, QM: 2, QN: 2 };
   const edge = simtEdge(p);
   return { BM: edge, BN: edge, QM: edge / 32, QN: 1 };
 }
@@ -46,18 +50,26 @@ export interface MatrixTile {
   STAGES: number;
 }
 
-/** Rows and columns of C, subgroups along each, depth of a slice and how many of them are staged. */
+/**
+ * Rows and columns of C, subgroups along each, depth of a slice and how many of them are staged; then, in microseconds on an
+ * NVIDIA H200, what a tile takes for 64 of k and once (gemm.md).
+ */
 const MATRIX_TILES = [
-  [128, 128, 2, 4, 32, 2],
-  [128, 128, 2, 2, 32, 2],
-  [128, 256, 2, 4, 32, 1],
-  [256, 128, 4, 2, 32, 1],
-  [128, 256, 2, 4, 16, 2],
-  [128, 128, 2, 4, 64, 1],
-  [128, 64, 2, 2, 32, 2],
-  [64, 64, 2, 2, 32, 2],
-  [32, 32, 2, 2, 32, 2],
+  [192, 128, 2, 4, 64, 1, 1.85, 1],
+  [128, 192, 2, 4, 64, 1, 1.8, 2],
+  [160, 128, 2, 4, 64, 1, 1.65, 3],
+  [128, 128, 2, 4, 64, 1, 1.35, 3],
+  [128, 256, 2, 4, 32, 1, 2.2, 11],
+  [192, 192, 3, 4, 32, 1, 2, 13], // not for TN, where it was not measured
+  [128, 128, 2, 4, 32, 2, 1.7, 3],
+  [64, 64, 2, 2, 64, 1, 0.9, 2],
+  [64, 64, 2, 2, 32, 2, 1.2, 2],
+  [32, 32, 2, 2, 32, 2, 0.8, 2],
 ] as const;
+/** Tiles that run at once: an H200 has so many processors, and large tiles leave room for one on each. */
+const AT_ONCE = 132;
+/** What gemm.reduce moves in a microsecond, in bytes. */
+const REDUCED = 3e6;
 
 /** Bytes of workgroup memory: staged slices as f16 with padded rows, whichever way they lie, or the f32 sums after them. */
 function matrixBytes({ MM, MN, SUBGROUP, SM, SN, RM, RN, BK, STAGES }: MatrixTile): number {
@@ -66,12 +78,20 @@ function matrixBytes({ MM, MN, SUBGROUP, SM, SN, RM, RN, BK, STAGES }: MatrixTil
   return Math.max(slices, 16 * SM * SN * MM * ((RN * MN) / 4 + 2), 32 * SM * SN * SUBGROUP);
 }
 
+interface Priced {
+  readonly tile: MatrixTile;
+  /** Microseconds of `count` of them over a depth of k. */
+  readonly cost: (count: number, k: number) => number;
+}
+
 /** Every tile that the adapter holds, the largest product of matrices first. */
-export function matrixTiles(adapter: AdapterTraits): MatrixTile[] {
-  const found: MatrixTile[] = [];
+export const matrixTiles = (adapter: AdapterTraits): MatrixTile[] => priced(adapter).map(({ tile }) => tile);
+
+function priced(adapter: AdapterTraits): Priced[] {
+  const found: Priced[] = [];
   const largest = [...adapter.matrices].sort((x, y) => y.M * y.N * y.K - x.M * x.N * x.K);
   for (const { M: MM, N: MN, K: MK } of largest) {
-    for (const [BM, BN, SM, SN, BK, STAGES] of MATRIX_TILES) {
+    for (const [BM, BN, SM, SN, BK, STAGES, slice, once] of MATRIX_TILES) {
       const SUBGROUP = adapter.subgroupMaxSize;
       const knobs = { MM, MN, MK, SUBGROUP, SM, SN, RM: BM / SM / MM, RN: BN / SN / MN, BK, STAGES };
       const threads = SM * SN * SUBGROUP;
@@ -83,19 +103,42 @@ export function matrixTiles(adapter: AdapterTraits): MatrixTile[] {
         threads <= adapter.maxWorkgroupInvocations &&
         matrixBytes(knobs) <= adapter.maxWorkgroupStorageBytes
       )
-        found.push(knobs);
+        found.push({
+          tile: knobs,
+          cost: (count, k) => ceilDiv(count, AT_ONCE) * (ceilDiv(k, BK) * (BK / 64) * slice + once),
+        });
     }
   }
   return found;
 }
 
-/** The first tile of which there are enough to occupy the adapter; else the smallest of the largest product. */
+/** The tile of the adapter's largest product with the least estimated time. */
 export function matrixTile(p: GemmProblem & { LAYOUT: number }, adapter: AdapterTraits): MatrixTile | null {
-  if (!inQuads(p)) return null;
-  const all = matrixTiles(adapter);
-  const largest = all.filter((t) => t.MM === all[0].MM && t.MN === all[0].MN && t.MK === all[0].MK);
-  const enough = (t: MatrixTile): boolean => tiles(p, t.SM * t.RM * t.MM, t.SN * t.RN * t.MN) * p.splits >= 128;
-  return largest.find(enough) ?? largest.at(-1) ?? null;
+  return inQuads(p) ? (cheapest(p, p.splits, adapter)?.tile ?? null) : null;
+}
+
+function cheapest(p: LaidOut, splits: number, adapter: AdapterTraits): { tile: MatrixTile; cost: number } | null {
+  const all = priced(adapter);
+  let best: { tile: MatrixTile; cost: number } | null = null;
+  for (const { tile, cost: costOf } of all) {
+    const { MM, MN, MK, SM, SN, RM, RN } = tile;
+    if (MM !== all[0].tile.MM || MN !== all[0].tile.MN || MK !== all[0].tile.MK) break;
+    if (SM === 3 && p.LAYOUT === TN) continue;
+    const cost = costOf(tiles(p, SM * RM * MM, SN * RN * MN) * splits, p.k / splits);
+    if (!best || cost < best.cost) best = { tile, cost };
+  }
+  return best;
+}
+
+/** The number of parts with the least estimated time, the pass that sums them included. */
+function matrixSplits(p: LaidOut, adapter: AdapterTraits): number {
+  let best = { splits: 1, cost: Number.POSITIVE_INFINITY };
+  for (let splits = 1; splits <= 12 && (splits === 1 || splits * 256 <= p.k); splits++) {
+    const reduce = splits > 1 ? 5 + ((splits + 1) * 4 * p.m * p.n * p.batch) / REDUCED : 0;
+    const cost = (cheapest(p, splits, adapter)?.cost ?? 0) + reduce;
+    if (cost < 0.95 * best.cost) best = { splits, cost };
+  }
+  return best.splits;
 }
 
 /**
@@ -146,10 +189,12 @@ export function cpuVecTile(
  * of small models). The caller then runs gemm with `splits` into a scratch (splits, batch, m, n), EPILOGUE 0, and
  * gemm.reduce with the epilogue.
  */
-export function splitFor(p: Sizes, adapter: Pick<AdapterTraits, 'profile' | 'subgroupMinSize' | 'features'>): number {
+export function splitFor(p: LaidOut, adapter: AdapterTraits): number {
+  const most = Math.max(1, Math.floor(p.k / 256));
+  if (adapter.profile === 'matrix' && adapter.matrices.length > 0) return matrixSplits(p, adapter);
   const tile = adapter.profile === 'cpu' ? cpuTile(p, adapter) : null;
   const wanted = tile ? cpuSplits(p, tile.TM, tile.TN * tile.SG) : Math.floor(256 / tiles(p, simtEdge(p), simtEdge(p)));
-  return Math.max(1, Math.min(wanted, Math.floor(p.k / 256)));
+  return Math.max(1, Math.min(wanted, most));
 }
 
 /** A single tile leaves a core idle; elsewhere splitting lost or made no difference (gemm.md). */
