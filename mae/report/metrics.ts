@@ -16,9 +16,9 @@ const KNOWN: Readonly<Record<string, { title: string; scale?: number }>> = {
   test_loss: { title: 'Validation loss' },
   test_acc1: { title: 'Validation top-1, %' },
   test_acc5: { title: 'Validation top-5, %' },
-  knn_top1: { title: 'kNN top-1 of the features, %' },
-  linear_top1: { title: 'Linear top-1 of the features, %' },
-  effective_rank: { title: 'Effective rank of the features' },
+  knn_top1: { title: 'kNN top-1, %' },
+  linear_top1: { title: 'Linear top-1, %' },
+  effective_rank: { title: 'Effective rank' },
 };
 /** What tells where a line belongs. */
 const PLACES = new Set(['step', 'epoch']);

@@ -22,13 +22,17 @@ export function page(run: RunFolder, curves: readonly Chart[], { script, style }
     h('div', { class: 'title' }, h('h1', {}, name)),
     h('p', { class: 'said faint' }, summary(course)),
   );
-  const parts = [pictures(run), kernels(run), options(run)].filter((part) => part !== null);
+  const [loss, ...others] = curves;
+  const parts = (list: readonly (Markup | null)[]): string =>
+    list.flatMap((part) => (part ? [htmlOf(part)] : [])).join('\n');
   return `<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>${escaped(name)} - Tesserae</title><style>${style}</style></head><body><main>
 ${[head, figures(figuresOf(course))].map(htmlOf).join('\n')}
-<div class="charts">${curves.map(drawn).join('')}</div>
-${parts.map(htmlOf).join('\n')}
+<div class="charts first">${drawn(loss)}</div>
+${parts([pictures(run)])}
+${others.length ? `<section><h2>Curves</h2><div class="charts">${others.map(drawn).join('')}</div></section>` : ''}
+${parts([kernels(run), options(run)])}
 </main>
 <script type="application/json" id="run">${inScript(JSON.stringify({ name, ...shown(course) }))}</script>
 <script type="module">${script.replaceAll('</script', '<\\/script')}</script></body></html>

@@ -51,7 +51,7 @@ test('a page holds the numbers of the logs, and needs nothing beside it', async 
   const data = JSON.parse(/id="run">([^<]*)/.exec(html)?.[1] ?? '');
   assert.equal([data.metrics.loss.y[4], data.metrics.knn_top1.last], [0.2, { x: 30, y: 60 }]);
   // Without scripts there are pictures, in colours of the theme.
-  assert.not.match(/<div class="charts">[\s\S]*?<script/.exec(html)?.[0] ?? '', /"#[0-9a-f]{6}"|"white"/);
+  assert.not.match(/<div class="charts first">[\s\S]*?<script/.exec(html)?.[0] ?? '', /"#[0-9a-f]{6}"|"white"/);
   const curves = ['images_per_s', 'knn_top1', 'loss', 'lr'].map((name) => `${name}.svg`);
   assert.equal(readdirSync(join(path, 'curves')).sort(), curves);
   assert.is(others.length, curves.length);

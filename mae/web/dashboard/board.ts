@@ -40,6 +40,7 @@ export class Board {
       'Reconstructions through time',
       "The same images under the same masks; removed patches are the model's, the others the image's own.",
     ),
+    curves: section('Curves'),
     kernels: section('Kernels of one step'),
     epochs: section('Epochs', 'log.txt, the newest first.'),
     settings: section('Settings'),
@@ -60,7 +61,8 @@ export class Board {
     this.element.append(this.#head, this.#troubles, verdicts.element);
     if (runs.length > 1) this.element.append(this.#chooseAxis());
     else this.element.append(this.#figures.element);
-    this.element.append(this.#charts.element, ...Object.values(others).map(({ element }) => element));
+    this.#parts.curves.body.append(this.#charts.others);
+    this.element.append(this.#charts.first, ...Object.values(others).map(({ element }) => element));
     this.#layPictures();
   }
 
@@ -111,6 +113,7 @@ export class Board {
       this.#troubles.dataset.said = shown.join('\n');
       this.#troubles.replaceChildren(...shown.map((text) => domOf(h('p', {}, text))));
     }
+    this.#parts.curves.element.hidden = !this.#charts.others.children.length;
     this.#parts.pictures.element.hidden = !runs.some(({ standing }) => standing.pictures.length);
     for (const [i, run] of runs.entries()) {
       this.#pictures[i].show(run);

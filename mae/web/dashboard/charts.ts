@@ -17,11 +17,14 @@ export type Axis = 'step' | 'epoch';
 const LABELS: Readonly<Record<Axis, string>> = { step: 'optimizer step', epoch: 'epoch' };
 /** Every step has one of its own, and they jump about. */
 const NOISY = new Set(['loss', 'grad_norm']);
+const OF_THE_LOSS = new Set(['loss', 'heldout_loss', 'test_loss']);
 /** On one chart where there is one run: a metric, and what goes with it. */
-const TOGETHER: Readonly<Record<string, string>> = { heldout_loss: 'loss' };
+const TOGETHER: Readonly<Record<string, string>> = { heldout_loss: 'loss', test_loss: 'loss' };
 
 export class Charts {
-  readonly element = domOf(h('div', { class: 'charts' }));
+  /** The losses, before all else. */
+  readonly first = domOf(h('div', { class: 'charts first' }));
+  readonly others = domOf(h('div', { class: 'charts' }));
   readonly #charts = new Map<string, Curves>();
   #runs: readonly Drawn[] = [];
   #axis: Axis = 'step';
@@ -88,15 +91,16 @@ export class Charts {
       title: single && metric === 'loss' ? `Loss: ${measureOf(this.#runs[0].facts)}` : title,
       xLabel: LABELS[this.#axis],
       zero,
-      height: metric === 'loss' ? 300 : 190,
+      height: OF_THE_LOSS.has(metric) ? 300 : 190,
       sync: 'x',
     });
     chart.element.dataset.metric = metric;
     this.#charts.set(metric, chart);
     // Where it belongs among the others, whenever its first value comes.
-    const order = ordered(this.#charts.keys());
+    const place = OF_THE_LOSS.has(metric) ? this.first : this.others;
+    const order = ordered(this.#charts.keys()).filter((one) => OF_THE_LOSS.has(one) === OF_THE_LOSS.has(metric));
     const next = this.#charts.get(order[order.indexOf(metric) + 1] ?? '');
-    this.element.insertBefore(chart.element, next?.element ?? null);
+    place.insertBefore(chart.element, next?.element ?? null);
     return chart;
   }
 }
@@ -105,5 +109,6 @@ export class Charts {
 const NAMES: Readonly<Record<string, string>> = {
   loss: 'training, and its moving average',
   heldout_loss: 'held-out images, fixed masks',
+  test_loss: 'validation images',
 };
 const nameOf = (metric: string): string => NAMES[metric] ?? metric;

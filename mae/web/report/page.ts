@@ -11,5 +11,6 @@ export function begin(): void {
   const data = JSON.parse(document.getElementById('run')?.textContent ?? '') as ReportData;
   const charts = new Charts();
   charts.show([{ id: 0, ...data }], 'step');
-  document.querySelector('.charts')?.replaceWith(charts.element);
+  document.querySelector('.charts.first')?.replaceWith(charts.first);
+  document.querySelector('.charts:not(.first)')?.replaceWith(charts.others);
 }
