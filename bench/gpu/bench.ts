@@ -8,6 +8,7 @@ import type { GpuBench } from '../../mae/cli/benchgpu.ts';
 import { type Ended, endTogether, endWithStarter, type Message, ownCommand, REQUEST, runChild } from './child.ts';
 import { type Harness, kernelsOf } from './checks.ts';
 import { foundIn, machine, nvidia } from './conditions.ts';
+import { holdClocks } from './hold.ts';
 import { FIRST, type Part, partsFor } from './parts.ts';
 import { checksOf, type Found, type Options, type PartResult, type Report, type Row } from './report.ts';
 import { shapes } from './shapes.ts';
@@ -43,10 +44,16 @@ export const benchGpu: GpuBench['benchGpu'] = async (options, { harness, torchSc
     parts: [],
   };
   const run = new Run(report, out, await torchScript());
+  const clocks = nvidia() ? await holdClocks(options.python) : null;
+  report.conditions = {
+    ...report.conditions,
+    clocks: clocks?.held ? 'held at work by a CUDA context' : 'as the driver sets them',
+  };
   try {
     await run.all();
   } finally {
     run.close();
+    clocks?.release();
   }
   process.stdout.write(`${markdown(report)}\n`);
   const checked = checksOf(report);

@@ -22,13 +22,15 @@ export const PLAIN = 'no subgroups or f16';
 
 export const FIRST: Part = { name: 'adapter', kind: 'adapter', weight: 2 };
 
-/** What kernels and steps are timed under: the profile asked for, else a software adapter's own, else simt and, where it can be, matrix. */
+/**
+ * What kernels and steps are timed under: the profile asked for, else a software adapter's own, else simt in f32 and, for f16, matrix
+ * where it can be.
+ */
 export function modesOf(found: Found, { precisions, profile: asked }: Options): Mode[] {
   if (asked === 'matrix') return precisions.includes('f16') ? [{ profile: asked, precision: 'f16' }] : [];
-  const profiles = [asked ?? (found.software ? found.profile : 'simt')];
-  const modes: Mode[] = profiles.flatMap((profile) => precisions.map((precision) => ({ profile, precision })));
-  const matrix = !asked && !found.software && found.matrices.length > 0 && precisions.includes('f16');
-  return matrix ? [...modes, { profile: 'matrix', precision: 'f16' }] : modes;
+  const matrix = !asked && !found.software && found.matrices.length > 0;
+  const profile = asked ?? (found.software ? found.profile : 'simt');
+  return precisions.map((precision) => ({ profile: matrix && precision === 'f16' ? 'matrix' : profile, precision }));
 }
 
 /** Everything that this adapter and these options ask for. */

@@ -1,0 +1,131 @@
+// A kept run of `bench gpu` as a section of the page, and as dots of its plot: what the card does, and PyTorch on the same card.
+import type { Dot, Peer } from '../plot.ts';
+import { type Report, type Row, rowsOf } from './report.ts';
+
+/** PyTorch's ways of computing, as its rows name them: what f32 is held against, then f16. */
+export const RIVALS: readonly Peer[] = [
+  { name: 'torch fp32', colour: '#1f77b4', shape: 'circle' },
+  { name: 'torch tf32', colour: '#2ca02c', shape: 'circle' },
+  { name: 'torch bf16', colour: '#d62728', shape: 'circle' },
+  { name: 'torch bf16 compiled', colour: '#9467bd', shape: 'diamond' },
+];
+const F32 = ['torch fp32', 'torch tf32'];
+const F16 = ['torch bf16', 'torch bf16 compiled'];
+
+const is = (mode: unknown, half: boolean): boolean => String(mode).endsWith(half ? ' f16' : ' f32');
+const best = (rows: readonly Row[], half: boolean): Row | undefined =>
+  rows.filter(({ mode, ms }) => is(mode, half) && ms).sort((a, b) => Number(a.ms) - Number(b.ms))[0];
+const line = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`;
+const table = (head: readonly string[], body: readonly (readonly string[])[]): string[] =>
+  body.length ? [line(head), line(head.map((_, i) => (i ? '---:' : '---'))), ...body.map(line), ''] : [];
+const few = (value: number): string =>
+  value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2);
+
+/** Rows of one thing, ours and PyTorch's, in the order in which they were measured. */
+function grouped(report: Report, kind: string, keys: readonly string[]): { ours: Row[]; torch: Row[] }[] {
+  const keyOf = (row: Row): string => keys.map((key) => row[key]).join(', ');
+  const mine = rowsOf(report, kind).filter(({ mode }) => !String(mode).includes('unchecked'));
+  const theirs = rowsOf(report, 'torch');
+  return [...new Set(mine.map(keyOf))].map((key) => ({
+    ours: mine.filter((row) => keyOf(row) === key),
+    torch: theirs.filter((row) => keyOf(row) === key && row.ms),
+  }));
+}
+
+const tera = (row: Row | undefined, flops: number): string => (row?.ms ? few(flops / Number(row.ms) / 1e9) : '');
+const found = (rows: readonly Row[], mode: string): Row | undefined => rows.find((row) => row.mode === mode);
+
+export function gpuSection(report: Report): string {
+  const { nvidia, machine, adapter, clocks, torch } = report.conditions as {
+    nvidia?: { before: Record<string, string> | null };
+    machine: Record<string, unknown>;
+    adapter?: Row;
+    clocks?: string;
+    torch?: string;
+  };
+  const card = nvidia?.before;
+  const ceilings = rowsOf(report, 'ceilings').reduce<Record<string, number>>(
+    (all, { what, rate }) => ({ ...all, [String(what)]: Math.max(all[String(what)] ?? 0, Number(rate)) }),
+    {},
+  );
+  const most = Object.entries(ceilings).map(([what, rate]) =>
+    what === 'copy' ? `copies ${few(rate)} GB/s` : `${what} ${few(rate / 1000)} TFLOP/s`,
+  );
+  return [
+    `### ${card?.name ?? adapter?.description}`,
+    '',
+    `Driver ${card?.driver_version ?? 'unknown'}, clocks ${clocks ?? 'as the driver sets them'}; Dawn ${machine.webgpu}, Node ${machine.node}, ${machine.cpu}; PyTorch ${torch ?? 'not there'}; ${report.began.slice(0, 10)}: \`tesserae bench gpu\`. At best the card did, measured in the same run: ${most.join(', ')}.`,
+    '',
+    ...stepTable(report),
+    ...productTable(report),
+    ...streamTable(report),
+  ].join('\n');
+}
+
+function stepTable(report: Report): string[] {
+  const rate = (row: Row | undefined): string => (row?.images_per_s ? few(Number(row.images_per_s)) : '');
+  const memory = (row: Row | undefined): string => (row?.peak_bytes ? few(Number(row.peak_bytes) / 2 ** 30) : '');
+  const body = grouped(report, 'step', ['model', 'batch']).flatMap(({ ours, torch }) => {
+    const [full, half] = [best(ours, false), best(ours, true)];
+    if (!full && !half) return [];
+    const [{ model, batch }] = ours;
+    const cells = [full, ...F32.map((m) => found(torch, m)), half, ...F16.map((m) => found(torch, m))].map(rate);
+    const ratio = half && found(torch, F16[1]) ? few(Number(found(torch, F16[1])?.ms) / Number(half.ms)) : '';
+    return [[`${model}, batch ${batch}`, ...cells, ratio, `${memory(half)} / ${memory(found(torch, F16[0]))}`]];
+  });
+  const head = [
+    'training step, images/s',
+    'ours, f32',
+    'fp32',
+    'TF32',
+    'ours, f16',
+    'bf16',
+    'compiled',
+    'ours / compiled',
+    'GiB, f16 / bf16',
+  ];
+  return table(head, body);
+}
+
+function productTable(report: Report): string[] {
+  const body = grouped(report, 'kernels', ['what', 'shape']).flatMap(({ ours, torch }) => {
+    const [{ what, shape }] = ours;
+    const [full, half] = [best(ours, false), best(ours, true)];
+    if (!/^(gemm|attention)/.test(String(what)) || (!full && !half)) return [];
+    const flops = Number((full ?? half)?.flops);
+    const cells = [full, ...F32.map((m) => found(torch, m)), half, found(torch, F16[0])].map((row) => tera(row, flops));
+    const ratio = half && found(torch, F16[0]) ? few(Number(found(torch, F16[0])?.ms) / Number(half.ms)) : '';
+    return [[`${what} ${shape}`, ...cells, ratio]];
+  });
+  return table(['TFLOP/s', 'ours, f32', 'fp32', 'TF32', 'ours, f16', 'bf16', 'ours / bf16'], body);
+}
+
+function streamTable(report: Report): string[] {
+  const cell = (row: Row | undefined): string =>
+    row ? `${few(Number(row.gb_s))} GB/s, ${(100 * Number(row.share)).toFixed(0)} %` : '';
+  const body = grouped(report, 'kernels', ['what', 'shape']).flatMap(({ ours }) => {
+    const [{ what, shape }] = ours;
+    if (/^(gemm|attention)/.test(String(what)) || !ours.some(({ ms }) => ms)) return [];
+    return [[`${what} ${shape}`, cell(best(ours, false)), cell(best(ours, true))]];
+  });
+  return table(['what moves memory', 'f32, share of the best copy', 'f16'], body);
+}
+
+/** PyTorch's time over ours, f32 beside fp32 and TF32, f16 beside bf16. */
+export function gpuDots(report: Report): Dot[] {
+  const of = (kind: string, keys: readonly string[], name: (row: Row) => string): Dot[] =>
+    grouped(report, kind, keys).flatMap(({ ours, torch }) =>
+      [F32, F16].flatMap((rivals, half) =>
+        rivals.flatMap((peer) => {
+          const [own, other] = [best(ours, half === 1), found(torch, peer)];
+          if (!own || !other) return [];
+          const group = half ? 'f16, beside bf16' : 'f32, beside fp32 and TF32';
+          return [{ group, piece: name(own), peer, ratio: Number(other.ms) / Number(own.ms) }];
+        }),
+      ),
+    );
+  return [
+    ...of('step', ['model', 'batch'], ({ model, batch }) => `step, ${model}, batch ${batch}`),
+    ...of('kernels', ['what', 'shape'], ({ what, shape }) => `${what}, ${shape}`),
+  ];
+}
