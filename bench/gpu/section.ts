@@ -44,10 +44,9 @@ export function gpuSection(report: Report): string {
     torch?: string;
   };
   const card = nvidia?.before;
-  const ceilings = rowsOf(report, 'ceilings').reduce<Record<string, number>>(
-    (all, { what, rate }) => ({ ...all, [String(what)]: Math.max(all[String(what)] ?? 0, Number(rate)) }),
-    {},
-  );
+  const ceilings: Record<string, number> = {};
+  for (const { what, rate } of rowsOf(report, 'ceilings'))
+    ceilings[String(what)] = Math.max(ceilings[String(what)] ?? 0, Number(rate));
   const most = Object.entries(ceilings).map(([what, rate]) =>
     what === 'copy' ? `copies ${few(rate)} GB/s` : `${what} ${few(rate / 1000)} TFLOP/s`,
   );
