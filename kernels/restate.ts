@@ -146,7 +146,7 @@ const ARRAY = /^([ \t]*)var (\w+): array<(.+), (\w+)>; \/\/ registers[^\n]*$/gm;
 
 /**
  * Makes a variable of every element of the arrays marked `// registers`, whose indices are constants once loops are written
- * out: NVIDIA's driver keeps an array of subgroup matrices in memory (gemm.md).
+ * out, and writes the zero it begins with: a subgroup matrix declared in a loop is not zeroed again by Dawn 0.6.2.
  */
 export function registers(code: string): string {
   const constants = constantsOf(code);
