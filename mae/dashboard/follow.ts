@@ -3,6 +3,7 @@ import { open, readdir, readFile, stat } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import type { Line } from '../report/lines.ts';
 import { Metrics } from '../report/metrics.ts';
+import { parseFacts } from '../report/runfacts.ts';
 import type { RunFacts } from '../train/facts.ts';
 import { FACTS } from '../train/journal.ts';
 import { isAlive } from '../train/process.ts';
@@ -53,6 +54,7 @@ export class RunFollower {
     );
     await this.#epochsLog.look(
       (line) => {
+        if (line.epoch === undefined) return;
         epochs.push(line);
         this.#epochs.push(line);
       },
@@ -123,13 +125,8 @@ async function readFacts(path: string, problems: string[]): Promise<RunFacts | n
     return null;
   });
   if (text === null) return null;
-  try {
-    const value: unknown = JSON.parse(text);
-    const options = (value as RunFacts | null)?.options;
-    if (typeof options === 'object' && options !== null) return value as RunFacts;
-  } catch {
-    // told below
-  }
+  const facts = parseFacts(text);
+  if (facts) return facts;
   problems.push(`${FACTS} is no JSON with facts of a run: what it would tell is missing here`);
   return null;
 }

@@ -6,6 +6,7 @@ import { FACTS } from '../train/journal.ts';
 import { PICTURES, pictureEpoch } from '../train/progress-pictures.ts';
 import { misuse } from '../usage.ts';
 import { type Line, numbersOf } from './lines.ts';
+import { parseFacts } from './runfacts.ts';
 
 export interface RunFolder {
   readonly path: string;
@@ -62,9 +63,8 @@ async function readLines(path: string): Promise<Line[]> {
 async function readFacts(path: string): Promise<RunFacts | null> {
   const text = await readFile(path, 'utf8').catch(() => null);
   if (text === null) return null;
-  try {
-    return JSON.parse(text) as RunFacts;
-  } catch {
-    return misuse(`report: ${path} is no JSON: delete it, the report then lacks what it says`);
-  }
+  return (
+    parseFacts(text) ??
+    misuse(`report: ${path} is no JSON with facts of a run: delete it, the report then lacks what it says`)
+  );
 }

@@ -149,6 +149,38 @@ test('what is new of a run is told, and what is broken; a run that went back is 
   stop();
 });
 
+test('whatever the files hold, it is told or left out', async () => {
+  const path = at('odd');
+  const { step: _, ...noStep } = FACTS;
+  for (const text of [
+    '',
+    'null',
+    '[]',
+    '{}',
+    '{"options":{}}',
+    JSON.stringify({ ...FACTS, parameters: 'many' }),
+    JSON.stringify(noStep),
+  ]) {
+    await writeRun(path, { epochs: 1 });
+    writeFileSync(join(path, 'run.json'), text);
+    const follower = new RunFollower(0, path);
+    await follower.look();
+    assert.is(follower.run.facts, null, text);
+    assert.match(follower.run.problems.join(), /^run\.json is no JSON with facts of a run/);
+    assert.is(follower.run.state, 'unknown');
+  }
+  writeFileSync(
+    join(path, 'metrics.jsonl'),
+    '{"step":1e400,"loss":1}\n{"step":2,"loss":1e400,"lr":"fast"}\n{"loss":3}\n{"step":4,"loss":0.5}\n',
+  );
+  writeFileSync(join(path, 'log.txt'), '{"train_loss":1}\n{"epoch":0,"train_loss":2}\n');
+  const follower = new RunFollower(0, path);
+  await follower.look();
+  const { metrics, epochs } = follower.run;
+  assert.equal([Object.keys(metrics), metrics.loss.x, metrics.loss.y], [['loss'], [4], [0.5]]);
+  assert.equal(epochs, [{ epoch: 0, train_loss: 2 }]);
+});
+
 test('runs that begin in a folder which is watched join the others', async () => {
   await writeRun(at('many', 'first'));
   mkdirSync(at('many', 'no run'));

@@ -104,15 +104,7 @@ export class Board {
         domOf(h('h1', {}, `${runs.length} runs`)),
         runsTable(runs, (run) => this.#stateOf(run)),
       );
-    const troubles = runs.flatMap((run) => {
-      const said = [explained(this.#stateOf(run), run.standing), ...run.standing.problems].filter(Boolean);
-      return said.map((text) => (runs.length > 1 && !this.#lost ? `${run.name}: ${text}` : text));
-    });
-    const shown = [...new Set(troubles)];
-    if (shown.join('\n') !== this.#troubles.dataset.said) {
-      this.#troubles.dataset.said = shown.join('\n');
-      this.#troubles.replaceChildren(...shown.map((text) => domOf(h('p', {}, text))));
-    }
+    this.#showTroubles();
     this.#parts.curves.element.hidden = !this.#charts.others.children.length;
     this.#parts.pictures.element.hidden = !runs.some(({ standing }) => standing.pictures.length);
     for (const [i, run] of runs.entries()) {
@@ -124,6 +116,22 @@ export class Board {
     this.#facts = facts;
     this.#showKernels();
     this.#showSettings();
+  }
+
+  /** What there is to know beyond the states; that the server is gone is said once. */
+  #showTroubles(): void {
+    const several = this.#runs.length > 1;
+    const lost = this.#runs.some((run) => this.#stateOf(run) === 'lost');
+    const troubles = this.#runs.flatMap((run) => {
+      const state = this.#stateOf(run);
+      const said = [state === 'lost' ? '' : explained(state, run.standing), ...run.standing.problems].filter(Boolean);
+      return said.map((text) => h('p', {}, ...(several ? [h('b', {}, `${run.name} `)] : []), text));
+    });
+    const shown = lost ? [h('p', {}, explained('lost', this.#runs[0].standing)), ...troubles] : troubles;
+    const said = JSON.stringify(shown);
+    if (said === this.#troubles.dataset.said) return;
+    this.#troubles.dataset.said = said;
+    this.#troubles.replaceChildren(...shown.map(domOf));
   }
 
   #stateOf(run: LiveRun): Shown {
