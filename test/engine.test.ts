@@ -5,7 +5,7 @@ import * as assert from 'uvu/assert';
 import { useDevice } from '../engine/device.ts';
 import { Engine } from '../engine/engine.ts';
 import { TesseraeError } from '../engine/errors.ts';
-import { openDawn } from '../engine/node/dawn.ts';
+import { openDawn, UNCHECKED } from '../engine/node/dawn.ts';
 import { add } from '../engine/ops/elementwise.ts';
 import { linear } from '../engine/ops/linear.ts';
 import type { Plan } from '../engine/plan.ts';
@@ -252,6 +252,21 @@ test('an uncaptured GPU error ends the work and is named', async () => {
   await engine.finish().catch(() => undefined);
   await refused(program.run({ x }), /^GPU error: .*/);
   await refused(engine.finish(), /^GPU error: .*/);
+});
+
+test("without Dawn's checks a step gives the same bits", async () => {
+  const losses = async (toggles: readonly string[]): Promise<number[]> => {
+    using other = await openDawn({ ...PROFILE, toggles });
+    using engine = new Engine(other);
+    const { trainer } = tinyTraining(engine, seed);
+    const found: number[] = [];
+    for (let i = 0; i < 3; i++) {
+      const [result] = await trainer.step(tinyBatch(8, seed + i), { lr: 1e-3 });
+      found.push((await result.read()).loss[0]);
+    }
+    return found;
+  };
+  assert.equal(await losses(UNCHECKED), await losses([]));
 });
 
 test('nothing went wrong unseen', async () => {

@@ -1,5 +1,6 @@
 // The training step of MAE at the sizes that are compared: time, host time, bytes; and where its time goes.
 import { Engine } from '../../engine/engine.ts';
+import { UNCHECKED } from '../../engine/node/dawn.ts';
 import type { Plan } from '../../engine/plan.ts';
 import { numel, type Variable } from '../../engine/tensor.ts';
 import { random } from '../../kernels/random/random.ts';
@@ -28,8 +29,6 @@ const [SOFTWARE_RATE, GPU_RATE] = [0.03, 5];
 const BEFORE_MS = 800;
 /** Of a card's memory, how much a step may take. */
 const FILLED = 0.95;
-/** Dawn's toggles for a program whose accesses are known to be in bounds. */
-const UNCHECKED = ['disable_robustness', 'skip_validation', 'disable_workgroup_init'];
 
 /** The most telling first, and last what takes longest. */
 export function stepShapes(quick: boolean): StepShape[] {

@@ -12,6 +12,12 @@ export interface DawnOptions extends DeviceOptions {
   toggles?: readonly string[];
 }
 
+/**
+ * Toggles that leave out Dawn's checks: bounds of memory, validity of calls, zeros in workgroup memory. For programs whose
+ * accesses are known to be right, as ours are tested to be with the checks on; other bits may come out where zeros were relied on.
+ */
+export const UNCHECKED: readonly string[] = ['disable_robustness', 'skip_validation', 'disable_workgroup_init'];
+
 /** Subgroup matrices are behind the first toggle; NVIDIA's Vulkan hides shader-f16 behind the second. */
 const TOGGLES = ['allow_unsafe_apis', 'vulkan_enable_f16_on_nvidia'];
 

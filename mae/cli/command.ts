@@ -3,6 +3,7 @@ import { mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { stripVTControlCharacters } from 'node:util';
 import { type Command, Option } from 'commander';
+import type { Device } from '../../engine/device.ts';
 import type { Engine } from '../../engine/engine.ts';
 import { PROFILES, type Profile } from '../../kernels/kernel.ts';
 import type { Kind } from '../train/flags.ts';
@@ -20,6 +21,8 @@ export interface Globals {
   readonly adapter?: string;
   /** Kernels run with what they choose by themselves, not with what `tesserae tune` measured. */
   readonly untuned?: boolean;
+  /** Without Dawn's checks of bounds and calls. */
+  readonly unchecked?: boolean;
 }
 
 /** What every command takes that asks for a model. */
@@ -28,11 +31,11 @@ export const WEIGHTS_HELP =
 
 /** The flags that hold for every command, wherever they stand. */
 export function globalsOf(command: Command): Globals {
-  const { profile, adapter, untuned } = command.optsWithGlobals() as { profile?: string } & Globals;
+  const { profile, adapter, untuned, unchecked } = command.optsWithGlobals() as { profile?: string } & Globals;
   if (profile !== undefined && !PROFILES.includes(profile as Profile)) {
     misuse(`--profile must be one of ${PROFILES.join(', ')}, got ${profile}`);
   }
-  return { profile: profile as Profile | undefined, adapter, untuned };
+  return { profile: profile as Profile | undefined, adapter, untuned, unchecked };
 }
 
 /** Flags of a command as commander gives them, text, or true for a switch; or values that have been read already. */
@@ -82,7 +85,7 @@ const sayOnStderr = (line: string): void => void process.stderr.write(`${line}\n
 
 /** An engine on the device that the flags, or the launcher, chose. `note` is told what the user should know of the choice. */
 export async function openEngine(
-  { profile, adapter, untuned }: Globals,
+  { profile, adapter, untuned, unchecked }: Globals,
   {
     note = sayOnStderr,
     raiseLimits = true,
@@ -90,7 +93,7 @@ export async function openEngine(
     planOnly = false,
   }: { planOnly?: boolean; note?: (line: string) => void; raiseLimits?: boolean; precision?: string } = {},
 ): Promise<Engine> {
-  const [{ openDawn }, { Engine: Class }, { usePicks }] = await Promise.all([
+  const [{ openDawn, UNCHECKED }, { Engine: Class }, { usePicks }] = await Promise.all([
     import('../../engine/node/dawn.ts'),
     import('../../engine/engine.ts'),
     import('./picks.ts'),
@@ -98,15 +101,26 @@ export async function openEngine(
   // A launcher that started this process has already turned --adapter into an environment and a Dawn adapter.
   const launched = Boolean(process.env.TESSERAE_ADAPTER_KIND);
   const watch = { slow: note };
-  const device = await openDawn({ profile, raiseLimits, watch, ...(launched ? {} : { adapter }) }).catch(
-    (error: Error) => {
+  const open = (as: Profile | undefined): Promise<Device> =>
+    openDawn({
+      profile: as,
+      raiseLimits,
+      watch,
+      toggles: unchecked ? UNCHECKED : [],
+      ...(launched ? {} : { adapter }),
+    }).catch((error: Error) => {
       const names = [...error.message.matchAll(/name: '([^']*)'/g)].map(([, name]) => name);
       if (adapter === undefined || launched) throw error;
       return misuse(
         `--adapter ${adapter}: no adapter has that in its name; there ${names.length === 1 ? 'is' : 'are'} ${names.join('; ') || 'none'}`,
       );
-    },
-  );
+    });
+  let device = await open(profile);
+  // Tensor cores take f16 alone, so only who asks for that gets them unasked; on software adapters they are slower.
+  if (!profile && precision === 'f16' && !device.adapter.software && device.traits.matrices.length > 0) {
+    device.dispose();
+    device = await open('matrix');
+  }
   if (profile === 'matrix' && device.traits.matrices.length === 0)
     note('profile matrix: this adapter has no subgroup matrices, products are computed as in profile simt');
   await usePicks(device, untuned, note);
