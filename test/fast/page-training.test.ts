@@ -1,12 +1,15 @@
 // Training in a page, as far as it needs none: options that Node takes back, images in Node's order, numbers on their way to the tab.
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { decodeImage } from '../../mae/data/image.ts';
 import { imageFolder } from '../../mae/data/imagefolder.ts';
 import { parsePretrainOptions } from '../../mae/train/options.ts';
 import { recipeOf } from '../../mae/train/recipe.ts';
+import { fromSheet, keptBack } from '../../mae/web/images/sheet.ts';
 import type { News } from '../../mae/web/train/messages.ts';
 import { ordered } from '../../mae/web/train/folder.ts';
 import { PageJournal } from '../../mae/web/train/journal.ts';
@@ -55,6 +58,16 @@ test("Node's recipe, read by the page, keeps every number of the run, and runs t
   assert.is(optionsFrom({ training: { ...training!, epoch: 3 } }).epochs, 6);
   assert.throws(() => optionsFrom({ training: null }), /no training state/);
   assert.match(commandFor('x.safetensors', node), /^npx tesserae pretrain --resume x\.safetensors --output_dir \S+$/);
+});
+
+test("the images that come with the page are CIFAR-10's, to the bit", async () => {
+  const { train, heldout } = fromSheet(await decodeImage(readFileSync('mae/web/images/cifar10.webp'), 'sheet', -1));
+  const hash = createHash('sha256');
+  for (const set of [train, heldout]) for (let i = 0; i < set.length; i++) hash.update((await set.read(i)).data);
+  // Of the first 3,072 and the last 256 training images in its binary files.
+  assert.is(hash.digest('hex'), 'f55cb9208186f593fb6f3650ead983cc249230f243fa3f47a27dca0f021efc20');
+  const { data } = await keptBack({ train, heldout }, 56).heldout!.read(0);
+  assert.equal(data, (await heldout.read(200)).data);
 });
 
 test('a folder in a page is read in the order of Node', async () => {

@@ -9,7 +9,7 @@ import type { Preparer } from '../../train/prepare.ts';
 import type { Shots } from './messages.ts';
 
 /** Of all time, what looks of one kind may take. */
-const SHARE = 0.05;
+const SHARE = 0.1;
 
 /** When the next look at something is due: shared by all of a run's attempts. */
 export class LookClock {

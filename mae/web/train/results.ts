@@ -15,8 +15,8 @@ type Of<K extends News['kind']> = Extract<News, { readonly kind: K }>;
 
 export class Results {
   readonly #figures = new Figures();
-  readonly #loss = new Curves({ title: 'Loss on removed patches', height: 240, sync: 'train' });
-  readonly #speed = new Curves({ title: 'Images per second', height: 130, linear: true, zero: true, sync: 'train' });
+  readonly #loss = new Curves({ title: 'Loss on removed patches', height: 220, sync: 'train' });
+  readonly #speed = new Curves({ title: 'Images per second', height: 220, linear: true, zero: true, sync: 'train' });
   readonly #gallery = new Gallery();
   readonly #table = new Table([
     { label: 'kernel' },

@@ -1,22 +1,17 @@
 // Training in a page: in a headless Chromium it learns, pauses, takes other settings, outlives its device, and its checkpoints go on in
 // Node and back as if nothing had happened.
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { Engine } from '../engine/engine.ts';
-import { openDawn } from '../engine/node/dawn.ts';
-import { random } from '../kernels/random/random.ts';
-import { type Checkpoint, loadCheckpoint } from '../mae/train/checkpoint.ts';
-import { parsePretrainOptions } from '../mae/train/options.ts';
-import { pretrain } from '../mae/train/pretrain.ts';
-import { recipeToResume } from '../mae/train/resume.ts';
-import { silent } from '../mae/train/reporter.ts';
-import type * as Training from './browser/training.ts';
-import type { Told } from './browser/training.ts';
-import { type BrowserPage, chromium, openPage } from './support/chromium.ts';
+import { random } from '../../kernels/random/random.ts';
+import { type Checkpoint, loadCheckpoint } from '../../mae/train/checkpoint.ts';
+import type * as Training from '../browser/training.ts';
+import type { Told } from '../browser/training.ts';
+import { type BrowserPage, chromium, openPage } from '../support/chromium.ts';
+import { tinyRun } from '../support/tiny-run.ts';
 
 const inBrowser = chromium ? test : test.skip;
 const seed = Number(process.env.SEED ?? Date.now() % 2 ** 31);
@@ -51,7 +46,7 @@ test.before(async () => {
     mkdirSync(join(folder, 'set', path, '..'), { recursive: true });
     writeFileSync(join(folder, 'set', path), bytes);
   }
-  const { webFiles } = await import(new URL('../tools/build-web.mjs', import.meta.url).href);
+  const { webFiles } = await import(new URL('../../tools/build-web.mjs', import.meta.url).href);
   const worker = (await webFiles()).get('train.js') as Uint8Array;
   page = await openPage<typeof Training>('test/browser/training.ts', { files: { ...images, '/train.js': worker } });
 });
@@ -59,27 +54,6 @@ test.after(async () => {
   await page?.close();
   rmSync(folder, { recursive: true });
 });
-
-/** A run of Node's that has hardly begun, of a model so small that its steps take no time. */
-const TINY = {
-  ...{
-    model: 'mae_vit_nano_patch4_32',
-    embed_dim: 24,
-    depth: 1,
-    num_heads: 2,
-    decoder_embed_dim: 16,
-    decoder_depth: 1,
-  },
-  ...{
-    decoder_num_heads: 2,
-    batch_size: 8,
-    heldout: 8,
-    sched: 'constant',
-    warmup_epochs: 0,
-    lr: 4e-3,
-    seed: seed % 1000,
-  },
-};
 
 const begin = (checkpoint: string | null = null) => page.call('start', settings, Object.keys(images), checkpoint);
 
@@ -90,25 +64,9 @@ async function kept(name: string, base64: string): Promise<{ path: string; check
   return { path, checkpoint: await loadCheckpoint(path, { training: true }) };
 }
 
-/** `tesserae pretrain` up to so many steps: the losses on the way, and the checkpoint that it leaves. */
-async function onNode(resume: string, output: string, max_steps: number) {
-  const output_dir = join(folder, output);
-  const recipe = await recipeToResume(resume, output_dir);
-  const flags = { data_path: join(folder, 'set'), resume, output_dir, max_steps, pictures: 0, ...(resume ? {} : TINY) };
-  const options = parsePretrainOptions(flags, undefined, undefined, recipe);
-  using device = await openDawn();
-  using engine = new Engine(device, { precision: recipe.precision });
-  const { checkpoint: path } = await pretrain(engine, options, silent);
-  const log = join(output_dir, 'metrics.jsonl');
-  const lines = existsSync(log) ? readFileSync(log, 'utf8').trim().split('\n') : [];
-  const losses = lines.map((line) => JSON.parse(line)).filter(({ loss }) => loss !== undefined);
-  return {
-    base64: readFileSync(path).toString('base64'),
-    path,
-    checkpoint: await loadCheckpoint(path, { training: true }),
-    losses: losses.map(({ step, loss }): [number, number] => [step, loss]),
-  };
-}
+/** `tesserae pretrain` on the same images. */
+const onNode = (resume: string, output: string, max_steps: number) =>
+  tinyRun({ data_path: join(folder, 'set'), output_dir: join(folder, output), resume, max_steps, seed: seed % 1000 });
 
 /** The state that the next step starts from, bit for bit. */
 function sameState(a: Checkpoint, b: Checkpoint): void {
@@ -133,7 +91,7 @@ function alike(here: Told['losses'], there: Told['losses']): void {
 }
 
 inBrowser(`a page learns, pauses, changes and outlives its device (SEED=${seed})`, async () => {
-  await begin((await onNode('', 'tiny', 1)).base64);
+  await begin((await onNode('', 'tiny', 1)).bytes.toString('base64'));
   const first = await page.call('reached', 31);
   assert.is(first.why, '');
   assert.equal(first.began, { done: 1, images: 32, heldout: 8 });
@@ -179,7 +137,7 @@ inBrowser(
   `checkpoints go from a page to Node and from Node to a page, with the same losses (SEED=${seed})`,
   async () => {
     const tiny = await onNode('', 'beginning', 2);
-    await begin(tiny.base64);
+    await begin(tiny.bytes.toString('base64'));
     await page.call('order', { kind: 'pause' });
     const paused = await page.call('entered', 'paused');
     assert.is(paused.began?.done, 2, paused.why);
