@@ -18,7 +18,7 @@ export const TINY = {
     decoder_embed_dim: 16,
     decoder_depth: 1,
   },
-  ...{ decoder_num_heads: 2, batch_size: 8, heldout: 8, sched: 'constant', warmup_epochs: 0, lr: 4e-3 },
+  ...{ decoder_num_heads: 2, batch_size: 8, heldout: 8, sched: 'constant', warmup_epochs: 0, lr: 1e-2 },
 };
 
 export interface TinyRun {

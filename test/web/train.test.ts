@@ -45,6 +45,7 @@ test.before(async () => {
     size: { width: 1200, height: 900 },
     args: ['--js-flags=--expose-gc'],
     begin: async (page) => {
+      page.on('dialog', (dialog) => dialog.accept());
       page.on('request', (request) => {
         const url = request.url();
         if (!/^(http:\/\/127\.0\.0\.1:\d+\/|blob:|data:)/.test(url)) strangers.push(url);
@@ -120,7 +121,7 @@ inBrowser('a checkpoint goes on with the images of the page; keys pause it, chan
   assert.match(await text('#log'), /going on from step \d+/);
   assert.ok((await tab('#shots figure').count()) >= 3, 'no picture of the fixed images');
 
-  await tab('#anew').click();
+  await tab('#end').click();
   await entered('none');
   assert.is(await text('#go'), 'Start');
 });
@@ -133,7 +134,7 @@ inBrowser('a folder of the visitor is trained on; what is no picture is said', a
   await entered('running');
   await reached(1);
   assert.match(await text('#log'), /20 images to learn from, 4 held out/);
-  await tab('#anew').click();
+  await tab('#end').click();
   await entered('none');
   await tab('#open').setInputFiles(join(folder, 'notes.txt'));
   assert.match(await text('.said'), /neither a picture .* nor a checkpoint/);
@@ -167,7 +168,7 @@ inBrowser(`a run of ${MINUTES} minutes takes no more memory than at its beginnin
   const grown = (name: 'heap' | 'resident') => `${name} grew from ${first[name]} to ${last[name]} bytes`;
   assert.ok(last.heap < 1.25 * first.heap + 4e6, grown('heap'));
   assert.ok(last.resident < 1.15 * first.resident + 2e7, grown('resident'));
-  await tab('#anew').click();
+  await tab('#end').click();
   assert.equal(strangers, []);
 });
 

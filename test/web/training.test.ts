@@ -96,9 +96,9 @@ inBrowser(`a page learns, pauses, changes and outlives its device (SEED=${seed})
   assert.is(first.why, '');
   assert.equal(first.began, { done: 1, images: 32, heldout: 8 });
   const mean = (list: Told['losses']) => list.reduce((sum, [, loss]) => sum + loss, 0) / list.length;
-  const [early, late] = [mean(first.losses.slice(0, 5)), mean(first.losses.slice(25, 30))];
-  assert.ok(late < 0.9 * early, `from ${early} to ${late}, SEED=${seed}`);
-  assert.ok(first.heldout.at(-1)![1] < first.heldout[0][1], `${first.heldout}`);
+  const [early, late] = [mean(first.losses.slice(0, 3)), mean(first.losses.slice(25, 30))];
+  assert.ok(late < 0.95 * early, `from ${early} to ${late}, SEED=${seed}`);
+  assert.ok(first.heldout.at(-1)![1] < 0.9 * first.heldout[0][1], `${first.heldout}, SEED=${seed}`);
   assert.ok(first.kernels.includes('gemm'), `${first.kernels}`);
   assert.ok(first.bytes > 1e5 && first.pace > 0);
 

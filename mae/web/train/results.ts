@@ -44,6 +44,11 @@ export class Results {
     this.clear();
   }
 
+  /** The last one that was told. */
+  get step(): number {
+    return this.#now.step;
+  }
+
   /** Of no run. */
   clear(): void {
     for (const key of ['train', 'heldout']) this.#loss.remove(key);

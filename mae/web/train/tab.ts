@@ -6,6 +6,8 @@ import { Results } from './results.ts';
 
 /** Learning rates of the slider. */
 const RATES = [1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 3e-4, 5e-4, 7e-4, 1e-3, 1.5e-3, 2e-3, 3e-3, 5e-3, 7e-3, 1e-2];
+/** Steps that nobody wants to lose. */
+const WORTH_ASKING = 200;
 /** Where the worker and the images lie beside the page. */
 const WORKER = 'train.js';
 const SHEET = 'images/cifar10.webp';
@@ -20,6 +22,8 @@ class TrainTab {
   #worker: Worker | null = null;
   #state: State | 'none' = 'none';
   #files: Files | null = null;
+  /** The step up to which the run is safe: in a file. */
+  #safe = 0;
   /** Ends the lock that is held while it trains. */
   #unlock = (): void => {};
 
@@ -30,7 +34,7 @@ class TrainTab {
     this.#said = find(root, 'p', '.said');
     const on = (id: string, act: () => void): void => find(root, 'button', id).addEventListener('click', act);
     on('#go', () => this.#go());
-    on('#anew', () => this.#end());
+    on('#end', () => void (this.#mayEnd() && this.#end()));
     on('#save', () => this.#order({ kind: 'checkpoint' }));
     on('#lose', () => this.#order({ kind: 'lose' }));
     const [ratio, rate] = [this.#input('mask_ratio'), this.#input('lr')];
@@ -91,13 +95,14 @@ class TrainTab {
       : '3,072 photographs of 32 × 32 pixels from CIFAR-10, and 256 that are held out.';
     find(this.#form, 'label', '#side').hidden = !this.#own;
     find(this.#form, 'label', '#choose').hidden = !this.#own;
+    find(this.#form, 'input', '#folder').hidden = !this.#own;
   }
 
   /** Pictures to train on, or a checkpoint to go on from. */
   #take(files: Files): void {
     const checkpoint = files.find(isCheckpoint);
     if (checkpoint) {
-      this.#start(checkpoint[1]);
+      if (this.#mayEnd()) this.#start(checkpoint[1]);
       return;
     }
     const pictures = files.filter(isImage);
@@ -105,8 +110,8 @@ class TrainTab {
       this.#say('There is neither a picture (.jpg, .png, .webp) nor a checkpoint (.safetensors) in it.');
       return;
     }
-    if (this.#worker) {
-      this.#say('A run keeps its pictures: start again to train on others.');
+    if (this.#busy) {
+      this.#say('A run keeps its pictures: end it to train on others.');
       return;
     }
     this.#files = pictures;
@@ -118,7 +123,20 @@ class TrainTab {
   #go(): void {
     if (this.#state === 'running') this.#order({ kind: 'pause' });
     else if (this.#state === 'paused') this.#order({ kind: 'resume' });
-    else this.#start(null);
+    else if (this.#mayEnd()) this.#start(null);
+  }
+
+  get #busy(): boolean {
+    return ['opening', 'running', 'paused'].includes(this.#state);
+  }
+
+  /** A run of many steps is not lost by a slip of the hand. */
+  #mayEnd(): boolean {
+    const lost = this.#worker ? this.#results.step - this.#safe : 0;
+    if (lost < WORTH_ASKING) return true;
+    return confirm(
+      `End this run? ${lost.toLocaleString('en-US')} of its steps are in no checkpoint that was downloaded.`,
+    );
   }
 
   #start(checkpoint: File | null): void {
@@ -128,6 +146,7 @@ class TrainTab {
     }
     this.#end();
     this.#results.clear();
+    this.#safe = 0;
     this.#enter('opening');
     const worker = new Worker(WORKER, { type: 'module' });
     this.#worker = worker;
@@ -141,7 +160,10 @@ class TrainTab {
       files: this.#own ? this.#files : null,
       checkpoint,
     });
-    void navigator.locks?.request('tesserae training', () => new Promise<void>((done) => (this.#unlock = done)));
+    // Browsers do not freeze a hidden page that holds a lock.
+    void navigator.locks?.request('tesserae training', async () => {
+      if (worker === this.#worker) await new Promise<void>((done) => (this.#unlock = done));
+    });
   }
 
   #order(order: Order): void {
@@ -173,6 +195,7 @@ class TrainTab {
       this.#say(news.line);
     } else if (kind === 'began') {
       this.#results.began(news);
+      this.#safe = Math.max(this.#safe, news.done);
       this.#input('mask_ratio').value = String(Math.round(100 * news.mask_ratio));
       this.#input('lr').value = String(nearestRate(news.lr));
       this.#showLive(news);
@@ -186,17 +209,16 @@ class TrainTab {
   #enter(state: State | 'none', why = ''): void {
     this.#state = state;
     this.#root.dataset.state = state;
-    const busy = state !== 'none';
-    find(this.#form, 'fieldset', '#choices').disabled = busy;
+    find(this.#form, 'fieldset', '#choices').disabled = this.#busy;
     const go = find(this.#form, 'button', '#go');
     go.textContent = { running: 'Pause', paused: 'Go on', opening: 'Opening …' }[state as string] ?? 'Start';
-    go.disabled = ['opening', 'ended', 'failed'].includes(state);
-    find(this.#form, 'button', '#anew').disabled = !busy;
+    go.disabled = state === 'opening';
+    find(this.#form, 'button', '#end').disabled = !this.#busy;
     for (const id of ['#save', '#lose'])
       find(this.#root, 'button', id).disabled = ![
         'running',
         'paused',
-        ...(id === '#save' ? ['ended', 'failed'] : []),
+        ...(id === '#save' && this.#results.step > 0 ? ['ended', 'failed'] : []),
       ].includes(state);
     const says = {
       opening: 'Opening pictures and device …',
@@ -219,6 +241,7 @@ class TrainTab {
     link.download = file.name;
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+    this.#safe = step;
     this.#say(`${file.name} holds the run as it is after ${step.toLocaleString('en-US')} steps.`);
     const where = find(this.#root, 'p', '#command');
     where.hidden = false;

@@ -2,9 +2,10 @@
 // outlives its device. It is the run of `tesserae pretrain`; needs neither a page nor Node.
 import type { Engine } from '../../../engine/engine.ts';
 import { fail, TesseraeError } from '../../../engine/errors.ts';
+import { lenKeep, patchesOf } from '../../model/config.ts';
 import { initialWeights } from '../../model/init.ts';
 import type { Checkpoint } from '../../train/checkpoint.ts';
-import { peakRate } from '../../train/configured.ts';
+import { modelConfig, peakRate } from '../../train/configured.ts';
 import { divided, type TrainingData } from '../../train/divided.ts';
 import { encodeCheckpoint } from '../../train/encodemodel.ts';
 import type { PretrainOptions } from '../../train/options.ts';
@@ -99,9 +100,18 @@ export class LiveTrainer {
 
   /** From the next step on; what it is told later of a checkpoint says so, too. */
   change(changes: Changes): void {
+    const { mask_ratio } = changes;
+    const patches = patchesOf(modelConfig({ ...this.#options, in_chans: this.#data.train.channels }));
+    if (mask_ratio !== undefined && lenKeep(patches, mask_ratio) === patches) {
+      this.#tell({
+        kind: 'note',
+        line: `a hidden part of ${mask_ratio} hides none of ${patches} patches: it stays as it was`,
+      });
+      return;
+    }
     this.#options = { ...this.#options, ...changes };
     this.#between((run) => run.change(changes));
-    if (changes.mask_ratio === undefined) return;
+    if (mask_ratio === undefined) return;
     this.#pictures.ask();
     this.#heldout.ask();
   }
