@@ -15,7 +15,7 @@ const inBrowser = chromium ? test : test.skip;
 const seed = Number(process.env.SEED ?? Date.now() % 2 ** 31);
 /** `npm run test:web` lets a run go on for longer. */
 const MINUTES = Number(process.env.MINUTES ?? 0.2);
-const PATIENCE = { timeout: 120_000 };
+const PATIENCE = { timeout: 240_000 };
 
 const folder = mkdtempSync(join(tmpdir(), 'tesserae-tab-'));
 const set = join(folder, 'set');
@@ -53,6 +53,7 @@ test.before(async () => {
     },
   });
   await site.page.goto(`${site.address}#train`);
+  await entered('none');
 });
 test.after(async () => {
   await site?.close();
@@ -133,7 +134,7 @@ inBrowser('a folder of the visitor is trained on; what is no picture is said', a
   await tab('#go').click();
   await entered('running');
   await reached(1);
-  assert.match(await text('#log'), /20 images to learn from, 4 held out/);
+  assert.match(await text('#run'), /20 images to learn from, 4 held out/);
   await tab('#end').click();
   await entered('none');
   await tab('#open').setInputFiles(join(folder, 'notes.txt'));

@@ -26,6 +26,7 @@ export class Results {
   ]);
   readonly #timing: HTMLElement;
   readonly #log: HTMLElement;
+  readonly #about: HTMLElement;
   #train!: Curve;
   #heldout!: Curve;
   #pace!: Curve;
@@ -41,6 +42,7 @@ export class Results {
     find(root, 'div', '#kernels').append(this.#table.element);
     this.#timing = find(root, 'p', '#timing');
     this.#log = find(root, 'ol', '#log');
+    this.#about = find(root, 'p', '#run');
     this.clear();
   }
 
@@ -65,6 +67,7 @@ export class Results {
     this.#table.show([]);
     setText(this.#timing, 'Timed at the third step.');
     this.#log.replaceChildren();
+    setText(this.#about, 'No run yet: press Start, or drop a checkpoint or a folder of pictures anywhere here.');
     this.#showFigures();
   }
 
@@ -72,8 +75,9 @@ export class Results {
     this.#facts = facts;
     this.#now = { ...this.#now, step: facts.done, epoch: Math.floor(facts.done / facts.stepsPerEpoch) };
     const { model, parameters, adapter, precision, images, heldout } = facts;
-    this.note(`${model}, ${(parameters / 1e6).toFixed(2)} M parameters, ${precision}, on ${adapter}`);
-    this.note(`${images.toLocaleString('en-US')} images to learn from, ${heldout.toLocaleString('en-US')} held out`);
+    const many = (count: number): string => count.toLocaleString('en-US');
+    const what = `${model}, ${(parameters / 1e6).toFixed(2)} M parameters, ${precision}, on ${adapter}`;
+    setText(this.#about, `${what}: ${many(images)} images to learn from, ${many(heldout)} held out`);
     this.#showFigures();
   }
 

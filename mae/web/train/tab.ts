@@ -44,8 +44,12 @@ class TrainTab {
     ratio.addEventListener('change', () => this.#change({ mask_ratio: this.#settings().mask_ratio }));
     rate.addEventListener('change', () => this.#change({ lr: this.#settings().lr }));
     const [folder, open] = [find(root, 'input', '#folder'), find(root, 'input', '#open')];
-    folder.addEventListener('change', () => this.#take(pickedFiles(folder.files as FileList)));
-    open.addEventListener('change', () => this.#take(pickedFiles(open.files as FileList)));
+    for (const input of [folder, open])
+      input.addEventListener('change', () => {
+        this.#take(pickedFiles(input.files as FileList));
+        // The same may be picked again.
+        input.value = '';
+      });
     for (const choice of root.querySelectorAll('input[name="data"]'))
       choice.addEventListener('change', () => this.#showData());
     root.addEventListener('dragover', (event) => event.preventDefault());
@@ -54,8 +58,13 @@ class TrainTab {
       event.stopPropagation();
       if (event.dataTransfer) void droppedFiles(event.dataTransfer).then((files) => this.#take(files));
     });
+    addEventListener('beforeunload', (event) => {
+      if (this.#atRisk >= WORTH_ASKING) event.preventDefault();
+    });
     this.#showLive();
     this.#showData();
+    // Nothing can be pressed before it is heard.
+    open.disabled = false;
     this.#enter('none');
   }
 
@@ -132,11 +141,15 @@ class TrainTab {
 
   /** A run of many steps is not lost by a slip of the hand. */
   #mayEnd(): boolean {
-    const lost = this.#worker ? this.#results.step - this.#safe : 0;
+    const lost = this.#atRisk;
     if (lost < WORTH_ASKING) return true;
     return confirm(
       `End this run? ${lost.toLocaleString('en-US')} of its steps are in no checkpoint that was downloaded.`,
     );
+  }
+
+  get #atRisk(): number {
+    return this.#worker ? this.#results.step - this.#safe : 0;
   }
 
   #start(checkpoint: File | null): void {
