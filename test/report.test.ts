@@ -18,9 +18,10 @@ const train = (name: string, ...more: string[]) =>
   cli(['pretrain', '--data_path', data, '--output_dir', at(name), ...flags.split(' '), ...more]);
 
 test('pretrain leaves a report; a run that went back and on ends with the same pictures', async () => {
-  const whole = await train('whole', '--log_dir', at('events'), '--pictures', '3');
+  const whole = await train('whole', '--log_dir', at('events'), '--pictures', '3', '--dashboard', '0');
   assert.is(whole.code, 0, whole.err);
   assert.ok(whole.out.includes(at('whole', 'report.html')), whole.out);
+  assert.match(whole.err, /^dashboard: http:\/\/127\.0\.0\.1:\d+\/$/m);
   const pictures = readdirSync(at('whole', 'pictures')).sort();
   assert.equal(pictures, [...[0, 1, 2, 3].map((n) => `epoch-000${n}.png`), 'masked.png', 'original.png']);
   const bytes = (run: string, name: string) => readFileSync(at(run, 'pictures', name)).toString('base64');
@@ -50,7 +51,7 @@ test('pretrain leaves a report; a run that went back and on ends with the same p
     assert.is(
       hashOf(at(run, 'checkpoint.safetensors')),
       hashOf(at('whole', 'checkpoint.safetensors')),
-      'pictures change no bit',
+      'neither pictures nor a dashboard change a bit',
     );
 });
 

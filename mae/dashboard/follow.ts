@@ -71,8 +71,9 @@ export class RunFollower {
     if (again) return null;
     const { id } = this;
     return [
-      ...(metrics.length || epochs.length ? [{ event: 'lines' as const, data: { id, metrics, epochs } }] : []),
+      // What is known of the run names its curves.
       ...(changed ? [{ event: 'standing' as const, data: { id, ...this.#standing } }] : []),
+      ...(metrics.length || epochs.length ? [{ event: 'lines' as const, data: { id, metrics, epochs } }] : []),
     ];
   }
 
