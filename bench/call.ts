@@ -31,7 +31,9 @@ export interface CallTime {
 
 /** Calls are repeated within one submit until that takes so long: the host's part and the grain of waiting vanish. */
 const SUBMIT_MS = 20;
-const MOST_REPEATS = 400;
+const MOST_REPEATS = 1000;
+/** Repeats that tell how long a short call takes. */
+const PROBE = 20;
 /** On a GPU, repeats go round several sets of inputs that do not fit its cache together. */
 const BEYOND_CACHE = 192 * 2 ** 20;
 const MOST_SETS = 8;
@@ -64,11 +66,22 @@ export async function timeCalls(
   const once = program(1);
   await time(once);
   const first = Math.min(await time(once), await time(once));
-  const times = Math.min(MOST_REPEATS, Math.max(1, Math.ceil(submitMs / Math.max(0.01, first))));
+  const alone = device.adapter.software ? 0 : Math.min(first, await time(once));
+  let each = first;
+  if (alone && first < submitMs / 4) {
+    const several = program(1 + PROBE);
+    await time(several);
+    each = ((await time(several)) - alone) / PROBE;
+  }
+  const times = Math.min(MOST_REPEATS, Math.max(1, Math.ceil(submitMs / Math.max(0.001, each)))) + (alone ? 1 : 0);
   const repeated = times === 1 ? once : program(times);
   if (times > 1) await time(repeated);
   const measured: number[] = [];
-  for (let i = 0; i < samples; i++) measured.push((await time(repeated)) / times);
+  for (let i = 0; i < samples; i++) {
+    const took = await time(repeated);
+    // On a GPU less what a submit takes beyond its calls: up to a millisecond, where a call may last five thousandths of one.
+    measured.push(alone && took > 2 * alone ? (took - alone) / (times - 1) : took / times);
+  }
   const flops = calls.reduce((sum, { kernel, problem }) => sum + kernel.flops(full(kernel, problem) as never), 0);
   return { ...summed(measured), best: Math.min(...measured), flops, bytes };
 }

@@ -1,8 +1,7 @@
 // Fused AdamW over flat slabs: every tensor of a model in one dispatch, its scalars on the GPU.
-import { ceilDiv, defineKernel, fold, variant } from '../kernel.ts';
+import { defineKernel, variant } from '../kernel.ts';
 import { sumByWorkgroup } from '../lib/rows.ts';
 import { spread } from '../lib/spread.ts';
-import { oneByOne } from '../lib/elements.ts';
 import clip from './adamw.clip.wgsl';
 import * as ref from './adamw.ref.ts';
 import tick from './adamw.tick.wgsl';
@@ -31,10 +30,7 @@ export function adamwLogs(o: { beta1: number; beta2: number }): { lnBeta1: numbe
  */
 export const adamwUpdate = defineKernel({
   name: 'adamw.update',
-  variants: {
-    simt: variant(update, { grid: ({ n, VECTOR, WG, PER }) => fold(ceilDiv(n, VECTOR * WG * PER)) }),
-    cpu: spread(oneByOne(update)).cpu,
-  },
+  variants: spread(update),
   inout: ['p', 'm', 'v'],
   shapes: ({ n, groupCount }) => {
     if (n % ADAMW_BLOCK) throw new Error(`adamw.update: n must be a multiple of ${ADAMW_BLOCK}, got ${n}`);

@@ -7,6 +7,7 @@ import backwardCpu from './attention.backward.cpu.wgsl';
 import backwardMatrix from './attention.backward.matrix.wgsl';
 import backward from './attention.backward.wgsl';
 import delta from './attention.delta.wgsl';
+import deltaWide from './attention.delta.wide.wgsl';
 import forwardCpu from './attention.forward.cpu.wgsl';
 import forwardMatrix from './attention.forward.matrix.wgsl';
 import forward from './attention.forward.wgsl';
@@ -105,7 +106,11 @@ export const attentionForward = defineKernel({
 export const attentionDelta = defineKernel({
   name: 'attention.delta',
   variants: {
-    simt: variant(delta, { grid: ({ batch, tokens, heads, WG }) => fold(ceilDiv(batch * tokens * heads, WG)) }),
+    simt: variant(deltaWide, {
+      grid: ({ batch, tokens, heads, ROWS }) => fold(ceilDiv(batch * tokens * heads, ROWS)),
+      tune: ({ dim, ROWS, WG }) => ({ WIDTH: dim / 4, PER: ceilDiv((ROWS * dim) / 4, WG) }),
+    }),
+    cpu: variant(delta, { grid: ({ batch, tokens, heads, WG }) => fold(ceilDiv(batch * tokens * heads, WG)) }),
   },
   options: { HALF: false },
   half: { o: 'HALF', dO: 'HALF' },

@@ -11,6 +11,7 @@ declare const wgsl: Wgsl<
     s: 'f32';
   },
   {
+    VECTOR: number;
     WG: number;
     PER: number;
   }

@@ -11,6 +11,7 @@ declare const wgsl: Wgsl<
     n: 'u32';
   },
   {
+    VECTOR: number;
     WG: number;
     PER: number;
   }

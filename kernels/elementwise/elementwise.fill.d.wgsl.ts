@@ -10,6 +10,7 @@ declare const wgsl: Wgsl<
     value: 'f32';
   },
   {
+    VECTOR: number;
     WG: number;
     PER: number;
   }

@@ -10,6 +10,7 @@ declare const wgsl: Wgsl<
     n: 'u32';
   },
   {
+    VECTOR: number;
     WG: number;
     PER: number;
   }

@@ -1,10 +1,15 @@
 // y = gelu(x), with the exact erf.
-const WG = 256u; // knob: threads
-const PER = 4u; // knob: elements a thread takes, WG apart
+const VECTOR = 4u; // knob: elements of a vector, 1 for single ones (lib/elements.ts)
+const WG = 128u; // knob: threads
+const PER = 1u; // knob: vectors a thread takes, WG apart
 struct Params { n: u32 }
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> x: array<f32>; // (n)
-@group(0) @binding(2) var<storage, read_write> y: array<f32>; // (n)
+@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>; // (n)
+@group(0) @binding(2) var<storage, read_write> y: array<vec4<f32>>; // (n)
+
+fn each(v: vec4<f32>) -> vec4<f32> {
+  return vec4(gelu(v.x), gelu(v.y), gelu(v.z), gelu(v.w));
+}
 
 @compute @workgroup_size(WG, 1, 1)
 fn main(
@@ -15,6 +20,6 @@ fn main(
   let first = (wg.x + wg.y * grid.x) * (WG * PER) + t;
   for (var k = 0u; k < PER; k++) { // unroll
     let i = first + k * WG;
-    if (i < p.n) { y[i] = gelu(x[i]); }
+    if (VECTOR * i < p.n) { y[i] = each(x[i]); }
   }
 }

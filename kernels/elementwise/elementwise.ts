@@ -21,7 +21,7 @@ import scale from './elementwise.scale.wgsl';
 
 /** Wide enough to reach both tails of the normal distribution. */
 const wide = ({ n }: { n: number }, rng: Random) => ({ x: Array.from({ length: n }, () => 4 * rng.normal()) });
-const cases = [{ n: 1 }, { n: 5 }, { n: 1023 }, { n: 1025 }, { n: 4099 }];
+const cases = [{ n: 1 }, { n: 5 }, { n: 1023 }, { n: 1028 }, { n: 4099 }, { n: 4100 }];
 
 /** y = a + b, all (n). */
 export const elementwiseAdd = defineKernel({
@@ -51,7 +51,7 @@ export const elementwiseAxpy = defineKernel({
   shapes: ({ n }) => ({ x: [n], y: [n] }),
   flops: ({ n }) => 2 * n,
   reference: ref.axpy,
-  cases: cases.map((c, i) => ({ ...c, s: [1, -0.5, 0.25, 0, 3][i] })),
+  cases: cases.map((c, i) => ({ ...c, s: [1, -0.5, 0.25, 0, 3, 0.3][i] })),
 });
 
 /** y (n) += s * (x (n) - y), in place: moving averages. */
@@ -62,7 +62,7 @@ export const elementwiseLerp = defineKernel({
   shapes: ({ n }) => ({ x: [n], y: [n] }),
   flops: ({ n }) => 3 * n,
   reference: ref.lerp,
-  cases: cases.map((c, i) => ({ ...c, s: [1, 0.5, 0.25, 0, 1e-4][i] })),
+  cases: cases.map((c, i) => ({ ...c, s: [1, 0.5, 0.25, 0.1, 1e-4, 0][i] })),
 });
 
 /** y = gelu(x) = x Phi(x), both (n) (Hendrycks & Gimpel 2016, the exact form). */

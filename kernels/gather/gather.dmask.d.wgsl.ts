@@ -15,7 +15,9 @@ declare const wgsl: Wgsl<
     groups: 'u32';
   },
   {
-    WG: number;
+    VECTOR: number;
+    TX: number;
+    TY: number;
   }
 >;
 export default wgsl;

@@ -14,6 +14,7 @@ declare const wgsl: Wgsl<
     dim: 'u32';
   },
   {
+    VECTOR: number;
     WG: number;
   }
 >;

@@ -16,6 +16,7 @@ declare const wgsl: Wgsl<
     dim: 'u32';
   },
   {
+    VECTOR: number;
     WG: number;
   }
 >;

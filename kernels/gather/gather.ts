@@ -1,6 +1,17 @@
 // Token handling of MAE: the encoder's tokens, the decoder's tokens with mask tokens filled in, and rows by index.
 // Backward passes gather by the inverse order, so that every element has one owner (no atomics).
-import { type AdapterTraits, ceilDiv, defineKernel, fold, variant } from '../kernel.ts';
+import {
+  type AdapterTraits,
+  type BindingTypes,
+  ceilDiv,
+  defineKernel,
+  fold,
+  type Grid,
+  type ParamTypes,
+  variant,
+  type Wgsl,
+} from '../kernel.ts';
+import { oneByOne } from '../lib/elements.ts';
 import type { Random } from '../random/random.ts';
 import { streamThreads } from '../lib/lanes.ts';
 import * as ref from './gather.ref.ts';
@@ -15,6 +26,32 @@ import restore from './gather.restore.wgsl';
 import rows from './gather.rows.wgsl';
 
 const tune = (_: unknown, adapter: AdapterTraits) => streamThreads(adapter);
+
+/** Rows in vectors of 4 columns where they divide; on software adapters, where a load of a vector is four, one by one. */
+function byVectors<B extends BindingTypes, P extends ParamTypes & { dim: 'u32' }>(
+  wgsl: Wgsl<B, P, { VECTOR: number; WG: number }>,
+  grid: (problem: { [N in keyof P]: number }) => Grid,
+) {
+  const single = variant(oneByOne(wgsl), { grid, tune });
+  const simt = variant(wgsl, {
+    grid,
+    tune: ({ dim }) => (dim % 4 ? null : { WG: 64 }),
+    otherwise: single,
+  });
+  return { simt, cpu: single };
+}
+
+const sumGrid = ({ groups, dim, VECTOR, TX }: { groups: number; dim: number; VECTOR: number; TX: number }): Grid =>
+  fold(groups * ceilDiv(dim, VECTOR * TX));
+const sums = {
+  simt: variant(dmask, {
+    grid: sumGrid,
+    tune: ({ dim }) => (dim % 4 ? null : {}),
+    otherwise: variant(oneByOne(dmask), { grid: sumGrid, tune: () => ({ TX: 32, TY: 8 }) }),
+  }),
+  // No barrier is left with TY = 1.
+  cpu: variant(oneByOne(dmask), { grid: sumGrid, tune: (_, adapter) => ({ TX: adapter.subgroupMaxSize, TY: 1 }) }),
+};
 
 /** A random order of [0, n) for every image, cut to its first `count`. */
 function orders(batch: number, n: number, count: number, random: Random): number[] {
@@ -45,12 +82,13 @@ const rowCases = [
   { batch: 1, rows: 1, count: 1, dim: 1 },
   { batch: 3, rows: 9, count: 4, dim: 7 },
   { batch: 2, rows: 21, count: 21, dim: 130 },
+  { batch: 3, rows: 11, count: 5, dim: 260 },
 ];
 
 /** The encoder's input: cls token and kept patches, positions added. */
 export const gatherEmbed = defineKernel({
   name: 'gather.embed',
-  variants: { simt: variant(embed, { grid: ({ batch, keep }) => fold(batch * (1 + keep)), tune }) },
+  variants: byVectors(embed, ({ batch, keep }) => fold(batch * (1 + keep))),
   shapes: ({ batch, patches, keep, dim }) => ({
     emb: [batch, keep, dim],
     pos: [1 + patches, dim],
@@ -67,7 +105,7 @@ export const gatherEmbed = defineKernel({
 /** Gradient of gather.embed's patches. */
 export const gatherDembed = defineKernel({
   name: 'gather.dembed',
-  variants: { simt: variant(dembed, { grid: ({ batch, keep }) => fold(Math.max(1, batch * keep)), tune }) },
+  variants: byVectors(dembed, ({ batch, keep }) => fold(Math.max(1, batch * keep))),
   shapes: ({ batch, keep, dim }) => ({ dx: [batch, 1 + keep, dim], demb: [batch, keep, dim] }),
   moves: ({ batch, keep, dim }) => ({ dx: batch * keep * dim }),
   flops: () => 0,
@@ -104,7 +142,7 @@ export const gatherDpos = defineKernel({
 /** The decoder's input: tokens back in their places, the mask token where a patch was removed, positions added. */
 export const gatherRestore = defineKernel({
   name: 'gather.restore',
-  variants: { simt: variant(restore, { grid: ({ batch, patches }) => fold(batch * (1 + patches)), tune }) },
+  variants: byVectors(restore, ({ batch, patches }) => fold(batch * (1 + patches))),
   shapes: ({ batch, patches, keep, dim }) => ({
     y: [batch, 1 + keep, dim],
     mask_token: [dim],
@@ -121,7 +159,7 @@ export const gatherRestore = defineKernel({
 /** Gradient of gather.restore's tokens. */
 export const gatherDrestore = defineKernel({
   name: 'gather.drestore',
-  variants: { simt: variant(drestore, { grid: ({ batch, keep }) => fold(batch * (1 + keep)), tune }) },
+  variants: byVectors(drestore, ({ batch, keep }) => fold(batch * (1 + keep))),
   shapes: ({ batch, patches, keep, dim }) => ({
     dx: [batch, 1 + patches, dim],
     ids_shuffle: [batch, patches],
@@ -137,7 +175,7 @@ export const gatherDrestore = defineKernel({
 /** Partial sums (groups, dim) of the mask token's gradient over the removed patches of the batch. */
 export const gatherDmask = defineKernel({
   name: 'gather.dmask',
-  variants: { simt: variant(dmask, { grid: ({ groups, dim, WG }) => fold(groups * ceilDiv(dim, WG)), tune }) },
+  variants: sums,
   shapes: ({ batch, patches, dim, groups }) => ({
     dx: [batch, 1 + patches, dim],
     ids_shuffle: [batch, patches],
@@ -153,7 +191,7 @@ export const gatherDmask = defineKernel({
 /** y[b, j] = x[b, ids[b, j]]. */
 export const gatherRows = defineKernel({
   name: 'gather.rows',
-  variants: { simt: variant(rows, { grid: ({ batch, count }) => fold(batch * count), tune }) },
+  variants: byVectors(rows, ({ batch, count }) => fold(batch * count)),
   shapes: ({ batch, rows, count, dim }) => ({ x: [batch, rows, dim], ids: [batch, count], y: [batch, count, dim] }),
   moves: ({ batch, rows, count, dim }) => ({ x: batch * Math.min(rows, count) * dim }),
   flops: () => 0,
@@ -167,7 +205,7 @@ export const gatherRows = defineKernel({
 /** Gradient of gather.rows for ids distinct within an image; `inverse` says which output took row i, or >= count. */
 export const gatherDrows = defineKernel({
   name: 'gather.drows',
-  variants: { simt: variant(drows, { grid: ({ batch, rows }) => fold(batch * rows), tune }) },
+  variants: byVectors(drows, ({ batch, rows }) => fold(batch * rows)),
   shapes: ({ batch, rows, count, dim }) => ({
     dy: [batch, count, dim],
     inverse: [batch, rows],

@@ -1,5 +1,6 @@
 // dx = rstd * (g - mean(g) - xhat * mean(g * xhat)) with g = dy * w and xhat = (x - mean) * rstd, plus ds with ADD;
-// sums of dy * xhat (dw) and dy (db) over this workgroup's rows. x and dy are read once: a thread keeps its columns in registers.
+// sums of dy * xhat (dw) and dy (db) over this workgroup's rows. x and dy are read once: a thread keeps its columns in registers. All loads
+// of a row are asked for before any is used.
 const ADD = false; // knob: the gradient ds of the skip path is added to dx
 const VECTOR = 4u; // knob: columns of a vector, 1 for single ones (lib/elements.ts)
 const WG = 64u; // knob: threads, a power of two
@@ -36,21 +37,29 @@ fn main(
   var db: array<vec4<f32>, PER>;
   var xhat: array<vec4<f32>, PER>;
   var g: array<vec4<f32>, PER>;
+  var skip: array<vec4<f32>, PER>;
   var weight: array<vec4<f32>, PER>;
   for (var k = 0u; k < PER; k++) { // unroll
     let c = t + k * WG;
     if (c < vectors) { weight[k] = w[c]; }
   }
   for (var row = group * chunk; row < end; row++) {
+    for (var k = 0u; k < PER; k++) { // unroll
+      let c = t + k * WG;
+      if (c < vectors) {
+        xhat[k] = x[row * vectors + c];
+        g[k] = wide(dy[row * vectors + c]);
+        if (ADD) { skip[k] = ds[row * vectors + c]; }
+      }
+    }
     let mean = stat[2u * row];
     let rstd = stat[2u * row + 1u];
     var sum = vec4<f32>();
     var product = vec4<f32>();
     for (var k = 0u; k < PER; k++) { // unroll
-      let c = t + k * WG;
-      if (c < vectors) {
-        let d = wide(dy[row * vectors + c]);
-        xhat[k] = (x[row * vectors + c] - mean) * rstd;
+      if (t + k * WG < vectors) {
+        let d = g[k];
+        xhat[k] = (xhat[k] - mean) * rstd;
         g[k] = d * weight[k];
         dw[k] += d * xhat[k];
         db[k] += d;
@@ -63,7 +72,7 @@ fn main(
       let c = t + k * WG;
       if (c < vectors) {
         var d = rstd * (g[k] - means.x - xhat[k] * means.y);
-        if (ADD) { d += ds[row * vectors + c]; }
+        if (ADD) { d += skip[k]; }
         dx[row * vectors + c] = d;
       }
     }

@@ -1,5 +1,6 @@
 // s = x + r (ADD);  y = w * (s - mean) * rstd + b;  rstd = 1 / sqrt(var + eps), biased variance, two passes.
-// A row stays in registers, as do w and b while a workgroup takes its R rows; without ADD, s is x itself, not written.
+// A row stays in registers, as do w and b while a workgroup takes its R rows; without ADD, s is x itself, not written. All loads of a row
+// are asked for before any is used.
 const ADD = false; // knob: a residual r is added first and the sum s is kept
 const VECTOR = 4u; // knob: columns of a vector, 1 for single ones (lib/elements.ts)
 const WG = 64u; // knob: threads per row, a power of two
@@ -42,15 +43,18 @@ fn main(
   let first = (wg.x + wg.y * grid.x) * R;
   for (var index = first; index < min(p.rows, first + R); index++) {
     let row = index * vectors;
-    var sum = vec4<f32>();
     for (var k = 0u; k < PER; k++) { // unroll
       let c = t + k * WG;
       if (c < vectors) {
         v[k] = x[row + c];
-        if (ADD) {
-          v[k] += r[row + c];
-          s[row + c] = v[k];
-        }
+        if (ADD) { v[k] += r[row + c]; }
+      }
+    }
+    var sum = vec4<f32>();
+    for (var k = 0u; k < PER; k++) { // unroll
+      let c = t + k * WG;
+      if (c < vectors) {
+        if (ADD) { s[row + c] = v[k]; }
         sum += v[k];
       }
     }

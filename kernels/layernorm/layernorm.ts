@@ -14,7 +14,13 @@ interface Row {
   cols: number;
   VECTOR: number;
 }
-const threads = ({ cols, VECTOR }: Row) => rowThreads(cols, VECTOR);
+const single = ({ cols }: Row) => rowThreads(cols);
+/** On a GPU 64 threads hold a row, so that few are idle and many rows are under way at once; more where a row is wide. */
+const threads = ({ cols }: Row) => {
+  if (cols % 4 || cols > 2048) return rowThreads(cols, 4);
+  const WG = cols > 128 ? 64 : 32;
+  return { WG, PER: ceilDiv(cols, 4 * WG) };
+};
 type Lanes = typeof rowLanes;
 const lanes =
   (of: Lanes) =>
@@ -50,7 +56,7 @@ export const layernormForward = defineKernel({
     simt: sumByWorkgroup(forward, {
       grid: rowBlocks,
       tune: threads,
-      otherwise: sumByWorkgroup(oneByOne(forward), { grid: rowBlocks, tune: threads }),
+      otherwise: sumByWorkgroup(oneByOne(forward), { grid: rowBlocks, tune: single }),
     }),
     cpu: inOrder((rewrite, of, otherwise) =>
       sumBySubgroup(rewrite(forward), { grid: rowBlocks, tune: rowsInTurn(of), otherwise }),
@@ -92,7 +98,7 @@ export const layernormBackward = defineKernel({
     simt: sumByWorkgroup(backward, {
       grid: chunks,
       tune: threads,
-      otherwise: sumByWorkgroup(oneByOne(backward), { grid: chunks, tune: threads }),
+      otherwise: sumByWorkgroup(oneByOne(backward), { grid: chunks, tune: single }),
     }),
     cpu: inOrder((rewrite, of, otherwise) =>
       sumBySubgroup(rewrite(backward), { grid: chunks, tune: lanes(of), otherwise }),
@@ -126,4 +132,4 @@ export const layernormBackward = defineKernel({
 
 /** Into how many chunks layernorm.backward cuts the rows: enough to fill the device, few enough to add up cheaply. */
 export const layernormGroups = (rows: number, profile: Profile = 'simt'): number =>
-  profile === 'cpu' ? Math.min(64, ceilDiv(rows, 8)) : Math.min(512, ceilDiv(rows, 4));
+  profile === 'cpu' ? Math.min(64, ceilDiv(rows, 8)) : Math.min(1024, ceilDiv(rows, 4));

@@ -6,10 +6,13 @@ import { cheapLoads } from '../lib/loads.ts';
 import { rowThreads, subgroupThreads, sumBySubgroup, sumByWorkgroup } from '../lib/rows.ts';
 import type { Random } from '../random/random.ts';
 import backward from './loss.backward.wgsl';
+import backwardQuads from './loss.backward.quads.wgsl';
 import finish from './loss.finish.wgsl';
 import forward from './loss.forward.wgsl';
+import forwardQuads from './loss.forward.quads.wgsl';
 import * as ref from './loss.ref.ts';
 import target from './loss.target.wgsl';
+import quads from './quads.wgsl';
 import lib from './target.wgsl';
 
 interface Sizes {
@@ -26,23 +29,44 @@ const size = ({ chans, patch_size }: Sizes): number => patch_size * patch_size *
 const pixels = (s: Sizes): number => s.batch * s.chans * s.height * s.width;
 
 type Knobs = { NORM: boolean; WG: number; CHANS: number; PATCH: number; WRITTEN: boolean };
+type QuadKnobs = Omit<Knobs, 'WRITTEN'> & { PER: number };
 type ParamsOf = { batch: 'u32'; chans: 'u32'; height: 'u32'; width: 'u32'; patch_size: 'u32' };
 
-/** A workgroup for a patch; on software adapters a thread, which saves the barriers. */
-function byPatch<B extends BindingTypes>(wgsl: Wgsl<B, ParamsOf, Knobs>) {
+/**
+ * A subgroup for a patch, which holds it in registers as quads of pixels; where the adapter's are of no known size or sides do not fit, a workgroup,
+ * which reads it several times. On software adapters a thread, which saves the barriers.
+ */
+function byPatch<B extends BindingTypes>(
+  wgsl: Wgsl<B, ParamsOf, Knobs>,
+  inQuads: Wgsl<B, ParamsOf, QuadKnobs> | null = null,
+) {
   const constants = (s: Sizes) => ({ CHANS: s.chans, PATCH: s.patch_size });
-  const simt = sumByWorkgroup(wgsl, {
+  const grid = (s: Sizes) => fold(rows(s));
+  const loop = sumByWorkgroup(wgsl, {
     lib: [lib, bygroup],
-    grid: (s) => fold(rows(s)),
+    grid,
     tune: (s) => ({ ...constants(s), ...rowThreads(s.patch_size ** 2) }),
   });
+  const held = (s: Sizes, WG: number) => {
+    const PER = ceilDiv(s.patch_size ** 2 / 4, WG);
+    const fits = s.patch_size % 4 === 0 && s.width % 4 === 0 && PER * s.chans <= 8;
+    return fits ? { ...constants(s), WG, PER } : null;
+  };
+  const simt =
+    inQuads &&
+    sumBySubgroup(inQuads, {
+      lib: [quads],
+      grid,
+      tune: (s, adapter) => held(s, subgroupThreads(adapter)?.WG ?? 0),
+      otherwise: sumByWorkgroup(inQuads, { lib: [quads], grid, tune: (s) => held(s, 64), otherwise: loop }),
+    });
   const cpu = variant(wgsl, {
     lib: [lib, bylane],
     needs: ['subgroups'],
     grid: (s) => fold(ceilDiv(rows(s), s.WG)),
     tune: (s, adapter) => ({ ...constants(s), WG: adapter.subgroupMaxSize, WRITTEN: cheapLoads(adapter) }),
   });
-  return { simt, cpu };
+  return { simt: simt ?? loop, cpu };
 }
 
 /** Share of the patches that are removed in tests, in measurements and in the paper: image and prediction of others are not read. */
@@ -59,7 +83,13 @@ const cases = [
   { batch: 1, chans: 5, height: 24, width: 12, patch_size: 12, NORM: false },
 ];
 
-const errorCases = [...cases, { ...cases[1], L1: true }, { ...cases[2], L1: true }];
+const errorCases = [
+  ...cases,
+  { ...cases[1], L1: true },
+  { ...cases[2], L1: true },
+  { batch: 2, chans: 3, height: 8, width: 24, patch_size: 8, L1: true },
+  { batch: 3, chans: 1, height: 12, width: 8, patch_size: 4 },
+];
 
 /**
  * rowloss (batch, patches) = mask * mean((pred - target)^2) of every patch, with L1 of |pred - target|; NORM normalises the target per patch:
@@ -67,7 +97,7 @@ const errorCases = [...cases, { ...cases[1], L1: true }, { ...cases[2], L1: true
  */
 export const lossForward = defineKernel({
   name: 'loss.forward',
-  variants: byPatch(forward),
+  variants: byPatch(forward, forwardQuads),
   options: { NORM: true, L1: false },
   shapes: (s) => ({
     img: [s.batch, s.chans, s.height, s.width],
@@ -102,7 +132,7 @@ export const lossFinish = defineKernel({
 /** dpred of the loss for the gradient dloss (1); 0 where a patch was kept or nothing is masked. */
 export const lossBackward = defineKernel({
   name: 'loss.backward',
-  variants: byPatch(backward),
+  variants: byPatch(backward, backwardQuads),
   options: { NORM: true, L1: false },
   shapes: (s) => ({
     img: [s.batch, s.chans, s.height, s.width],

@@ -11,6 +11,7 @@ declare const wgsl: Wgsl<
     groups: 'u32';
   },
   {
+    VECTOR: number;
     WG: number;
   }
 >;

@@ -5,7 +5,7 @@ export function check(
   { n, groups }: { n: number; groups: number },
 ): void {
   const values = new Float32Array(g.buffer, g.byteOffset, n);
-  const chunk = Math.ceil(n / groups);
+  const chunk = 4 * Math.ceil(n / groups / 4); // whole vectors of 4
   for (let i = 0; i < n; i++) if (!Number.isFinite(values[i])) flags[Math.floor(i / chunk)] = 1;
 }
 

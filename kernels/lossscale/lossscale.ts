@@ -1,5 +1,6 @@
 // Dynamic loss scale, wholly on the GPU: overflow is looked for, the step skipped and the scale changed without a readback.
-import { defineKernel } from '../kernel.ts';
+import { defineKernel, type Grid } from '../kernel.ts';
+import { oneByOne } from '../lib/elements.ts';
 import { subgroupThreads, sumBySubgroup, sumByWorkgroup } from '../lib/rows.ts';
 import type { Random } from '../random/random.ts';
 import check from './lossscale.check.wgsl';
@@ -20,6 +21,8 @@ function gradientBits(n: number, rng: Random): Uint32Array {
   return bits;
 }
 
+const byGroups = ({ groups }: { groups: number }): Grid => [groups, 1, 1];
+
 /**
  * flags (groups): 1 where a chunk of the gradients g (n; f32, bound by their bits) holds an infinity or a NaN, else 0. The
  * chunks are those of reduce.sum: `sumGroups(n)` of them.
@@ -27,9 +30,13 @@ function gradientBits(n: number, rng: Random): Uint32Array {
 export const lossscaleCheck = defineKernel({
   name: 'lossscale.check',
   variants: {
-    simt: sumByWorkgroup(check, { grid: ({ groups }) => [groups, 1, 1] }),
-    cpu: sumBySubgroup(check, {
-      grid: ({ groups }) => [groups, 1, 1],
+    simt: sumByWorkgroup(check, {
+      grid: byGroups,
+      tune: ({ n }) => (n % 4 ? null : {}),
+      otherwise: sumByWorkgroup(oneByOne(check), { grid: byGroups }),
+    }),
+    cpu: sumBySubgroup(oneByOne(check), {
+      grid: byGroups,
       tune: (_, adapter) => subgroupThreads(adapter),
     }),
   },
@@ -42,6 +49,7 @@ export const lossscaleCheck = defineKernel({
     { n: 5, groups: 7 },
     { n: 513, groups: 1 },
     { n: 70001, groups: 13 },
+    { n: 70004, groups: 13 },
     { n: 4096, groups: 4 },
   ],
 });

@@ -20,6 +20,7 @@ declare const wgsl: Wgsl<
     ORDER: number;
     P: number;
     C: number;
+    VECTOR: number;
     WG: number;
   }
 >;

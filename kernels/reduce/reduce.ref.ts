@@ -32,6 +32,6 @@ export function sum(
   { x, y }: { x: Float64Array; y: Float64Array },
   { n, groups, SQUARE }: { n: number; groups: number; SQUARE: boolean },
 ): void {
-  const chunk = Math.ceil(n / groups);
+  const chunk = 4 * Math.ceil(n / groups / 4); // whole vectors of 4
   for (let i = 0; i < n; i++) y[Math.floor(i / chunk)] += SQUARE ? x[i] * x[i] : x[i];
 }

@@ -12,6 +12,7 @@ declare const wgsl: Wgsl<
   },
   {
     SQUARE: boolean;
+    VECTOR: number;
     WG: number;
   }
 >;

@@ -31,7 +31,9 @@ export const reduceColumns = defineKernel({
   variants: {
     simt: variant(columns, {
       grid: blocks,
-      tune: (part) => (inVectors(part) ? {} : null),
+      // Few rows or columns: narrower blocks, so that more of a GPU has work.
+      tune: (part) =>
+        inVectors(part) ? (blocks({ ...part, TX: 16 })[0] * part.groups < 256 ? { TX: 4, TY: 64 } : {}) : null,
       otherwise: variant(oneByOne(columns), { grid: blocks, tune: () => ({ TX: 32, TY: 8 }) }),
     }),
     // No barrier is left with TY = 1.
@@ -79,13 +81,19 @@ export function columnGroups(rows: number, cols: number, profile: Profile = 'sim
   return Math.max(1, Math.min(wanted, 256, ceilDiv(rows, 32)));
 }
 
-/** Sums (SQUARE: sums of squares) of x (n) over `groups` contiguous chunks: y (groups). groups 1 finishes. */
+const byGroups = ({ groups }: { groups: number }): Grid => [groups, 1, 1];
+
+/** Sums (SQUARE: sums of squares) of x (n) over `groups` contiguous chunks, each a multiple of 4 long: y (groups). groups 1 finishes. */
 export const reduceSum = defineKernel({
   name: 'reduce.sum',
   variants: {
-    simt: sumByWorkgroup(sum, { grid: ({ groups }) => [groups, 1, 1] }),
-    cpu: sumBySubgroup(sum, {
-      grid: ({ groups }) => [groups, 1, 1],
+    simt: sumByWorkgroup(sum, {
+      grid: byGroups,
+      tune: ({ n }) => (n % 4 ? null : {}),
+      otherwise: sumByWorkgroup(oneByOne(sum), { grid: byGroups }),
+    }),
+    cpu: sumBySubgroup(oneByOne(sum), {
+      grid: byGroups,
       tune: (_, adapter) => subgroupThreads(adapter),
     }),
   },
@@ -98,9 +106,10 @@ export const reduceSum = defineKernel({
     { n: 5, groups: 7 },
     { n: 1027, groups: 1, SQUARE: true },
     { n: 70001, groups: 13 },
+    { n: 70004, groups: 13, SQUARE: true },
     { n: 4096, groups: 4, SQUARE: true },
   ],
 });
 
 /** Chunks for the first stage of a sum over n elements. */
-export const sumGroups = (n: number): number => Math.max(1, Math.min(256, ceilDiv(n, 4096)));
+export const sumGroups = (n: number): number => Math.max(1, Math.min(1024, ceilDiv(n, 4096)));

@@ -1,7 +1,6 @@
 // SGD with momentum over flat slabs: every tensor of a model in one dispatch, its scalars on the GPU. LARS is this with a ratio.
 import { ADAMW_BLOCK } from '../adamw/adamw.ts';
-import { ceilDiv, defineKernel, fold, variant } from '../kernel.ts';
-import { oneByOne } from '../lib/elements.ts';
+import { defineKernel } from '../kernel.ts';
 import { spread } from '../lib/spread.ts';
 import * as ref from './sgd.ref.ts';
 import update from './sgd.update.wgsl';
@@ -12,10 +11,7 @@ import update from './sgd.update.wgsl';
  */
 export const sgdUpdate = defineKernel({
   name: 'sgd.update',
-  variants: {
-    simt: variant(update, { grid: ({ n, VECTOR, WG, PER }) => fold(ceilDiv(n, VECTOR * WG * PER)) }),
-    cpu: spread(oneByOne(update)).cpu,
-  },
+  variants: spread(update),
   options: { NESTEROV: false, RATIO: false },
   inout: ['p', 'mu'],
   shapes: ({ n, groupCount, tensors, RATIO }) => {
