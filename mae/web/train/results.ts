@@ -67,7 +67,7 @@ export class Results {
     this.#table.show([]);
     setText(this.#timing, 'Timed at the third step.');
     this.#log.replaceChildren();
-    setText(this.#about, 'No run yet: press Start, or drop a checkpoint or a folder of pictures anywhere here.');
+    setText(this.#about, '');
     this.#showFigures();
   }
 

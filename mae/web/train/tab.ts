@@ -12,6 +12,14 @@ const WORTH_ASKING = 200;
 const WORKER = 'train.js';
 const SHEET = 'images/cifar10.webp';
 
+/** What is said of a state. */
+const SAYS: Readonly<Record<Exclude<State, 'running' | 'failed'> | 'none', string>> = {
+  none: 'Press Start, or drop a checkpoint or a folder of pictures here.',
+  opening: 'Opening pictures and device …',
+  paused: 'Paused.',
+  ended: 'All epochs are done.',
+};
+
 type Files = readonly (readonly [path: string, file: File])[];
 
 class TrainTab {
@@ -233,13 +241,9 @@ class TrainTab {
         'paused',
         ...(id === '#save' && this.#results.step > 0 ? ['ended', 'failed'] : []),
       ].includes(state);
-    const says = {
-      opening: 'Opening pictures and device …',
-      paused: 'Paused.',
-      ended: 'All epochs are done.',
-      failed: why,
-    };
-    if (state !== 'running') this.#say((says as Record<string, string>)[state] ?? '');
+    // What was told of the run stays in sight; what was told of its state does not.
+    if (state !== 'running') this.#say(state === 'failed' ? why : SAYS[state]);
+    else if (Object.values(SAYS).includes(this.#said.textContent ?? '')) this.#say('');
     if (state === 'failed' || state === 'ended') this.#unlock();
   }
 
