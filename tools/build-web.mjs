@@ -1,11 +1,10 @@
 #!/usr/bin/env node
 // `npm run build:web`: the page (mae/web) as a folder of files that any host serves as they are.
-import { build } from 'esbuild';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, extname, join, resolve } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { takeOption } from './argv.mjs';
-import { bundleForBrowser } from './bundle-browser.mjs';
+import { bundleForBrowser, bundleStyles } from './bundle-browser.mjs';
 import { root } from './cache.mjs';
 import { ensurePackages } from './packages.mjs';
 import { Problem, main } from './say.mjs';
@@ -30,19 +29,6 @@ const SCRIPTS = {
 const FILES = ['index.html', 'icon.svg'];
 const FOLDERS = { images: ['.webp'], weights: ['.safetensors'], samples: ['.png'] };
 
-async function styles() {
-  const { outputFiles } = await build({
-    entryPoints: [join(web, 'page.css')],
-    bundle: true,
-    write: false,
-    minify: true,
-    logLevel: 'silent',
-  }).catch(({ message }) => {
-    throw new Problem(`cannot bundle the page's styles: ${message}`);
-  });
-  return outputFiles[0].contents;
-}
-
 /** Every file of the page by its path in it. @returns {Promise<Map<string, Uint8Array>>} */
 export async function webFiles() {
   const files = new Map(FILES.map((name) => [name, new Uint8Array(readFileSync(join(web, name)))]));
@@ -54,7 +40,8 @@ export async function webFiles() {
     const entry = `import { ${begin} } from ${JSON.stringify(join(web, source))};\n${begin}();\n`;
     files.set(name, (await bundleForBrowser(entry, { minify: true })).bytes);
   }
-  return files.set('page.css', await styles());
+  const style = await bundleStyles(['mae/web/page.css'], { minify: true });
+  return files.set('page.css', new TextEncoder().encode(style));
 }
 
 const DEFAULT = join(root, 'dist', 'web');

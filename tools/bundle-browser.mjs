@@ -61,10 +61,8 @@ export async function bundleForBrowser(contents, { minify = false } = {}) {
       sourcemap: minify ? false : 'inline',
     });
     return { bytes: outputFiles[0].contents, inputs: Object.keys(metafile.inputs) };
-  } catch ({ errors, message }) {
-    const all = errors?.length ? errors : [{ text: message }];
-    const texts = all.map(({ text, location }) => `${location ? `${location.file}:${location.line} ` : ''}${text}`);
-    throw new Problem(`cannot bundle for browsers: ${texts.join('; ')}`);
+  } catch (error) {
+    return refuse(error);
   }
 }
 
@@ -72,7 +70,8 @@ export async function bundleForBrowser(contents, { minify = false } = {}) {
 export const bundleEntry = (name) => bundleForBrowser(exporting(ENTRIES[name]), { minify: true });
 
 /**
- * Style sheets of the house in one, with what they import. @param paths from the clone's root, in order  @returns {Promise<string>}
+ * Style sheets in one, with what they import. @param paths from the clone's root, in order  @returns {Promise<string>}
+ * @throws Problem that says what cannot be bundled
  */
 export async function bundleStyles(paths, { minify = false } = {}) {
   const contents = paths.map((path) => `@import ${JSON.stringify(join(root, path))};\n`).join('');
@@ -85,8 +84,15 @@ export async function bundleStyles(paths, { minify = false } = {}) {
     // light-dark() stays as it is: what this would be made into looks at no data-theme.
     target: 'esnext',
     logLevel: 'silent',
-  });
+  }).catch((error) => refuse(error));
   return outputFiles[0].text;
+}
+
+/** What esbuild found, in one line. */
+function refuse({ errors, message }) {
+  const all = errors?.length ? errors : [{ text: message }];
+  const texts = all.map(({ text, location }) => `${location ? `${location.file}:${location.line} ` : ''}${text}`);
+  throw new Problem(`cannot bundle for browsers: ${texts.join('; ')}`);
 }
 
 const kilo = (bytes) => (bytes / 1000).toFixed(1).padStart(8);
