@@ -23,8 +23,11 @@ declare const wgsl: Wgsl<
     MN: number;
     MK: number;
     STRIPS: number;
+    RM: number;
     LANES: number;
     TILE: number;
+    STAGES: number;
+    ONCE: boolean;
   }
 >;
 export default wgsl;

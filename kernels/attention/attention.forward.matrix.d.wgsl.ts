@@ -21,8 +21,11 @@ declare const wgsl: Wgsl<
     MN: number;
     MK: number;
     STRIPS: number;
+    RM: number;
     LANES: number;
     TILE: number;
+    ONCE: boolean;
+    STAGES: number;
   }
 >;
 export default wgsl;

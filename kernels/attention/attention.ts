@@ -1,7 +1,7 @@
 // Multi-head attention (Vaswani et al. 2017) without an L x L matrix in memory: FlashAttention (Dao et al. 2022) forward,
 // FlashAttention-2 (Dao 2023) backward. q, k and v are read from one tensor (batch, tokens, 3, heads, dim), the layout
 // of timm's fused qkv projection, and their gradients are written into one of the same layout, by one dispatch.
-import { ceilDiv, defineKernel, fold, variant } from '../kernel.ts';
+import { ceilDiv, defineKernel, fold, type Grid, variant } from '../kernel.ts';
 import type { Random } from '../random/random.ts';
 import backwardCpu from './attention.backward.cpu.wgsl';
 import backwardMatrix from './attention.backward.matrix.wgsl';
@@ -15,8 +15,12 @@ import probabilities from './attention.probabilities.wgsl';
 import * as ref from './attention.ref.ts';
 import { laneCandidates, simtCandidates } from './candidates.ts';
 import rows from './rows.wgsl';
+import eights from './eights.wgsl';
+import quads from './quads.wgsl';
+import softmaxBackward from './softmax.backward.wgsl';
+import softmax from './softmax.wgsl';
 import stripsText from './strips.wgsl';
-import { allStrips, BACKWARD, backwardBytes, FORWARD, forwardBytes, lanes, MATRIX, share, strips } from './tune.ts';
+import { BACKWARD, backwardStrips, FORWARD, forwardStrips, lanes, MATRIX, rowsOf, share, type Strips } from './tune.ts';
 
 type Sizes = ref.Sizes;
 
@@ -66,6 +70,23 @@ function afterForward(sizes: Sizes, random: Random): { [name: string]: Float64Ar
   return { qkv, dO, lse, delta };
 }
 
+const inEights = ({ dim, HALF }: Sizes & { HALF?: boolean }): boolean => HALF === true && dim % 8 === 0;
+const onMatrices = { needs: MATRIX, halfOperands: true, tolerance: 1e-3 };
+const forwardMatrices = {
+  ...onMatrices,
+  grid: ({ batch, tokens, heads, ...knobs }: Sizes & Strips): Grid => [ceilDiv(tokens, rowsOf(knobs)), heads, batch],
+  candidates: forwardStrips,
+};
+const backwardMatrices = {
+  ...onMatrices,
+  grid: ({ batch, tokens, heads, ...knobs }: Sizes & Strips): Grid => [
+    2 * ceilDiv(tokens, rowsOf(knobs)),
+    heads,
+    batch,
+  ],
+  candidates: backwardStrips,
+};
+
 /** o = softmax(scale q k^T) v, (batch, tokens, heads, dim); lse = log-sum-exp of each row of scale q k^T. */
 export const attentionForward = defineKernel({
   name: 'attention.forward',
@@ -83,13 +104,15 @@ export const attentionForward = defineKernel({
       candidates: laneCandidates(FORWARD),
     }),
     matrix: variant(forwardMatrix, {
-      lib: [stripsText],
-      needs: MATRIX,
-      halfOperands: true,
-      tolerance: 1e-3,
-      grid: ({ batch, tokens, heads, STRIPS, MM }) => [ceilDiv(tokens, STRIPS * MM), heads, batch],
-      tune: ({ dim }, adapter) => strips(dim, adapter, forwardBytes),
-      candidates: ({ dim }, adapter) => allStrips(dim, adapter, forwardBytes),
+      ...forwardMatrices,
+      lib: [eights, stripsText, softmax],
+      eights: ['HALF'],
+      tune: (sizes, adapter) => (inEights(sizes) ? (forwardStrips(sizes, adapter)[0] ?? null) : null),
+      otherwise: variant(forwardMatrix, {
+        ...forwardMatrices,
+        lib: [quads, stripsText, softmax],
+        tune: (sizes, adapter) => forwardStrips(sizes, adapter)[0] ?? null,
+      }),
     }),
   },
   options: { HALF: false },
@@ -137,13 +160,15 @@ export const attentionBackward = defineKernel({
       candidates: laneCandidates(BACKWARD),
     }),
     matrix: variant(backwardMatrix, {
-      lib: [stripsText],
-      needs: MATRIX,
-      halfOperands: true,
-      tolerance: 1e-3,
-      grid: ({ batch, tokens, heads, STRIPS, MM }) => [2 * ceilDiv(tokens, STRIPS * MM), heads, batch],
-      tune: ({ dim }, adapter) => strips(dim, adapter, backwardBytes),
-      candidates: ({ dim }, adapter) => allStrips(dim, adapter, backwardBytes),
+      ...backwardMatrices,
+      lib: [eights, stripsText, softmaxBackward],
+      eights: ['HALF'],
+      tune: (sizes, adapter) => (inEights(sizes) ? (backwardStrips(sizes, adapter)[0] ?? null) : null),
+      otherwise: variant(backwardMatrix, {
+        ...backwardMatrices,
+        lib: [quads, stripsText, softmaxBackward],
+        tune: (sizes, adapter) => backwardStrips(sizes, adapter)[0] ?? null,
+      }),
     }),
   },
   options: { HALF: false },

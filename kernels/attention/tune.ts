@@ -55,55 +55,110 @@ export function lanes(
 
 export const MATRIX = ['shader-f16', 'subgroups', 'chromium-experimental-subgroup-matrix'];
 
-interface Strips {
+export interface Strips {
   DIM: number;
   WIDE: number;
   MM: number;
   MN: number;
   MK: number;
   STRIPS: number;
+  RM: number;
   LANES: number;
   TILE: number;
+  STAGES: number;
+  ONCE: boolean;
 }
+
+/** matrix: rows that a workgroup owns. */
+export const rowsOf = ({ STRIPS, RM, MM }: Pick<Strips, 'STRIPS' | 'RM' | 'MM'>): number => STRIPS * RM * MM;
 
 /** matrix: bytes of workgroup memory; rows of f16 have 16 bytes over, and so have rows of f32. */
-export function forwardBytes({ WIDE, MM, STRIPS, LANES, TILE }: Strips): number {
-  const rows = STRIPS * MM;
-  return 2 * TILE * (WIDE + 8) * 2 + rows * (TILE + 4) * 4 + rows * (TILE + 8) * 2 + STRIPS * LANES * 8;
+function forwardBytes({ WIDE, MM, MN, STRIPS, RM, TILE, STAGES }: Strips): number {
+  const rows = rowsOf({ STRIPS, RM, MM });
+  const stride = WIDE / 8 + 1;
+  if (TILE * stride < MM * (MN / 4 + 1)) return Infinity; // sums are rescaled in place of the keys
+  return 16 * Math.max(STAGES * 2 * TILE * stride + rows * (TILE / 4 + 1), rows * stride) + 4;
 }
 
-export function backwardBytes({ WIDE, MM, STRIPS, TILE }: Strips): number {
-  const rows = STRIPS * MM;
-  return 2 * (TILE * (WIDE + 8) * 2 + rows * (TILE + 4) * 4 + rows * (TILE + 8) * 2) + TILE * 8;
+function backwardBytes({ WIDE, MM, STRIPS, RM, TILE, STAGES }: Strips): number {
+  const rows = rowsOf({ STRIPS, RM, MM });
+  const stride = WIDE / 8 + 1;
+  const tiles = STAGES * 2 * TILE * stride + 2 * rows * (TILE / 4 + 1);
+  return 16 * Math.max(tiles, 2 * rows * stride) + 8 * STAGES * TILE;
 }
+
+type Bytes = (knobs: Strips) => number;
+type Rows = Pick<Sizes, 'dim' | 'tokens'>;
 
 /**
- * matrix: as many rows and keys at once as the adapter's workgroups have room for, with its largest product. Null where
- * it lists no product of f16 to f32 or the dimension is too large for its memory.
+ * matrix: makes knobs with the adapter's largest product, or null where a workgroup has no room for them. Null where the
+ * adapter lists no product of f16 to f32.
  */
-export const strips = (dim: number, adapter: AdapterTraits, bytes: (knobs: Strips) => number): Strips | null =>
-  allStrips(dim, adapter, bytes)[0] ?? null;
-
-/** matrix: every choice that there is room for, the largest first. */
-export function allStrips(dim: number, adapter: AdapterTraits, bytes: (knobs: Strips) => number): Strips[] {
+function maker({ dim, tokens }: Rows, adapter: AdapterTraits, bytes: Bytes) {
   checkDim(dim);
-  const found: Strips[] = [];
-  const [best] = [...adapter.matrices].sort((a, b) => b.M * b.N * b.K - a.M * a.N * a.K);
-  if (!best) return found;
+  const usable = adapter.matrices.filter(({ N, K }) => N % 8 === 0 && K % 8 === 0);
+  const [best] = usable.sort((a, b) => b.M * b.N * b.K - a.M * a.N * a.K);
+  if (!best) return null;
   const { M: MM, N: MN, K: MK } = best;
-  const unit = Math.max(MM, MN, MK);
   const LANES = Math.max(adapter.subgroupMaxSize, MM);
+  // Threads that share a row tell each other its largest score by a shuffle: only where subgroups have one size.
+  const RM = adapter.subgroupMinSize === LANES ? 1 : LANES / MM;
+  const unit = Math.max(MN, (MK * LANES) / (RM * MM));
   const wide = Math.max(MN, MK);
-  for (const [STRIPS, tile] of [
-    [4, 32],
-    [4, 16],
-    [2, 16],
-    [2, 8],
-    [1, 8],
-  ]) {
-    const knobs = { DIM: dim, WIDE: ceilDiv(dim, wide) * wide, MM, MN, MK, STRIPS, LANES, TILE: Math.max(tile, unit) };
-    const fits = bytes(knobs) <= adapter.maxWorkgroupStorageBytes;
-    if (fits && STRIPS * LANES <= adapter.maxWorkgroupInvocations) found.push(knobs);
+  const blocks = ceilDiv(tokens, RM * MM);
+  const make = (strips: number, tile: number, stages: number): Strips | null => {
+    const STRIPS = Math.min(strips, blocks);
+    const TILE = Math.max(tile, unit);
+    const ONCE = tokens <= TILE;
+    const STAGES = ONCE ? 1 : stages;
+    const knobs = { DIM: dim, WIDE: ceilDiv(dim, wide) * wide, MM, MN, MK, STRIPS, RM, LANES, TILE, STAGES, ONCE };
+    const whole = LANES % (RM * MM) === 0 && TILE % unit === 0 && STRIPS * LANES <= adapter.maxWorkgroupInvocations;
+    return whole && bytes(knobs) <= adapter.maxWorkgroupStorageBytes ? knobs : null;
+  };
+  return { blocks, make };
+}
+
+/** Strips, keys a tile and tiles at once, the best measured first; the rest for less memory or to measure. */
+const FORWARD_SHAPES = [
+  [4, 32, 1],
+  [7, 32, 2],
+  [4, 32, 2],
+  [4, 16, 1],
+  [2, 16, 1],
+  [1, 8, 1],
+] as const;
+
+/** matrix: choices for forward. All keys at once where 64 are enough, else short tiles: two workgroups fit where one long one does (attention.md). */
+export function forwardStrips(sizes: Rows, adapter: AdapterTraits): Strips[] {
+  const { make } = maker(sizes, adapter, forwardBytes) ?? {};
+  const once = sizes.tokens > 32 && sizes.tokens <= 64 ? ([[4, 64, 1]] as const) : [];
+  return make ? distinct([...once, ...FORWARD_SHAPES].map(([strips, tile, stages]) => make(strips, tile, stages))) : [];
+}
+
+/** matrix: choices for backward: the fewest workgroups that memory allows, evenly filled, and two tiles at once if that makes no more of them. */
+export function backwardStrips(sizes: Rows, adapter: AdapterTraits): Strips[] {
+  const { blocks = 0, make } = maker(sizes, adapter, backwardBytes) ?? {};
+  if (!make) return [];
+  const found: { groups: number; knobs: Strips }[] = [];
+  for (const tile of [32, 16, 8]) {
+    for (const stages of [2, 1]) {
+      for (let groups = 1; groups <= blocks; groups++) {
+        const strips = ceilDiv(blocks, groups);
+        const knobs = strips <= MOST_STRIPS ? make(strips, tile, stages) : null;
+        if (!knobs) continue;
+        found.push({ groups, knobs });
+        break;
+      }
+    }
   }
-  return found;
+  found.sort((a, b) => b.knobs.TILE - a.knobs.TILE || a.groups - b.groups);
+  return distinct(found.map(({ knobs }) => knobs));
+}
+
+/** Of backward in a workgroup. */
+const MOST_STRIPS = 8;
+
+function distinct(all: readonly (Strips | null)[]): Strips[] {
+  const seen = new Map(all.flatMap((knobs) => (knobs ? [[JSON.stringify(knobs), knobs]] : [])));
+  return [...seen.values()];
 }
