@@ -95,6 +95,41 @@ inBrowser('curves grow, tell their last values, hide, and take a logarithmic axi
   assert.is(await page.locator('.curves').count(), 0);
 });
 
+inBrowser('what was zoomed into stays in sight while points come, until a double click', async () => {
+  await using opened = await open();
+  const { page } = opened;
+  await page.evaluate(`{
+    const chart = new entry.Curves({ title: 'Loss' });
+    document.querySelector('main').append(chart.element);
+    globalThis.a = chart.curve('a', { name: 'a' });
+    for (let step = 0; step <= 100; step++) a.append(step, step);
+  }`);
+  await page.evaluate(DRAWN);
+  const box = (await page.locator('.u-over').boundingBox())!;
+  const at = async (part: number): Promise<number> => {
+    await page.mouse.move(box.x + part * box.width, box.y + 20);
+    await page.evaluate(DRAWN);
+    return Number(/\d+/.exec((await page.locator('.at').textContent()) ?? ''));
+  };
+  assert.ok((await at(0.99)) >= 98);
+  await page.mouse.move(box.x + 0.4 * box.width, box.y + 20);
+  await page.mouse.down();
+  await page.mouse.move(box.x + 0.6 * box.width, box.y + 20, { steps: 4 });
+  await page.mouse.up();
+  await page.evaluate(DRAWN);
+  const zoomed = [await at(0.02), await at(0.98)];
+  assert.ok(zoomed[0] >= 39 && zoomed[1] <= 61, zoomed.join());
+  await page.evaluate('for (let step = 101; step <= 200; step++) a.append(step, step)');
+  await page.evaluate(DRAWN);
+  assert.equal([await at(0.02), await at(0.98)], zoomed);
+  await page.mouse.dblclick(box.x + 0.5 * box.width, box.y + 20);
+  await page.evaluate(DRAWN);
+  assert.ok((await at(0.98)) >= 190);
+  await page.evaluate('a.append(400, 1)');
+  await page.evaluate(DRAWN);
+  assert.is(await at(0.995), 400, 'what comes is in sight again');
+});
+
 inBrowser('all parts, light and dark, wide and narrow', async () => {
   await using opened = await open();
   const { page } = opened;

@@ -66,7 +66,7 @@ export function verdicts(runs: readonly LiveRun[], comparison: readonly Comparis
   return domOf(
     h(
       'div',
-      { class: 'wide verdicts' },
+      { class: 'wide long verdicts' },
       h(
         'table',
         {},
