@@ -108,7 +108,7 @@ export function parting(a: RunLog, b: RunLog, metric: string, within: number): P
 /** A sentence: `heldout_loss: 3.1 % better from epoch 4 on`. Epochs count from 1 here, as on the progress bar. */
 export function verdict({ epochs, last, difference, from, better }: Parting, within: number): string {
   const percent = (x: number): string => `${(100 * Math.abs(x)).toFixed(1)} %`;
-  if (from === null) return `together: within ${percent(within)} at epoch ${last + 1} of ${epochs} in common`;
+  if (from === null) return `together: within ${percent(within)} at epoch ${last + 1}, the last of ${epochs} in common`;
   const how = `${percent(difference)} ${better ? 'better' : 'worse'} at epoch ${last + 1}`;
   return `apart from epoch ${from + 1} on: ${how}`;
 }

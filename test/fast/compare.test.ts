@@ -30,7 +30,7 @@ test('a run that is not done yet is held against the epochs that it has; what is
   const found = parting(a, log('b', 1, 0.5), 'heldout_loss', 0.01);
   assert.is(found?.from, null);
   assert.is(found?.last, 1);
-  assert.match(verdict(found as never, 0.01), /^together: within 1.0 % at epoch 2 of 2/);
+  assert.match(verdict(found as never, 0.01), /^together: within 1.0 % at epoch 2, the last of 2/);
   assert.is(parting(a, { name: 'c', lines: [{ epoch: 7, heldout_loss: 1 }] }, 'heldout_loss', 0.01), null);
 });
 
