@@ -81,7 +81,8 @@ async function reached(step: number): Promise<void> {
       return Number(found.replaceAll(',', '')) >= least || document.querySelector('#train[data-state="failed"]');
     },
     step,
-    PATIENCE,
+    // By the clock: a page that is hidden draws no frames.
+    { ...PATIENCE, polling: 100 },
   );
   await entered('running', 'paused');
 }
@@ -140,6 +141,22 @@ inBrowser('a folder of the visitor is trained on; what is no picture is said', a
   await tab('#open').setInputFiles(join(folder, 'notes.txt'));
   assert.match(await text('.said'), /neither a picture .* nor a checkpoint/);
   await tab('label:has(input[value="shipped"])').click();
+});
+
+inBrowser('a page that draws no frames, as a hidden one, trains on', async () => {
+  await site.page.evaluate(() => {
+    const page = globalThis as unknown as Record<string, unknown>;
+    page.ofBefore = page.requestAnimationFrame;
+    page.requestAnimationFrame = () => 0;
+  });
+  await tab('#open').setInputFiles(checkpoint);
+  await entered('running');
+  await reached(8);
+  await tab('#end').click();
+  await site.page.evaluate(() => {
+    const page = globalThis as unknown as Record<string, unknown>;
+    page.requestAnimationFrame = page.ofBefore;
+  });
 });
 
 inBrowser('nothing is wider than a phone', async () => {
