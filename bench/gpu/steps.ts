@@ -25,6 +25,8 @@ const WARMUP = 2;
 const [FEWEST, MOST, SOFTWARE_MS, GPU_MS] = [3, 10, 4000, 1000];
 /** What a first step is forecast by, in GFLOP a millisecond: too slow for most, so that it is not begun in vain. */
 const [SOFTWARE_RATE, GPU_RATE] = [0.03, 5];
+/** Of a part's time, how much one model may take: what is left over goes to the parts that follow. */
+const MOST_OF_PART = 1 / 3;
 /** What comes before the first step: programs are built, weights and images uploaded. */
 const BEFORE_MS = 800;
 /** Of a card's memory, how much a step may take. */
@@ -100,13 +102,14 @@ export async function measureSteps(work: Work): Promise<void> {
   const { options, mode, left, note, emit } = work;
   const list = stepShapes(options.quick).map((shape) => ({ shape, unchecked: false }));
   if (!options.quick) list.splice(-1, 0, { shape: list[0].shape, unchecked: true });
+  const most = MOST_OF_PART * left();
   let rate: number | null = null;
   for (const { shape, unchecked } of list) {
     const text = unchecked ? `${modeText(mode)} unchecked` : modeText(mode);
     const row = { model: shape.model, batch: shape.batch, mode: text };
     note(`${shape.model} batch ${shape.batch}${unchecked ? ' unchecked' : ''}`);
     try {
-      rate = await measureStep(work, shape, unchecked ? UNCHECKED : [], rate, row);
+      rate = await measureStep(work, shape, unchecked ? UNCHECKED : [], { rate, most }, row);
     } catch (error) {
       emit({ ...row, error: (error as Error).message.split('\n')[0].slice(0, 300) });
     }
@@ -114,12 +117,12 @@ export async function measureSteps(work: Work): Promise<void> {
   }
 }
 
-/** `rate` and what it gives: GFLOP a millisecond, to forecast the next one. */
+/** `rate` and what it gives: GFLOP a millisecond, to forecast the next one, which may take `most` milliseconds. */
 async function measureStep(
   work: Work,
   shape: StepShape,
   toggles: readonly string[],
-  rate: number | null,
+  { rate, most }: { rate: number | null; most: number },
   row: Row,
 ): Promise<number | null> {
   using device = await openFor(work, toggles);
@@ -135,7 +138,8 @@ async function measureStep(
   const forecast = gflop / (rate ?? (device.adapter.software ? SOFTWARE_RATE : GPU_RATE));
   const wanted = (device.adapter.software ? SOFTWARE_MS : GPU_MS) / forecast;
   const steps = work.options.quick ? FEWEST : Math.max(FEWEST, Math.min(MOST, Math.floor(wanted)));
-  if (work.left() <= (work.options.quick ? 0 : BEFORE_MS) + (WARMUP + steps) * forecast) {
+  const takes = (WARMUP + steps) * forecast;
+  if (work.left() <= takes + (work.options.quick ? 0 : BEFORE_MS) || (takes > most && !work.options.quick)) {
     work.emit({ ...row, ...cost, error: 'not measured: out of time' });
     return rate;
   }

@@ -15,10 +15,10 @@ interface Row {
   VECTOR: number;
 }
 const single = ({ cols }: Row) => rowThreads(cols);
-/** On a GPU 64 threads hold a row, so that few are idle and many rows are under way at once; more where a row is wide. */
+/** On a GPU 64 threads hold a row, or 128 where none of them is idle then; more where a row is wide. */
 const threads = ({ cols }: Row) => {
   if (cols % 4 || cols > 2048) return rowThreads(cols, 4);
-  const WG = cols > 128 ? 64 : 32;
+  const WG = cols % 512 === 0 ? 128 : cols > 128 ? 64 : 32;
   return { WG, PER: ceilDiv(cols, 4 * WG) };
 };
 type Lanes = typeof rowLanes;
