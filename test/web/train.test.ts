@@ -116,11 +116,14 @@ inBrowser('a checkpoint goes on with the images of the page; keys pause it, chan
     /npx tesserae pretrain --resume tesserae-step-\d+\.safetensors --output_dir \S+$/,
   );
 
-  await tab('#lose').evaluate((button) => (button as unknown as { click(): void }).click());
   await tab('#go').click();
   await entered('running');
-  await reached(at + 3);
-  assert.match(await text('#log'), /going on from step \d+/);
+  await reached(at + 2);
+  await tab('#lose').evaluate((button) => (button as unknown as { click(): void }).click());
+  await tab('#log li')
+    .filter({ hasText: /going on from step \d+/ })
+    .waitFor({ state: 'attached', ...PATIENCE });
+  await reached(at + 6);
   assert.ok((await tab('#shots figure').count()) >= 3, 'no picture of the fixed images');
 
   await tab('#end').click();
