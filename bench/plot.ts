@@ -49,7 +49,7 @@ function specification(text: string, values: readonly Dot[], all: readonly Peer[
         gridColor: '#e6e6ea',
         domainColor: '#9a9aa3',
         tickColor: '#9a9aa3',
-        labelLimit: 320,
+        labelLimit: 420,
       },
       header: { labelFontSize: 13, labelFontWeight: 'bold', labelAnchor: 'start' },
       legend: { labelFontSize: 12, labelLimit: 300 },

@@ -78,7 +78,7 @@ export function machine(): Record<string, unknown> {
     cpu: `${cpus().length} x ${cpus()[0]?.model.trim() ?? 'unknown'}`,
     memory_gib: Math.round(totalmem() / 2 ** 30),
     environment: Object.fromEntries(
-      Object.entries(process.env).filter(([key]) => /^(VK_|LP_|MESA_|CUDA_VISIBLE|NVIDIA_)/.test(key)),
+      Object.entries(process.env).filter(([key]) => /^(VK_|LP_|MESA_|CUDA_VISIBLE)/.test(key)),
     ),
   };
 }

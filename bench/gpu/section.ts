@@ -16,8 +16,13 @@ const is = (mode: unknown, half: boolean): boolean => String(mode).endsWith(half
 const best = (rows: readonly Row[], half: boolean): Row | undefined =>
   rows.filter(({ mode, ms }) => is(mode, half) && ms).sort((a, b) => Number(a.ms) - Number(b.ms))[0];
 const line = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`;
-const table = (head: readonly string[], body: readonly (readonly string[])[]): string[] =>
-  body.length ? [line(head), line(head.map((_, i) => (i ? '---:' : '---'))), ...body.map(line), ''] : [];
+/** A table without the columns that have nothing to say. */
+function table(head: readonly string[], body: readonly (readonly string[])[]): string[] {
+  const said = head.map((_, i) => body.some((cells) => cells[i] !== ''));
+  const kept = (cells: readonly string[]): string[] => cells.filter((_, i) => said[i]);
+  const rule = kept(head.map((_, i) => (i ? '---:' : '---')));
+  return body.length ? [line(kept(head)), line(rule), ...body.map((cells) => line(kept(cells))), ''] : [];
+}
 const few = (value: number): string =>
   value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2);
 
@@ -70,7 +75,7 @@ function stepTable(report: Report): string[] {
     const [{ model, batch }] = ours;
     const cells = [full, ...F32.map((m) => found(torch, m)), half, ...F16.map((m) => found(torch, m))].map(rate);
     const ratio = half && found(torch, F16[1]) ? few(Number(found(torch, F16[1])?.ms) / Number(half.ms)) : '';
-    return [[`${model}, batch ${batch}`, ...cells, ratio, `${memory(half)} / ${memory(found(torch, F16[0]))}`]];
+    return [[`${model}, batch ${batch}`, ...cells, ratio, memory(half), memory(found(torch, F16[0]))]];
   });
   const head = [
     'training step, images/s',
@@ -81,7 +86,8 @@ function stepTable(report: Report): string[] {
     'bf16',
     'compiled',
     'ours / compiled',
-    'GiB, f16 / bf16',
+    'GiB, f16',
+    'GiB, bf16',
   ];
   return table(head, body);
 }
