@@ -90,11 +90,11 @@ export async function work({ part, options, budgetMs }: Request, harness: Harnes
 /** Of single calls, where the numbers only have to be there. */
 export const QUICK = { samples: 1, submitMs: 0 };
 
-/** On a GPU, whose samples hardly differ: three of 8 ms. A row is then made of what it takes to build its pipelines and inputs. */
-export const BRISK = { samples: 3, submitMs: 8 };
+/** On a GPU, whose samples hardly differ: five of 8 ms, for now and then one stalls. A row is then made of what it takes to build its pipelines and inputs. */
+export const BRISK = { samples: 5, submitMs: 8 };
 
 /** How often a long call runs for its measurement, the least time that all its samples take, and what comes before them on a GPU. */
-const [PASSES, SAMPLED_MS, ROW_MS] = [6, 40, 150];
+const [PASSES, SAMPLED_MS, ROW_MS] = [8, 56, 150];
 
 async function measureKernels(work: Work): Promise<void> {
   const { mode, options, emit, note, left } = work;

@@ -3,7 +3,7 @@
 // of a row are asked for before any is used.
 const ADD = false; // knob: the gradient ds of the skip path is added to dx
 const VECTOR = 4u; // knob: columns of a vector, 1 for single ones (lib/elements.ts)
-const WG = 64u; // knob: threads, a power of two
+const WG = 64u; // knob: threads: whole subgroups, or a power of two
 const PER = 1u; // knob: vectors a thread owns, ceil(cols / VECTOR / WG)
 alias Stored = vec4<f32>; // stored: HALF
 struct Params { rows: u32, cols: u32, groups: u32 }

@@ -3,7 +3,7 @@
 // are asked for before any is used.
 const ADD = false; // knob: a residual r is added first and the sum s is kept
 const VECTOR = 4u; // knob: columns of a vector, 1 for single ones (lib/elements.ts)
-const WG = 64u; // knob: threads per row, a power of two
+const WG = 64u; // knob: threads per row: whole subgroups, or a power of two
 const PER = 1u; // knob: vectors a thread owns, ceil(cols / VECTOR / WG)
 const R = 1u; // knob: rows of a workgroup
 alias Stored = vec4<f32>; // stored: HALF

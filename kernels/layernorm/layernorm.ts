@@ -15,11 +15,15 @@ interface Row {
   VECTOR: number;
 }
 const single = ({ cols }: Row) => rowThreads(cols);
-/** On a GPU 64 threads hold a row, or 128 where none of them is idle then; more where a row is wide. */
-const threads = ({ cols }: Row) => {
-  if (cols % 4 || cols > 2048) return rowThreads(cols, 4);
-  const WG = cols % 512 === 0 ? 128 : cols > 128 ? 64 : 32;
-  return { WG, PER: ceilDiv(cols, 4 * WG) };
+/** Whole subgroups, none of whose threads is idle, at most 256 threads, where there are some: a vector a thread at 512 and 768 columns. */
+const threads = ({ cols }: Row, { features, subgroupMaxSize }: AdapterTraits) => {
+  if (cols % 4 || !features.has('subgroups')) return rowThreads(cols, 4);
+  const vectors = cols / 4;
+  for (let PER = ceilDiv(vectors, 256); PER <= 8; PER++) {
+    const WG = vectors / PER;
+    if (WG % subgroupMaxSize === 0) return { WG, PER };
+  }
+  return rowThreads(cols, 4);
 };
 type Lanes = typeof rowLanes;
 const lanes =
