@@ -6,6 +6,7 @@ import { test as always } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Engine } from '../engine/engine.ts';
 import { openDawn } from '../engine/node/dawn.ts';
+import { attentionBackward, attentionForward } from '../kernels/attention/attention.ts';
 import { dense, gemm, NT, TN } from '../kernels/gemm/gemm.ts';
 import { matrixTile } from '../kernels/gemm/tune.ts';
 import { type AnyKernel, catalogue, type Settings, type Variant } from '../kernels/index.ts';
@@ -61,34 +62,53 @@ test('gemm: subgroups and matrices in unequal numbers', async () => {
   }
 });
 
+const others = [
+  { M: 16, N: 16, K: 16, subgroup: 32, invocations: 1024, bytes: 49152 },
+  { M: 16, N: 16, K: 16, subgroup: 64, invocations: 1024, bytes: 32768 },
+  { M: 8, N: 16, K: 16, subgroup: 32, invocations: 256, bytes: 16384 },
+  { M: 8, N: 8, K: 8, subgroup: 32, invocations: 256, bytes: 16384 },
+].map(({ subgroup, invocations, bytes, ...shape }) => ({
+  ...traits,
+  matrices: [shape],
+  subgroupMaxSize: subgroup,
+  maxWorkgroupInvocations: invocations,
+  maxWorkgroupStorageBytes: bytes,
+}));
+
+async function valid(room: AnyKernel, problem: Settings, other: (typeof others)[number]): Promise<void> {
+  const { profile, code, knobs } = resolve(room, problem, other);
+  assert.is(profile, 'matrix');
+  const [{ M, N, K }] = other.matrices;
+  assert.equal([knobs.MM, knobs.MN, knobs.MK], [M, N, K]);
+  const { messages } = await device.gpu.createShaderModule({ code }).getCompilationInfo();
+  assert.equal(
+    messages.filter(({ type }) => type === 'error').map(({ message }) => message),
+    [],
+  );
+}
+
 test('gemm: texts for the matrices of other adapters are valid', async () => {
-  const adapters = [
-    { M: 16, N: 16, K: 16, subgroup: 32, invocations: 1024, bytes: 49152 },
-    { M: 16, N: 16, K: 16, subgroup: 64, invocations: 1024, bytes: 32768 },
-    { M: 8, N: 16, K: 16, subgroup: 32, invocations: 256, bytes: 16384 },
-    { M: 8, N: 8, K: 8, subgroup: 32, invocations: 256, bytes: 16384 },
-  ];
-  for (const { subgroup, invocations, bytes, ...shape } of adapters) {
-    const other = {
-      ...traits,
-      matrices: [shape],
-      subgroupMaxSize: subgroup,
-      maxWorkgroupInvocations: invocations,
-      maxWorkgroupStorageBytes: bytes,
-    };
-    for (const edge of [64, 4096]) {
-      const problem = whole({ m: edge, n: edge, k: 256, LAYOUT: TN });
-      const { profile, code, knobs } = resolve(kernel, problem, other);
-      assert.is(profile, 'matrix');
-      assert.equal([knobs.MM, knobs.MN, knobs.MK], [shape.M, shape.N, shape.K]);
-      const { messages } = await device.gpu.createShaderModule({ code }).getCompilationInfo();
-      assert.equal(
-        messages.filter(({ type }) => type === 'error').map(({ message }) => message),
-        [],
-      );
-    }
+  for (const other of others) {
+    for (const edge of [64, 4096]) await valid(kernel, whole({ m: edge, n: edge, k: 256, LAYOUT: TN }), other);
   }
   assert.is(matrixTile({ ...dense({ m: 3, n: 5, k: 7 }), LAYOUT: NT }, traits), null);
+});
+
+test('attention: texts for the matrices of other adapters are valid, with subgroups of one size and of several', async () => {
+  for (const other of others) {
+    for (const subgroupMinSize of [other.subgroupMaxSize, 8]) {
+      for (const [tokens, dim, HALF] of [
+        [50, 64, true],
+        [197, 32, true],
+        [257, 80, false],
+      ] as const) {
+        const problem = { batch: 1, tokens, heads: 1, dim, scale: 1, HALF };
+        for (const room of [attentionForward, attentionBackward]) {
+          await valid(room as AnyKernel, problem, { ...other, subgroupMinSize });
+        }
+      }
+    }
+  }
 });
 
 const cases: Record<string, (engine: Engine) => Safetensors> = { 'a fresh case': (engine) => makeCase(engine, base) };

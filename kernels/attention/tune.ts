@@ -101,8 +101,8 @@ function maker({ dim, tokens }: Rows, adapter: AdapterTraits, bytes: Bytes) {
   if (!best) return null;
   const { M: MM, N: MN, K: MK } = best;
   const LANES = Math.max(adapter.subgroupMaxSize, MM);
-  // Threads that share a row tell each other its largest score by a shuffle: only where subgroups have one size.
-  const RM = adapter.subgroupMinSize === LANES ? 1 : LANES / MM;
+  // Two threads share a row, or one: they tell each other its largest score by a shuffle, only where subgroups have one size.
+  const RM = Math.max(1, LANES / MM / (adapter.subgroupMinSize === LANES ? 2 : 1));
   const unit = Math.max(MN, (MK * LANES) / (RM * MM));
   const wide = Math.max(MN, MK);
   const blocks = ceilDiv(tokens, RM * MM);
@@ -125,6 +125,7 @@ const FORWARD_SHAPES = [
   [4, 32, 2],
   [4, 16, 1],
   [2, 16, 1],
+  [4, 8, 1],
   [1, 8, 1],
 ] as const;
 
@@ -160,5 +161,10 @@ const MOST_STRIPS = 8;
 
 function distinct(all: readonly (Strips | null)[]): Strips[] {
   const seen = new Map(all.flatMap((knobs) => (knobs ? [[JSON.stringify(knobs), knobs]] : [])));
-  return [...seen.values()];
+  const found = [...seen.values()];
+  const light = found.filter(({ TILE, WIDE, STRIPS, LANES }) => (TILE * WIDE) / 4 / (STRIPS * LANES) <= MOST_AHEAD);
+  return light.length ? light : found;
 }
+
+/** Eights of the next tile that a thread holds, where there is a choice: each is written out, and builds (attention.md). */
+const MOST_AHEAD = 8;
