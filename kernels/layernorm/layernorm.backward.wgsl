@@ -1,10 +1,10 @@
 // dx = rstd * (g - mean(g) - xhat * mean(g * xhat)) with g = dy * w and xhat = (x - mean) * rstd, plus ds with ADD;
-// sums of dy * xhat (dw) and dy (db) over this workgroup's rows. x and dy are read once: a thread keeps its columns in registers. All loads
-// of a row are asked for before any is used.
+// sums of dy * xhat (dw) and dy (db) over this workgroup's rows. x and dy are read once: a thread keeps its columns in registers.
 const ADD = false; // knob: the gradient ds of the skip path is added to dx
 const VECTOR = 4u; // knob: columns of a vector, 1 for single ones (lib/elements.ts)
 const WG = 64u; // knob: threads: whole subgroups, or a power of two
 const PER = 1u; // knob: vectors a thread owns, ceil(cols / VECTOR / WG)
+const AHEAD = true; // knob: all loads of a row are asked for before any is used, as GPUs want it; else each is used at once
 alias Stored = vec4<f32>; // stored: HALF
 struct Params { rows: u32, cols: u32, groups: u32 }
 @group(0) @binding(0) var<uniform> p: Params;
@@ -44,12 +44,14 @@ fn main(
     if (c < vectors) { weight[k] = w[c]; }
   }
   for (var row = group * chunk; row < end; row++) {
-    for (var k = 0u; k < PER; k++) { // unroll
-      let c = t + k * WG;
-      if (c < vectors) {
-        xhat[k] = x[row * vectors + c];
-        g[k] = wide(dy[row * vectors + c]);
-        if (ADD) { skip[k] = ds[row * vectors + c]; }
+    if (AHEAD) {
+      for (var k = 0u; k < PER; k++) { // unroll
+        let c = t + k * WG;
+        if (c < vectors) {
+          xhat[k] = x[row * vectors + c];
+          g[k] = wide(dy[row * vectors + c]);
+          if (ADD) { skip[k] = ds[row * vectors + c]; }
+        }
       }
     }
     let mean = stat[2u * row];
@@ -57,7 +59,12 @@ fn main(
     var sum = vec4<f32>();
     var product = vec4<f32>();
     for (var k = 0u; k < PER; k++) { // unroll
-      if (t + k * WG < vectors) {
+      let c = t + k * WG;
+      if (c < vectors) {
+        if (!AHEAD) {
+          g[k] = wide(dy[row * vectors + c]);
+          xhat[k] = x[row * vectors + c];
+        }
         let d = g[k];
         xhat[k] = (xhat[k] - mean) * rstd;
         g[k] = d * weight[k];
@@ -72,7 +79,8 @@ fn main(
       let c = t + k * WG;
       if (c < vectors) {
         var d = rstd * (g[k] - means.x - xhat[k] * means.y);
-        if (ADD) { d += skip[k]; }
+        if (ADD && AHEAD) { d += skip[k]; }
+        if (ADD && !AHEAD) { d += ds[row * vectors + c]; }
         dx[row * vectors + c] = d;
       }
     }

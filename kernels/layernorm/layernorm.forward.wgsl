@@ -1,11 +1,11 @@
 // s = x + r (ADD);  y = w * (s - mean) * rstd + b;  rstd = 1 / sqrt(var + eps), biased variance, two passes.
-// A row stays in registers, as do w and b while a workgroup takes its R rows; without ADD, s is x itself, not written. All loads of a row
-// are asked for before any is used.
+// A row stays in registers, as do w and b while a workgroup takes its R rows; without ADD, s is x itself, not written.
 const ADD = false; // knob: a residual r is added first and the sum s is kept
 const VECTOR = 4u; // knob: columns of a vector, 1 for single ones (lib/elements.ts)
 const WG = 64u; // knob: threads per row: whole subgroups, or a power of two
 const PER = 1u; // knob: vectors a thread owns, ceil(cols / VECTOR / WG)
 const R = 1u; // knob: rows of a workgroup
+const AHEAD = true; // knob: all loads of a row are asked for before any is used, as GPUs want it; else each is used at once
 alias Stored = vec4<f32>; // stored: HALF
 struct Params { rows: u32, cols: u32, eps: f32 }
 @group(0) @binding(0) var<uniform> p: Params;
@@ -43,19 +43,22 @@ fn main(
   let first = (wg.x + wg.y * grid.x) * R;
   for (var index = first; index < min(p.rows, first + R); index++) {
     let row = index * vectors;
-    for (var k = 0u; k < PER; k++) { // unroll
-      let c = t + k * WG;
-      if (c < vectors) {
-        v[k] = x[row + c];
-        if (ADD) { v[k] += r[row + c]; }
-      }
-    }
     var sum = vec4<f32>();
     for (var k = 0u; k < PER; k++) { // unroll
       let c = t + k * WG;
       if (c < vectors) {
-        if (ADD) { s[row + c] = v[k]; }
+        v[k] = x[row + c];
+        if (ADD) {
+          v[k] += r[row + c];
+          if (!AHEAD) { s[row + c] = v[k]; }
+        }
         sum += v[k];
+      }
+    }
+    if (ADD && AHEAD) {
+      for (var k = 0u; k < PER; k++) { // unroll
+        let c = t + k * WG;
+        if (c < vectors) { s[row + c] = v[k]; }
       }
     }
     let mean = rowSum(t, total(sum)) / f32(p.cols);

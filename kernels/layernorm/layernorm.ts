@@ -28,8 +28,10 @@ const threads = ({ cols }: Row, { features, subgroupMaxSize }: AdapterTraits) =>
 type Lanes = typeof rowLanes;
 const lanes =
   (of: Lanes) =>
-  ({ cols, VECTOR }: Row, adapter: AdapterTraits) =>
-    of(cols, adapter, VECTOR);
+  ({ cols, VECTOR }: Row, adapter: AdapterTraits) => {
+    const knobs = of(cols, adapter, VECTOR);
+    return knobs && { ...knobs, AHEAD: false };
+  };
 /** A subgroup takes many rows, so that w and b are loaded seldom: a power of two, so that near sizes share a program. */
 const rowsInTurn = (of: Lanes) => (row: Row, adapter: AdapterTraits) => {
   const knobs = lanes(of)(row, adapter);
