@@ -16,7 +16,7 @@ const STRIPS = 2u; // knob: strips of rows
 const RM = 1u; // knob: matrices down a strip
 const LANES = 32u; // knob: threads a strip, a multiple of its rows, no fewer than the largest subgroup; smaller ones repeat each other's work
 const TILE = 16u; // knob: rows a tile, a multiple of MN and MK
-const STAGES = 2u; // knob: tiles in workgroup memory; 2 take two barriers a tile, 1 four
+const STAGES = 2u; // knob: tiles in workgroup memory; 2 take two barriers a tile, 1 four; 2 where a subgroup has LANES threads
 const ONCE = false; // knob: a tile holds all rows
 alias Vector = vec4<f32>; // stored: HALF
 struct Params { batch: u32, tokens: u32, heads: u32, dim: u32, scale: f32 }

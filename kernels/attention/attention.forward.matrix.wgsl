@@ -17,7 +17,7 @@ const RM = 1u; // knob: matrices down a strip
 const LANES = 32u; // knob: threads a strip, a multiple of its rows, no fewer than the largest subgroup; smaller ones repeat each other's work
 const TILE = 16u; // knob: keys a tile, a multiple of MN and MK
 const ONCE = false; // knob: a tile holds all keys
-const STAGES = 2u; // knob: tiles in workgroup memory; 2 take two barriers a tile, 1 four
+const STAGES = 2u; // knob: tiles in workgroup memory; 2 take two barriers a tile, 1 four; 2 where a subgroup has LANES threads
 alias Vector = vec4<f32>; // stored: HALF
 struct Params { batch: u32, tokens: u32, heads: u32, dim: u32, scale: f32 }
 @group(0) @binding(0) var<uniform> p: Params;

@@ -101,8 +101,10 @@ function maker({ dim, tokens }: Rows, adapter: AdapterTraits, bytes: Bytes) {
   if (!best) return null;
   const { M: MM, N: MN, K: MK } = best;
   const LANES = Math.max(adapter.subgroupMaxSize, MM);
-  // Two threads share a row, or one: they tell each other its largest score by a shuffle, only where subgroups have one size.
-  const RM = Math.max(1, LANES / MM / (adapter.subgroupMinSize === LANES ? 2 : 1));
+  // A strip's threads are one subgroup only where all have one size. Then two may share a row, and tell each other its largest
+  // score by a shuffle; and the next scores may be written without a barrier after what read the last weights.
+  const alone = adapter.subgroupMinSize === LANES;
+  const RM = Math.max(1, LANES / MM / (alone ? 2 : 1));
   const unit = Math.max(MN, (MK * LANES) / (RM * MM));
   const wide = Math.max(MN, MK);
   const blocks = ceilDiv(tokens, RM * MM);
@@ -110,7 +112,7 @@ function maker({ dim, tokens }: Rows, adapter: AdapterTraits, bytes: Bytes) {
     const STRIPS = Math.min(strips, blocks);
     const TILE = Math.max(tile, unit);
     const ONCE = tokens <= TILE;
-    const STAGES = ONCE ? 1 : stages;
+    const STAGES = ONCE || !alone ? 1 : stages;
     const knobs = { DIM: dim, WIDE: ceilDiv(dim, wide) * wide, MM, MN, MK, STRIPS, RM, LANES, TILE, STAGES, ONCE };
     const whole = LANES % (RM * MM) === 0 && TILE % unit === 0 && STRIPS * LANES <= adapter.maxWorkgroupInvocations;
     return whole && bytes(knobs) <= adapter.maxWorkgroupStorageBytes ? knobs : null;
