@@ -1,6 +1,6 @@
 // One part, in a process of its own: does the work and sends a row for everything that it finds.
 import type { Device } from '../../engine/device.ts';
-import { gently, openDawn } from '../../engine/node/dawn.ts';
+import { openDawn } from '../../engine/node/dawn.ts';
 import { usePicks } from '../../mae/cli/picks.ts';
 import { movedBytes } from '../../kernels/kernel.ts';
 import { type KernelCall, timeCalls } from '../call.ts';
@@ -33,13 +33,9 @@ export interface Work {
   readonly left: () => number;
 }
 
-/** A device with the settings that were asked for: polled without pauses where that takes no core from the adapter. */
+/** A device with the settings that were asked for. */
 export async function openFor({ mode, options, note }: Work, toggles: readonly string[] = []): Promise<Device> {
-  const adapter = options.adapter ?? undefined;
-  let gentle = true;
-  const wait = <T>(promise: Promise<T>): Promise<T> => (gentle ? gently(promise) : promise);
-  const device: Device = await openDawn({ profile: mode.profile, adapter, toggles, wait });
-  gentle = device.adapter.software;
+  const device = await openDawn({ profile: mode.profile, adapter: options.adapter ?? undefined, toggles });
   // A new device has those that ship.
   if (options.picks !== 'shipped') await usePicks(device, options.picks === 'none', note);
   return device;

@@ -37,9 +37,17 @@ export function dawn(options: DawnOptions = {}): GPU {
   return gpu;
 }
 
-/** Opens a device on Dawn, and waits for it gently. @throws TesseraeError where there is no adapter */
-export const openDawn = (options: DawnOptions = {}): Promise<Device> =>
-  openDevice(dawn(options), { wait: gently, ...options });
+/**
+ * Opens a device on Dawn. Software adapters are waited for gently, as they need the cores; beside a GPU Dawn polls without pauses, so
+ * that what is decoded meanwhile is taken up at once. @throws TesseraeError where there is no adapter
+ */
+export async function openDawn(options: DawnOptions = {}): Promise<Device> {
+  let software = true;
+  const wait = <T>(promise: Promise<T>): Promise<T> => (software ? gently(promise) : promise);
+  const device = await openDevice(dawn(options), { wait, ...options });
+  software = device.adapter.software;
+  return device;
+}
 
 /** dawn.node crashes in later calls once the object that create() gave is collected, so it is kept to the end. */
 const instances = new Set<GPU>();
