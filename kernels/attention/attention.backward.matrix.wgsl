@@ -45,7 +45,7 @@ fn main(
   var dv: array<Sum, SUMS>; // registers
   var ahead: array<vec4<u32>, PER>; // registers
   for (var i = 0u; i < PER; i++) { // unroll
-    ahead[i] = fetchTile(wg, 0u, keys, t + i * WG);
+    ahead[i] = fetchTile(wg, 0u, keys, t, i);
   }
   stageOwn(wg, t, start, keys);
   workgroupBarrier();
@@ -56,13 +56,13 @@ fn main(
   }
   workgroupBarrier();
   for (var i = 0u; i < PER; i++) { // unroll
-    put(0u, t + i * WG, ahead[i]);
+    put(0u, t, i, ahead[i]);
   }
   if (keys) { keep(wg, t, 0u, 0u); }
   workgroupBarrier();
   if (!ONCE) {
     for (var i = 0u; i < PER; i++) { // unroll
-      ahead[i] = fetchTile(wg, TILE, keys, t + i * WG);
+      ahead[i] = fetchTile(wg, TILE, keys, t, i);
     }
   }
   for (var first = 0u; first < p.tokens; first += TILE) {
@@ -93,8 +93,8 @@ fn main(
     workgroupBarrier();
     if (STAGES == 2u && !ONCE) {
       for (var i = 0u; i < PER; i++) { // unroll
-        put(STAGE - stage, t + i * WG, ahead[i]);
-        ahead[i] = fetchTile(wg, first + 2u * TILE, keys, t + i * WG);
+        put(STAGE - stage, t, i, ahead[i]);
+        ahead[i] = fetchTile(wg, first + 2u * TILE, keys, t, i);
       }
       if (keys) { keep(wg, t, first + TILE, TILE / 4u - fours); }
     }
@@ -127,8 +127,8 @@ fn main(
     if (STAGES == 1u && !ONCE) {
       workgroupBarrier();
       for (var i = 0u; i < PER; i++) { // unroll
-        put(0u, t + i * WG, ahead[i]);
-        ahead[i] = fetchTile(wg, first + 2u * TILE, keys, t + i * WG);
+        put(0u, t, i, ahead[i]);
+        ahead[i] = fetchTile(wg, first + 2u * TILE, keys, t, i);
       }
       if (keys) { keep(wg, t, first + TILE, 0u); }
       workgroupBarrier();

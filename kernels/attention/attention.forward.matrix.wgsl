@@ -46,7 +46,7 @@ fn main(
   var sum: array<Sum, SUMS>; // registers
   var ahead: array<vec4<u32>, PER>; // registers
   for (var i = 0u; i < PER; i++) { // unroll
-    ahead[i] = fetchTile(wg, 0u, t + i * WG);
+    ahead[i] = fetchTile(wg, 0u, t, i);
   }
   stageOwn(wg, t);
   workgroupBarrier();
@@ -55,12 +55,12 @@ fn main(
   }
   workgroupBarrier();
   for (var i = 0u; i < PER; i++) { // unroll
-    put(0u, t + i * WG, ahead[i]);
+    put(0u, t, i, ahead[i]);
   }
   workgroupBarrier();
   if (!ONCE) {
     for (var i = 0u; i < PER; i++) { // unroll
-      ahead[i] = fetchTile(wg, TILE, t + i * WG);
+      ahead[i] = fetchTile(wg, TILE, t, i);
     }
   }
   var softmax = Softmax(NONE, 0.0);
@@ -85,8 +85,8 @@ fn main(
     workgroupBarrier();
     if (STAGES == 2u && !ONCE) {
       for (var i = 0u; i < PER; i++) { // unroll
-        put(STAGE - stage, t + i * WG, ahead[i]);
-        ahead[i] = fetchTile(wg, first + 2u * TILE, t + i * WG);
+        put(STAGE - stage, t, i, ahead[i]);
+        ahead[i] = fetchTile(wg, first + 2u * TILE, t, i);
       }
     }
     let turned = weigh(softmax, SCORE + row * SCORES, part, first);
@@ -126,8 +126,8 @@ fn main(
     if (STAGES == 1u && !ONCE) {
       workgroupBarrier();
       for (var i = 0u; i < PER; i++) { // unroll
-        put(0u, t + i * WG, ahead[i]);
-        ahead[i] = fetchTile(wg, first + 2u * TILE, t + i * WG);
+        put(0u, t, i, ahead[i]);
+        ahead[i] = fetchTile(wg, first + 2u * TILE, t, i);
       }
       workgroupBarrier();
     }

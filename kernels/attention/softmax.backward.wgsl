@@ -30,11 +30,12 @@ fn keep(wg: vec3<u32>, t: u32, first: u32, fours: u32) {
   }
 }
 
-// Eight e of the rows from `first` on of the other side: q and dO where this workgroup owns keys, else k and v.
-fn fetchTile(wg: vec3<u32>, first: u32, keys: bool, e: u32) -> vec4<u32> {
-  let token = first + e / LONG % TILE;
-  if (e / LONG < TILE) { return fetch(wg, token, select(1u, 0u, keys), e % LONG); }
-  return fetchDov(wg, token, !keys, e % LONG);
+// Eight i of this thread of the tile from `first` on of the other side: q and (odd i) dO where this workgroup owns keys, else k and v.
+// Which of them is known when the program is built: no load is behind a thread's own `if`.
+fn fetchTile(wg: vec3<u32>, first: u32, keys: bool, t: u32, i: u32) -> vec4<u32> {
+  let e = eightOf(t, i);
+  if (i % 2u == 0u) { return fetch(wg, first + e / LONG, select(1u, 0u, keys), e % LONG); }
+  return fetchDov(wg, first + e / LONG, !keys, e % LONG);
 }
 
 // Replaces scores and dP of a row and a tile by P and dS as f16. PARTS threads take MK columns in turn.

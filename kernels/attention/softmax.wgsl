@@ -75,9 +75,10 @@ fn writeRows(wg: vec3<u32>, t: u32, column: u32) {
   }
 }
 
-// Eight e of the keys and values from `first` on.
-fn fetchTile(wg: vec3<u32>, first: u32, e: u32) -> vec4<u32> {
-  return fetch(wg, first + e / LONG % TILE, 1u + e / LONG / TILE % 2u, e % LONG);
+// Eight i of this thread of the tile of keys, or (odd i) of values, from `first` on.
+fn fetchTile(wg: vec3<u32>, first: u32, t: u32, i: u32) -> vec4<u32> {
+  let e = eightOf(t, i);
+  return fetch(wg, first + e / LONG, 1u + i % 2u, e % LONG);
 }
 
 // This workgroup's rows of q, at the pool's start.

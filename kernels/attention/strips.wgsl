@@ -13,7 +13,7 @@ const SUMS = RM * ACROSS;
 const LONG = WIDE / 8u; // of a row of f16
 const STRIDE = LONG + 1u;
 const STAGE = 2u * TILE * STRIDE; // two matrices' rows of a tile
-const PER = (2u * TILE * LONG + WG - 1u) / WG; // eights of them that a thread stages
+const PER = (TILE * LONG + WG - 1u) / WG * 2u; // eights of them that a thread stages, of the one and of the other in turn
 const CHUNKS = TILE / MK / PARTS; // of MK scores each, of a row that a thread has between the products
 const FOURS = MK / 4u;
 const HOLDS = CHUNKS * FOURS;
@@ -62,7 +62,13 @@ fn fetch(wg: vec3<u32>, token: u32, which: u32, eight: u32) -> vec4<u32> {
   return within(eight, join(qkv[at.x], qkv[at.y]));
 }
 
-// Puts eight e of a tile at `stage` where it belongs.
-fn put(stage: u32, e: u32, eight: vec4<u32>) {
-  if (PER * WG == 2u * TILE * LONG || e < 2u * TILE * LONG) { pool[stage + e / LONG * STRIDE + e % LONG] = eight; }
+// Where eight i of this thread lies in a tile of eights.
+fn eightOf(t: u32, i: u32) -> u32 { return t + i / 2u * WG; }
+
+// Puts eight i of a tile at `stage` where it belongs.
+fn put(stage: u32, t: u32, i: u32, eight: vec4<u32>) {
+  let e = eightOf(t, i);
+  if (TILE * LONG % WG == 0u || e < TILE * LONG) {
+    pool[stage + i % 2u * TILE * STRIDE + e / LONG * STRIDE + e % LONG] = eight;
+  }
 }
