@@ -49,7 +49,8 @@ export function partsFor(found: Found, options: Options): Part[] {
       const mode: Mode = { profile, precision: profile === 'matrix' ? 'f16' : 'f32' };
       return { name: `${kind} ${profile}`, kind, weight, mode, together: true };
     });
-  const torch = (what: string, weight: number): Part => ({ name: `torch ${what}`, kind: 'torch', weight, what });
+  const torch = (what: string, weight: number): Part[] =>
+    options.torch === 'off' ? [] : [{ name: `torch ${what}`, kind: 'torch', weight, what }];
   const simt: Mode = { profile: 'simt', precision: 'f32' };
   const plain: Part = {
     name: `tests simt, ${PLAIN}`,
@@ -67,10 +68,13 @@ export function partsFor(found: Found, options: Options): Part[] {
     ...(found.matrices.length
       ? ([{ name: 'ceilings matrix', kind: 'ceilings', weight: 8, what: 'matrix' }] as const)
       : []),
+    // PyTorch's right after ours: what comes last goes short where time does.
     ...each('step', 45),
+    ...torch('step', 45),
     ...each('kernels', 45),
+    ...torch('kernels', 25),
+    ...torch('compile', 60),
     ...each('profile', 12).slice(0, options.quick ? 1 : undefined),
-    ...(options.torch === 'off' ? [] : [torch('step', 45), torch('kernels', 25), torch('compile', 60)]),
   ];
   return parts.filter(({ kind }) => !options.only.length || options.only.includes(kind));
 }
