@@ -162,6 +162,27 @@ inBrowser('a page that draws no frames, as a hidden one, trains on', async () =>
   });
 });
 
+inBrowser('a page that begins with this tab does not jump', async () => {
+  await site.page.addInitScript(() => {
+    const shifts = ((globalThis as unknown as { shifts: number[] }).shifts = [] as number[]);
+    new PerformanceObserver((list) => {
+      for (const entry of list.getEntries()) shifts.push((entry as unknown as { value: number }).value);
+    }).observe({ type: 'layout-shift', buffered: true });
+  });
+  for (const width of [1440, 1000, 390]) {
+    await site.page.setViewportSize({ width, height: 844 });
+    await site.page.reload();
+    await entered('none');
+    // Two frames later it is told of what moved in the first.
+    const shifts = await site.page.evaluate(async () => {
+      for (let i = 0; i < 2; i++) await new Promise(requestAnimationFrame);
+      await new Promise((later) => setTimeout(later));
+      return (globalThis as unknown as { shifts: number[] }).shifts;
+    });
+    assert.ok(shifts.reduce((sum, shift) => sum + shift, 0) < 0.01, `at ${width}: ${shifts}`);
+  }
+});
+
 inBrowser('nothing is wider than a phone', async () => {
   await site.page.setViewportSize({ width: 390, height: 844 });
   for (const summary of await tab('summary').all()) await summary.click();

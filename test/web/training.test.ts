@@ -147,16 +147,21 @@ inBrowser(
     alike((await onNode(tiny.path, 'onward', 12)).losses, upTo(12, there.losses));
 
     await page.call('order', { kind: 'pause' });
-    const at = (await page.call('entered', 'paused')).losses.at(-1)![0];
+    const stopped = await page.call('entered', 'paused');
     const { path, checkpoint } = await kept('back.safetensors', await page.call('checkpoint'));
-    assert.is(checkpoint.training?.epoch, Math.floor(at / 4));
+    const at = placeOf(checkpoint);
+    // A device that is lost meanwhile takes the run back to its last copy, behind what was told.
+    if (!stopped.rewound.length) assert.is(at, stopped.losses.at(-1)![0], `SEED=${seed} ${stopped.notes.join(' ')}`);
     const untouched = await onNode(path, 'untouched', at);
     sameState(untouched.checkpoint, checkpoint);
     await page.call('order', { kind: 'resume' });
     const further = await page.call('reached', at + 6);
-    alike((await onNode(path, 'further', at + 6)).losses, upTo(at + 6, further.losses.slice(at - 2)));
+    alike((await onNode(path, 'further', at + 6)).losses, upTo(at + 6, further.losses.slice(stopped.losses.length)));
   },
 );
+
+/** Optimizer steps since the beginning, of epochs of 4. */
+const placeOf = ({ training }: Checkpoint): number => 4 * (training?.epoch ?? 0) + (training?.step ?? 0);
 
 const upTo = (most: number, losses: Told['losses']) => losses.filter(([step]) => step <= most);
 

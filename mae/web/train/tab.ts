@@ -27,6 +27,8 @@ class TrainTab {
   readonly #results: Results;
   readonly #form: HTMLFormElement;
   readonly #said: HTMLElement;
+  /** What is said of the pictures of the page. */
+  readonly #shipped: string;
   #worker: Worker | null = null;
   #state: State | 'none' = 'none';
   #files: Files | null = null;
@@ -40,6 +42,7 @@ class TrainTab {
     this.#results = new Results(root);
     this.#form = find(root, 'form', 'form');
     this.#said = find(root, 'p', '.said');
+    this.#shipped = find(root, 'p', '#pictures').textContent ?? '';
     const on = (id: string, act: () => void): void => find(root, 'button', id).addEventListener('click', act);
     on('#go', () => this.#go());
     on('#end', () => void (this.#mayEnd() && this.#end()));
@@ -107,9 +110,7 @@ class TrainTab {
     const text = this.#files
       ? `${this.#files.length.toLocaleString('en-US')} pictures; they stay on this computer.`
       : 'Choose a folder, or drop one here. It stays on this computer.';
-    find(this.#form, 'p', '#pictures').textContent = this.#own
-      ? text
-      : '3,072 photographs of 32 × 32 pixels from CIFAR-10, and 256 that are held out.';
+    find(this.#form, 'p', '#pictures').textContent = this.#own ? text : this.#shipped;
     find(this.#form, 'label', '#side').hidden = !this.#own;
     find(this.#form, 'label', '#choose').hidden = !this.#own;
     find(this.#form, 'input', '#folder').hidden = !this.#own;
