@@ -21,7 +21,7 @@ export function define(command: Command): void {
     .option('--decoder_num_heads <N>', 'of the decoder, likewise')
     .option('--input_size <N|HxW>', 'of images that are not square, where the file does not say')
     .option('--norm_pix_loss', 'it predicts normalised pixels, where the file does not say')
-    .option('--half', 'weights as f16 in a file of Tesserae: half the size')
+    .option('--half', 'weights rounded to f16, in a file of Tesserae: half the size')
     .option('--overwrite', 'replace what OUT holds')
     .addHelpText(
       'after',

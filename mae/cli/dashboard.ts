@@ -9,7 +9,7 @@ export function define(command: Command): void {
   command
     .argument(
       '<runs...>',
-      'output_dirs of pretrain or finetune, or a folder of such, also of those that will begin there',
+      'output_dirs of pretrain or finetune, or a folder of such; those that begin there later join',
     )
     .option('--port <N>', `the port (default: ${PORT}, or the next one that is free)`)
     .addOption(new Option('--host <NAME>').hideHelp())

@@ -77,7 +77,7 @@ async function run(flags: Flags & { config?: string; dashboard?: string | true }
     const course = existsSync(join(options.output_dir, 'metrics.jsonl')) ? await showCourse(options.output_dir) : '';
     process.stdout.write(`${best}${pace}; ${checkpoint} has the classifier${course}\n`);
     process.stdout.write(
-      `next: tesserae eval ${pasted(checkpoint)} --data_path ${pasted(options.data_path)}; tesserae classify ${pasted(checkpoint)} YOUR_IMAGE.jpg\n`,
+      `next: npx tesserae eval ${pasted(checkpoint)} --data_path ${pasted(options.data_path)}; npx tesserae classify ${pasted(checkpoint)} YOUR_IMAGE.jpg\n`,
     );
   });
 }

@@ -76,7 +76,7 @@ async function run(
     // A run that had ended in another folder has left no numbers in this one.
     const course = existsSync(join(options.output_dir, 'metrics.jsonl')) ? await showCourse(options) : '';
     process.stdout.write(`${pace}; ${checkpoint} has the model${course}\n`);
-    process.stdout.write(`next: tesserae reconstruct ${pasted(checkpoint)} YOUR_IMAGE.jpg\n`);
+    process.stdout.write(`next: npx tesserae reconstruct ${pasted(checkpoint)} YOUR_IMAGE.jpg\n`);
   });
 }
 

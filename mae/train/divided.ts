@@ -1,7 +1,7 @@
 // Which images of a set a run trains on and which it keeps back: --val_fraction, --heldout and --train_images.
 import { fail } from '../../engine/errors.ts';
 import { withChannels } from '../data/channels.ts';
-import { type Dataset, part } from '../data/dataset.ts';
+import { type Dataset, evenly, part, pick } from '../data/dataset.ts';
 import { refuseSecond, splitOff } from '../data/validation.ts';
 import type { PretrainOptions } from './options.ts';
 
@@ -18,13 +18,13 @@ export function divided(data: TrainingData, options: PretrainOptions): TrainingD
   if (val_fraction !== undefined) {
     const split = splitOff(train, { val_fraction, val_seed });
     [train, heldout] = [split.train, split.val];
-    if (wanted && wanted < heldout.length) heldout = part(heldout, heldout.length - wanted, wanted);
+    if (wanted && wanted < heldout.length) heldout = someOf(heldout, wanted);
   } else if (!wanted) heldout = null;
   else if (!heldout) {
     if (wanted >= train.length) fail(`pretrain: --heldout ${wanted} leaves none of ${train.length} images to train on`);
-    heldout = part(train, train.length - wanted, wanted);
-    train = part(train, 0, train.length - wanted);
-  } else if (wanted < heldout.length) heldout = part(heldout, heldout.length - wanted, wanted);
+    heldout = someOf(train, wanted);
+    train = othersOf(train, wanted);
+  } else if (wanted < heldout.length) heldout = someOf(heldout, wanted);
   if (train_images !== undefined) {
     if (train_images > train.length)
       fail(`pretrain: --train_images ${train_images} is more than the ${train.length} that there are`);
@@ -32,4 +32,25 @@ export function divided(data: TrainingData, options: PretrainOptions): TrainingD
   }
   if (in_chans === undefined) return { train, heldout };
   return { train: withChannels(train, in_chans), heldout: heldout && withChannels(heldout, in_chans) };
+}
+
+/** Whether a set lists one class after the other, as a folder of classes does: its last images would be of one class. */
+function byClass({ label, length }: Dataset): boolean {
+  if (!label || label(0) === label(length - 1)) return false;
+  for (let i = 1; i < length; i++) if (label(i) < label(i - 1)) return false;
+  return true;
+}
+
+/** `count` images to judge by: as many of each class where the set lists them one after the other, else the last ones. */
+const someOf = (set: Dataset, count: number): Dataset =>
+  byClass(set) ? evenly(set, count) : part(set, set.length - count, count);
+
+/** The images that `someOf` leaves. */
+function othersOf(set: Dataset, count: number): Dataset {
+  if (!byClass(set)) return part(set, 0, set.length - count);
+  const taken = new Set(Array.from({ length: count }, (_, i) => Math.floor((i * set.length) / count)));
+  return pick(
+    set,
+    Uint32Array.from({ length: set.length }, (_, i) => i).filter((i) => !taken.has(i)),
+  );
 }

@@ -48,7 +48,7 @@ export const OPTIONS = {
   heldout: optional(
     whole(0),
     DATA,
-    'images kept back for evaluation with fixed masks, of --val_fraction where that is given (default: 2000 of cifar10, else 0)',
+    'images kept back for evaluation with fixed masks, of --val_fraction or of val/ where there is one (default: 2000 of cifar10, else 0)',
   ),
   ...SPLIT_OPTIONS,
   train_images: optional(whole(1), DATA, 'train on the first N images only (default: all)'),
@@ -143,7 +143,7 @@ export const OPTIONS = {
     whole(0),
     6,
     OUTPUT,
-    'held-out images that are rebuilt as training goes on, at most 20 times, for the report (0: none)',
+    'images (held-out ones, else of the training set) that are rebuilt as training goes on, at most 20 times, for the report (0: none)',
   ),
   log_dir: optional(
     text('PATH'),

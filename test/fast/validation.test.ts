@@ -103,6 +103,13 @@ test('what is asked for beats the checkpoint, which beats a tenth; a set with va
   assert.equal(await pretraining(train, { val_fraction: 0.25, val_seed: 3 }), [15, 5]);
   assert.equal(await pretraining(train, { val_fraction: 0.25, heldout: 2, evidence_freq: 1 }), [15, 2]);
   assert.equal(await pretraining(train, { heldout: 4 }), [16, 4]);
+  // A folder lists one class after the other: what is kept back is of both, and what is left is all the rest.
+  const { train: rest, heldout } = await trainingData(parsePretrainOptions({ data_path: train, heldout: 4 }), silent);
+  const named = (set: Dataset | null): string[] =>
+    Array.from({ length: set?.length ?? 0 }, (_, i) => set?.id?.(i) ?? '');
+  const labels = Array.from({ length: 4 }, (_, i) => heldout?.label?.(i));
+  assert.equal([labels.filter((l) => l === 0).length, labels.filter((l) => l === 1).length], [2, 2]);
+  assert.is(new Set([...named(rest), ...named(heldout)]).size, 20);
   const refused = await thrown(() => pretraining(root, { val_fraction: 0.25 }));
   assert.match(refused.message, /has 20 validation images already/);
 });

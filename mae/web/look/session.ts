@@ -58,7 +58,7 @@ export class Session {
     const target = config.norm_pix_loss ? ', and predicts patches without their brightness and contrast' : '';
     return (
       `The model has ${(report.parameters / 1e6).toFixed(1)} million weights and sees ${width} × ${height} pixels in patches of ` +
-      `${config.patch_size} × ${config.patch_size}. It was trained on ${data.name.replace(/ train$/, '')} with ${Math.round(100 * maskRatio)} % hidden${target}.`
+      `${config.patch_size} × ${config.patch_size}. It was trained on ${shortName(data.name)} with ${Math.round(100 * maskRatio)} % hidden${target}.`
     );
   }
 
@@ -112,3 +112,11 @@ export function lookFrom(attention: Attention, l: number, block: number | null):
   const tokens = Math.round(Math.sqrt(attention[block].length));
   return attention[block].slice((1 + l) * tokens + 1, (2 + l) * tokens);
 }
+
+/** Of a set by its name, or of a folder's path its last part: where a file lay is nobody's concern. */
+const shortName = (name: string): string =>
+  name
+    .replace(/^train of | train$/g, '')
+    .replace(/[/\\]+$/, '')
+    .split(/[/\\]/)
+    .pop() || name;
