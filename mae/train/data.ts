@@ -7,5 +7,11 @@ import type { Reporter } from './reporter.ts';
 /** Opens the data; a set that is asked for by name is fetched where it is not in the cache. */
 export async function trainingData(options: PretrainOptions, report: Reporter): Promise<TrainingData> {
   const { data_path, heldout } = options;
-  return divided(await openData(data_path, (fraction, what) => report.fetching(fraction, what), heldout), options);
+  const data = await openData(data_path, (fraction, what) => report.fetching(fraction, what), heldout);
+  const kept = data.heldout?.length ?? 0;
+  if (kept && !heldout)
+    report.note(
+      `data: ${kept} images for validation are there; --heldout ${Math.min(kept, 1000)} judges by them after each epoch`,
+    );
+  return divided(data, options);
 }

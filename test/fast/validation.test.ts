@@ -110,6 +110,10 @@ test('what is asked for beats the checkpoint, which beats a tenth; a set with va
   const labels = Array.from({ length: 4 }, (_, i) => heldout?.label?.(i));
   assert.equal([labels.filter((l) => l === 0).length, labels.filter((l) => l === 1).length], [2, 2]);
   assert.is(new Set([...named(rest), ...named(heldout)]).size, 20);
+  const notes: string[] = [];
+  const telling = { ...silent, note: (line: string) => void notes.push(line) };
+  await trainingData(parsePretrainOptions({ data_path: root }), telling);
+  assert.match(notes.join(), /20 images for validation are there; --heldout 20 /);
   const refused = await thrown(() => pretraining(root, { val_fraction: 0.25 }));
   assert.match(refused.message, /has 20 validation images already/);
 });
