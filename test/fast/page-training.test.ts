@@ -11,7 +11,7 @@ import { parsePretrainOptions } from '../../mae/train/options.ts';
 import { recipeOf } from '../../mae/train/recipe.ts';
 import { fromSheet, keptBack } from '../../mae/web/images/sheet.ts';
 import type { News } from '../../mae/web/train/messages.ts';
-import { ordered } from '../../mae/web/train/folder.ts';
+import { labelsOf, ordered } from '../../mae/web/train/folder.ts';
 import { PageJournal } from '../../mae/web/train/journal.ts';
 import { commandFor, isShipped, optionsFrom, optionsOf } from '../../mae/web/train/recipe.ts';
 
@@ -94,6 +94,11 @@ test('a folder in a page is read in the order of Node', async () => {
         Array.from({ length: node.length }, (_, at) => node.id?.(at)),
       );
       if (i === 2) assert.is(val.length, 2);
+      // By classes a run chooses what it keeps back.
+      assert.equal(
+        labelsOf(train, 'train'),
+        Array.from({ length: node.length }, (_, at) => node.label?.(at)),
+      );
     }
   } finally {
     rmSync(root, { recursive: true });

@@ -52,10 +52,21 @@ const under = ({ files, folders }: Folder): Entry[] => [...sorted(files), ...sor
 export function folderData(entries: readonly Entry[]): TrainingData {
   const { train, val } = ordered(entries);
   if (!train.length) fail('folder: there is no .jpg, .jpeg, .png or .webp file in it: choose a folder of images');
-  const set = (images: readonly Entry[]): Dataset =>
+  const set = (images: readonly Entry[], base: string): Dataset =>
     bitmaps(
       images.map(([, file]) => file),
-      { name: 'your images' },
+      { name: 'your images', labels: labelsOf(images, base) },
     );
-  return { train: set(train), heldout: val.length ? set(val) : null };
+  return { train: set(train, 'train'), heldout: val.length ? set(val, 'val') : null };
+}
+
+/** Numbers of the classes, one folder after the other, as Node has them; -1 in a flat folder. `base`: a folder around those of the classes. */
+export function labelsOf(images: readonly Entry[], base: string): number[] {
+  let [last, label] = ['', -1];
+  return images.map(([path]) => {
+    const names = path.split('/').slice(1);
+    const [name, ...rest] = names[0] === base ? names.slice(1) : names;
+    if (rest.length && name !== last) [last, label] = [name, label + 1];
+    return label;
+  });
 }
