@@ -17,6 +17,13 @@ export interface RunLog {
 /** Of these metrics a larger value is better; of the others (losses) a smaller one. */
 const LARGER = /acc|top1|top5|rank/;
 
+/** Several logs, told apart: runs whose folders have one name are called by the paths that they were given by. */
+export async function readRuns(paths: readonly string[]): Promise<RunLog[]> {
+  const runs = await Promise.all(paths.map(readRun));
+  const namesakes = (name: string): number => runs.filter((run) => run.name === name).length;
+  return runs.map((run, i) => (namesakes(run.name) > 1 ? { ...run, name: paths[i] } : run));
+}
+
 /** The log of a run's folder, of a recipe (the file beside it, NAME.log.txt), or a log file itself. */
 export async function readRun(path: string): Promise<RunLog> {
   const isFolder = (await stat(path).catch(() => misuse(`compare: there is no ${path}`))).isDirectory();

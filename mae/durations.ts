@@ -1,4 +1,4 @@
-// Times as people read them.
+// Times and speeds as people read them.
 
 /** `2:05`, `1:02:05`, `3 d 4 h`. */
 export function duration(time: number): string {
@@ -9,3 +9,7 @@ export function duration(time: number): string {
   if (s >= 3600) return `${Math.floor(s / 3600)}:${two((s % 3600) / 60)}:${two(s % 60)}`;
   return `${Math.floor(s / 60)}:${two(s % 60)}`;
 }
+
+/** `9.4` or `196` images a second. */
+export const speedText = (perSecond: number): string =>
+  Number.isFinite(perSecond) ? perSecond.toFixed(perSecond < 10 ? 1 : 0) : '-';

@@ -12,6 +12,7 @@ import { explain, run } from '../mae/cli/program.ts';
 import { problemsOf } from '../mae/cli/selfcheck.ts';
 import { checkKernel } from '../engine/testing/check-kernel.ts';
 import { loadSharp } from '../mae/data/sharp.ts';
+import { speedText } from '../mae/durations.ts';
 import { configure } from '../mae/model/config.ts';
 import { initialWeights } from '../mae/model/init.ts';
 import { saveCheckpoint } from '../mae/train/checkpoint.ts';
@@ -238,6 +239,11 @@ test('pretrain by a YAML file leaves log, metrics and a checkpoint that reconstr
   assert.is(code, 0, err);
   assert.match(err, '--pin_mem is not used');
   assert.match(out, 'checkpoint.safetensors has the model');
+  // One speed: of the last line of progress, of the last step's metrics, and of the closing line.
+  const speed = /^([\d.]+) images\/s; /m.exec(out)?.[1];
+  assert.match(err, ` ${speed} images/s  ETA 0:00`);
+  const speeds = [...readFileSync(at('run/metrics.jsonl'), 'utf8').matchAll(/"images_per_s":([\d.]+)/g)];
+  assert.is(speedText(Number(speeds.at(-1)?.[1])), speed);
   assert.match(readFileSync(at('run/loss.svg'), 'utf8'), 'mae_vit_nano_patch4_32 on photos');
   const log = readFileSync(at('run/log.txt'), 'utf8')
     .trim()

@@ -1,6 +1,7 @@
 // `tesserae compare RUN RUN|RECIPE…`: curves of runs over one another, and where they part.
 import type { Command } from 'commander';
 import picocolors from 'picocolors';
+import { parting, readRuns, type RunLog, sharedMetrics, verdict } from '../compare.ts';
 import { real, text } from '../train/flags.ts';
 import { misuse } from '../usage.ts';
 import { columns, examples, type Flags, value } from './command.ts';
@@ -31,32 +32,40 @@ async function run(paths: string[], flags: Flags): Promise<void> {
   const within = value(flags, 'within', real()) ?? 0.02;
   const output = value(flags, 'output', text('FILE')) ?? 'compare.svg';
   if (!/\.svg$/i.test(output)) misuse(`--output must end in .svg, got ${output}`);
-  const [{ readRun, sharedMetrics, parting, verdict }, { compareCurves }, { writeFileAtomic }] = await Promise.all([
-    import('../compare.ts'),
+  const [{ compareCurves }, { writeFileAtomic }] = await Promise.all([
     import('../pictures/compare-curves.ts'),
     import('../../engine/node/files.ts'),
   ]);
-  const runs = await Promise.all(paths.map(readRun));
+  const runs = await readRuns(paths);
   const shared = sharedMetrics(runs);
   const asked = (value(flags, 'metric', text('NAMES')) ?? '').split(',').filter(Boolean);
   const wrong = asked.find((name) => !shared.includes(name));
   if (wrong !== undefined) misuse(`--metric ${wrong}: the runs share ${shared.join(', ') || 'none'}`);
   const metrics = asked.length ? asked : shared;
   if (!metrics.length) misuse('compare: the runs share no metric');
-  const [first, ...others] = runs;
-  const rows = others.flatMap((other) =>
-    metrics.flatMap((metric) => {
+  const tables = pairTables(runs, metrics, within);
+  if (!tables.length) misuse(`compare: ${runs[0].name} shares no epoch with the others`);
+  process.stdout.write(`${tables.map((lines) => `${lines.join('\n')}\n`).join('\n')}`);
+  await writeFileAtomic(output, await compareCurves(runs, metrics, runs.map(({ name }) => name).join(' | ')));
+  process.stdout.write(`the curves are in ${output}\n`);
+}
+
+/** A table for each run beside the first, its columns called by the two: what they come to at the last epoch that both have. */
+export function pairTables(
+  [first, ...others]: readonly RunLog[],
+  metrics: readonly string[],
+  within: number,
+): string[][] {
+  return others.flatMap((other) => {
+    const rows = metrics.flatMap((metric) => {
       const found = parting(first, other, metric, within);
       if (!found) return [];
       const colour = found.from === null ? dim : found.better ? green : red;
-      return [[other.name, metric, number(found.a), number(found.b), colour(verdict(found, within))]];
-    }),
-  );
-  if (!rows.length) misuse(`compare: ${first.name} shares no epoch with the others`);
-  const head = ['run', 'metric', first.name, 'this run', ''].map((name) => dim(name));
-  for (const line of columns([head, ...rows], [2, 3])) process.stdout.write(`${line}\n`);
-  await writeFileAtomic(output, await compareCurves(runs, metrics, runs.map(({ name }) => name).join(' | ')));
-  process.stdout.write(`the curves are in ${output}\n`);
+      return [[metric, number(found.a), number(found.b), colour(verdict(found, within))]];
+    });
+    const head = ['', first.name, other.name, ''].map((name) => dim(name));
+    return rows.length ? [columns([head, ...rows], [1, 2])] : [];
+  });
 }
 
 const number = (x: number): string => (Math.abs(x) < 10 ? x.toFixed(4) : x.toFixed(2));

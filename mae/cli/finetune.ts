@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Command, Option } from 'commander';
 import { AUGMENTATIONS_TEXT } from '../data/augmentation.ts';
+import { speedText } from '../durations.ts';
 import { FINETUNE_OPTIONS, FINETUNE_UNUSED, parseFinetuneOptions } from '../finetune/options.ts';
 import { type Flags, givenOptions } from '../train/table.ts';
 import { misuse } from '../usage.ts';
@@ -71,7 +72,7 @@ async function run(flags: Flags & { config?: string; dashboard?: string | true }
     );
     if (stop.aborted) return;
     reporter.finish();
-    const pace = done ? `${imagesPerSecond.toFixed(1)} images/s` : 'this run had ended already';
+    const pace = done ? `${speedText(imagesPerSecond)} images/s` : 'this run had ended already';
     const best = judged.test_acc1 === undefined ? '' : `validation top-1 ${judged.test_acc1.toFixed(2)} %; `;
     // A run that had ended in another folder has left no numbers in this one.
     const course = existsSync(join(options.output_dir, 'metrics.jsonl')) ? await showCourse(options.output_dir) : '';

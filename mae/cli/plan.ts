@@ -2,6 +2,7 @@
 import { type Command, Option } from 'commander';
 import picocolors from 'picocolors';
 import { bytesText } from '../bytes.ts';
+import { millionsText } from '../model/parameter-count.ts';
 import { type Foreseen, foresee } from '../train/foresee.ts';
 import { OPTIONS, parsePretrainOptions, type PretrainFlags, type PretrainOptions, UNUSED } from '../train/options.ts';
 import { adapterLine, jsonOf, print, showStanding } from './benchreport.ts';
@@ -60,8 +61,9 @@ async function run(given: PretrainFlags & Flags & { config?: string }, command: 
   const images = `${options.batch_size} images of ${img_size.join(' x ')} x ${in_chans}`;
   const masked = `${Math.round(1000 * options.mask_ratio) / 10} % masked`;
   const passes = options.accum_iter > 1 ? `${options.accum_iter} passes a step, each of ` : '';
-  const millions = (foreseen.parameters / 1e6).toFixed(2);
-  print(`${options.model}, ${millions} M parameters; ${passes}${images}, patches of ${patch_size}, ${masked}`);
+  print(
+    `${options.model}, ${millionsText(foreseen.parameters)} parameters; ${passes}${images}, patches of ${patch_size}, ${masked}`,
+  );
   for (const line of memoryTable(foreseen)) print(`  ${line}`);
   for (const line of columns(costs(options, foreseen, rates, pace))) print(`  ${line}`);
   for (const line of notes) print(line);

@@ -1,7 +1,7 @@
 // How a long job tells where it stands: a bar on a terminal, now and then a plain line elsewhere. All of it on stderr.
 import cliProgress from 'cli-progress';
 import picocolors from 'picocolors';
-import { duration } from '../durations.ts';
+import { duration, speedText } from '../durations.ts';
 import type { Reporter, StepReport } from '../train/reporter.ts';
 
 type Stream = NodeJS.WriteStream;
@@ -121,6 +121,6 @@ export function lineReporter(write: (line: string) => void, now: Clock = seconds
 const texts = (r: StepReport, left: number) => ({
   epoch: String(r.epoch + 1),
   loss: Number.isFinite(r.loss) ? r.loss.toFixed(4) : '-',
-  rate: Number.isFinite(r.imagesPerSecond) ? r.imagesPerSecond.toFixed(r.imagesPerSecond < 10 ? 1 : 0) : '-',
+  rate: speedText(r.imagesPerSecond),
   left: duration(left),
 });

@@ -4,6 +4,7 @@ import { join, relative } from 'node:path';
 import type { Command } from 'commander';
 import picocolors from 'picocolors';
 import type { Engine } from '../../engine/engine.ts';
+import { speedText } from '../durations.ts';
 import type { PretrainFlags, PretrainOptions } from '../train/options.ts';
 import type { PretrainSummary } from '../train/pretraining.ts';
 import { columns, examples, type Flags, type Globals, globalsOf, openEngine } from './command.ts';
@@ -38,7 +39,7 @@ async function fitted(
   const epochs = Math.min(40, Math.max(RECIPE.epochs, Math.floor(affordable / TRAINING_IMAGES)));
   const train_images = Math.min(TRAINING_IMAGES, 1024 * Math.max(1, Math.floor(affordable / epochs / 1024)));
   note(
-    `this machine trains on about ${speed.toFixed(0)} images/s: ${epochs} epochs of ${train_images} images fit into ${MINUTES} minutes`,
+    `a trial step goes at about ${speedText(speed)} images/s here: ${epochs} epochs of ${train_images} images fit into ${MINUTES} minutes`,
   );
   return { train_images, epochs };
 }
@@ -131,7 +132,7 @@ async function closing(
   ]);
   const first = heldout[0]?.loss ?? Number.NaN;
   const last = heldout.at(-1)?.loss ?? Number.NaN;
-  const pace = done ? dim(` (${imagesPerSecond.toFixed(0)} images/s)`) : '';
+  const pace = done ? dim(` (${speedText(imagesPerSecond)} images/s)`) : '';
   return [
     '',
     `${bold('Masked loss on 2,000 held-out images:')} ${first.toFixed(3)} before, ${bold(last.toFixed(3))} after training${pace}`,

@@ -5,7 +5,7 @@ import { MemoryForecast } from '../../engine/forecast.ts';
 import { classTargets, crossEntropy } from '../../engine/ops/cross-entropy.ts';
 import { Ema } from '../../engine/optim/ema.ts';
 import { LossScale } from '../../engine/optim/lossscale.ts';
-import { type HostTensor, numel } from '../../engine/tensor.ts';
+import type { HostTensor } from '../../engine/tensor.ts';
 import { type Batch as Inputs, Trainer } from '../../engine/trainer.ts';
 import { type Augmentation, augmentedPlaces, drawMixing, erasedBoxes } from '../data/augmentation.ts';
 import { withChannels } from '../data/channels.ts';
@@ -24,10 +24,10 @@ import { labelledData, type Labels } from '../evaluate/open.ts';
 import { Classifier, type ClassifierConfig, classifierWeights, lastBlocks } from '../model/classifier.ts';
 import { adaptedText, adaptedTo } from '../model/adapt.ts';
 import { configure, type EncoderConfig } from '../model/config.ts';
+import { parameterCount } from '../model/parameter-count.ts';
 import type { TrainingState } from '../train/checkpoint.ts';
 import type { OptimizerState } from '../train/modelfile.ts';
 import { layerGroups, makeOptimizer } from '../train/optimizer.ts';
-import { epochText } from '../train/introduce.ts';
 import { Journal } from '../train/journal.ts';
 import { Preparer } from '../train/prepare.ts';
 import type { Reporter } from '../train/reporter.ts';
@@ -40,6 +40,7 @@ import { Updates } from '../train/updates.ts';
 import { loadEncoder } from '../weights/node.ts';
 import { type ClassifierCheckpoint, loadClassifier, saveClassifier } from './checkpoint.ts';
 import { Judge } from './evaluate.ts';
+import { introduce } from './introduce.ts';
 import { augmentationOf, FINETUNE_OPTIONS, type FinetuneOptions, finetuneRate } from './options.ts';
 
 const INPUTS = { ids: 'u32', clock: 'u32', labels: 'i32', partner: 'i32', lambda: 'f32' } as const;
@@ -188,7 +189,7 @@ class Run extends TrainingRun<StepInputs, ClassifierCheckpoint> {
     this.#parts = made;
     this.#size = [height, width];
     this.#augmentation = made.augmentation;
-    if (!begun.kept) this.#introduce();
+    if (!begun.kept) introduce(engine, options, made, this.report);
   }
 
   async train(): Promise<FinetuneSummary> {
@@ -227,7 +228,7 @@ class Run extends TrainingRun<StepInputs, ClassifierCheckpoint> {
   }
 
   #trained(): number {
-    return this.#parts.classifier.parameters.trainable.reduce((sum, { shape }) => sum + numel(shape), 0);
+    return parameterCount(this.#parts.classifier.parameters.trainable);
   }
 
   /** What is done to the bytes of a batch (batch, operations, 8): RandAugment, or colour jitter; null without either. */
@@ -274,23 +275,6 @@ class Run extends TrainingRun<StepInputs, ClassifierCheckpoint> {
   }
 
   protected write = saveClassifier;
-
-  #introduce(): void {
-    const { config, classifier, train, val, updates } = this.#parts;
-    const { finetune: encoder, output_dir } = this.#options;
-    const trained = this.#trained();
-    const all = [...classifier.parameters.variables.values()].reduce((sum, { shape }) => sum + numel(shape), 0);
-    const { adapter, traits } = this.engine.device;
-    const where = adapter.description || adapter.vendor;
-    this.report.note(`adapter: ${where}, profile ${traits.profile}, precision ${this.engine.precision}`);
-    const share = trained === all ? '' : `, of which ${(trained / 1e6).toFixed(2)} M are trained`;
-    this.report.note(
-      `model: ${encoder ? `encoder of ${encoder}` : 'from scratch'}, ${(all / 1e6).toFixed(2)} M parameters${share}, head on ${config.pool === 'gap' ? 'the mean over patches' : 'the cls token'}`,
-    );
-    this.report.note(
-      `data: ${train.length} images of ${config.nb_classes} classes, ${val.length} for validation, ${epochText(updates)}; results in ${output_dir}`,
-    );
-  }
 }
 
 const FINETUNING = {

@@ -1,6 +1,7 @@
 // What a page says of a run, living or finished: a sentence, figures, kernels and settings.
 import { bytesText } from '../bytes.ts';
-import { duration } from '../durations.ts';
+import { duration, speedText } from '../durations.ts';
+import { millionsText } from '../model/parameter-count.ts';
 import type { RunFacts } from '../train/facts.ts';
 import type { Cell, Column, Figure } from '../web/parts/pieces.ts';
 import type { SeriesData } from '../web/parts/series.ts';
@@ -69,10 +70,10 @@ export function figuresOf(course: Course, living = false): Figure[] {
   add('best_acc1', 'the best before', judged?.last && best > judged.last.y && `${best.toFixed(2)} %`);
   add('knn_top1', 'kNN top-1', last('knn_top1') !== undefined && `${last('knn_top1')?.toFixed(2)} %`);
   add('step', 'optimizer steps', String(step));
-  add('images_per_s', 'images per second', pace?.toFixed(pace < 10 ? 1 : 0));
+  add('images_per_s', 'images per second', pace !== null && speedText(pace));
   if (living) add('left', 'left at this pace', left !== null && duration(left));
   if (!facts) return list;
-  add('parameters', 'parameters', `${(facts.parameters / 1e6).toFixed(2)} M`);
+  add('parameters', 'parameters', millionsText(facts.parameters));
   add('images', 'images', String(facts.images));
   const bytes = last('gpu_bytes') ?? facts.step?.gpuBytes;
   add('gpu_bytes', 'GPU memory', bytes !== undefined && bytesText(bytes));

@@ -1,8 +1,8 @@
 // run.json of a run's folder: what runs there, on what, and what the kernels of one of its steps took. Reports read it; no number of
 // the run depends on it.
 import type { Engine, InputTypes } from '../../engine/engine.ts';
-import { numel } from '../../engine/tensor.ts';
 import { type KernelSum, record, Recorder, recording } from '../../engine/timings.ts';
+import { parameterCount } from '../model/parameter-count.ts';
 import { VERSION } from '../version.ts';
 import type { Checkpointed, RunSetup } from './setup.ts';
 
@@ -65,7 +65,7 @@ export function runFacts<I extends InputTypes, C extends Checkpointed>(
     began: new Date(performance.timeOrigin).toISOString(),
     images: train.length,
     stepsPerEpoch: updates.count,
-    parameters: trainable.reduce((sum, { shape }) => sum + numel(shape), 0),
+    parameters: parameterCount(trainable),
     options: { ...options },
     step,
   };

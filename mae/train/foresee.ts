@@ -5,9 +5,10 @@ import { largestBatch } from '../../engine/fit.ts';
 import { deviceMemory } from '../../engine/node/devicememory.ts';
 import type { Plan } from '../../engine/plan.ts';
 import type { Optimizer } from '../../engine/optim/optimizer.ts';
-import { numel, type Slab, type Variable } from '../../engine/tensor.ts';
+import type { Slab, Variable } from '../../engine/tensor.ts';
 import type { Dataset } from '../data/dataset.ts';
 import { lenKeep, type MaeConfig, patchesOf } from '../model/config.ts';
+import { parameterCount } from '../model/parameter-count.ts';
 import { Heldout } from './heldout.ts';
 import { modelConfig } from './configured.ts';
 import type { PretrainOptions } from './options.ts';
@@ -92,7 +93,7 @@ export async function foresee(engine: Engine, options: PretrainOptions): Promise
   const room = roomOf(updates);
   return {
     config,
-    parameters: model.parameters.trainable.reduce((total, { shape }) => total + numel(shape), 0),
+    parameters: parameterCount(model.parameters.trainable),
     room,
     parts: partsOf(room, model.parameters.slabs, trainer.optimizer),
     limit,

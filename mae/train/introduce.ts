@@ -1,11 +1,11 @@
 // What a run is about to do, told before its first step is compiled: the adapter, the model, the data, and its pace.
 import type { Engine } from '../../engine/engine.ts';
 import type { Plan } from '../../engine/plan.ts';
-import { numel } from '../../engine/tensor.ts';
 import type { Trainer } from '../../engine/trainer.ts';
 import type { Picks } from '../../kernels/picks.ts';
 import type { Dataset } from '../data/dataset.ts';
 import type { MaskedAutoencoder } from '../model/model.ts';
+import { millionsText, parameterCount } from '../model/parameter-count.ts';
 import type { PretrainOptions } from './options.ts';
 import type { Reporter } from './reporter.ts';
 import type { StepInputs } from './step.ts';
@@ -25,18 +25,16 @@ export function introduce(
   { note }: Reporter,
   resumed: boolean,
 ): void {
-  const { adapter, traits } = engine.device;
+  const { adapter } = engine.device;
   const { model, batch_size, accum_iter, mask_ratio, output_dir } = options;
-  const count = parameters.trainable.reduce((sum, { shape }) => sum + numel(shape), 0);
   const [height, width] = config.img_size;
-  const where = adapter.description || adapter.vendor;
-  note(
-    `adapter: ${where}, profile ${traits.profile}, precision ${engine.precision}${adapter.software ? ' (no GPU)' : ''}`,
-  );
+  note(adapterText(engine));
   if (adapter.software && engine.precision === 'f16')
     note('precision f16 saves memory and, on a GPU, time; on this software adapter f32 is faster');
   const masked = `${Math.round(1000 * mask_ratio) / 10} % masked`;
-  note(`model: ${model}, ${(count / 1e6).toFixed(2)} M parameters, ${height} x ${width} pixels, ${masked}`);
+  note(
+    `model: ${model}, ${millionsText(parameterCount(parameters.trainable))} parameters, ${height} x ${width} pixels, ${masked}`,
+  );
   const images = `${length} images${classes ? ` of ${classes.length} classes` : ''}`;
   note(`data: ${images}, ${epochText(updates)}; results in ${output_dir}`);
   const [plan] = trainer.plans([{ ids: [updates.parts(0)[0]], clock: [2] }]);
@@ -57,6 +55,12 @@ export function introduce(
       `a step takes about ${seconds.toFixed(0)} s without a GPU; mae_vit_nano_patch4_32 (32 pixels) is made for that`,
     );
   }
+}
+
+/** `adapter: llvmpipe, profile cpu, precision f32 (no GPU)`. */
+export function adapterText({ device: { adapter, traits }, precision }: Engine): string {
+  const where = adapter.description || adapter.vendor;
+  return `adapter: ${where}, profile ${traits.profile}, precision ${precision}${adapter.software ? ' (no GPU)' : ''}`;
 }
 
 /** `195 steps of 256 an epoch and one of 80`. */

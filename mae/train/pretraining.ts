@@ -1,12 +1,13 @@
 // A pretraining run wherever it runs (MAE, section 3): masked images in, what is missing out. pretrain.ts makes one on Node.
 import type { Engine } from '../../engine/engine.ts';
-import { numel, type Variable } from '../../engine/tensor.ts';
+import type { Variable } from '../../engine/tensor.ts';
 import type { Batch as Inputs } from '../../engine/trainer.ts';
 import type { Batch } from '../data/loader.ts';
 import { type Place, randomPlaces } from '../data/sampler.ts';
 import { gridOf, lenKeep, type MaeConfig, patchesOf } from '../model/config.ts';
 import { maskNoise, nextRatio, noiseOf, isDrawn, RATIO_RULE } from '../model/masks.ts';
 import type { MaskedAutoencoder } from '../model/model.ts';
+import { parameterCount } from '../model/parameter-count.ts';
 import type { Checkpoint, DataInfo, TrainingState } from './checkpoint.ts';
 import { modelConfig, peakRate } from './configured.ts';
 import type { TrainingData } from './divided.ts';
@@ -159,7 +160,7 @@ export class PretrainRun extends TrainingRun<StepInputs, Checkpoint> {
   }
 
   get parameters(): number {
-    return this.#model.parameters.trainable.reduce((sum, { shape }) => sum + numel(shape), 0);
+    return parameterCount(this.#model.parameters.trainable);
   }
 
   async train(): Promise<PretrainSummary> {

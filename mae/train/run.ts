@@ -43,6 +43,7 @@ export abstract class TrainingRun<I extends InputTypes, C extends Checkpointed> 
   readonly #nonFinite: NonFinite<I>;
   #inFlight: InFlight<I>[] = [];
   readonly #pace: Pace = { done: 0, images: 0, started: 0 };
+  #speed = Number.NaN;
 
   protected constructor(setup: RunSetup<I, C>) {
     const { engine, options, report, train, trainer, updates, from } = setup;
@@ -104,7 +105,7 @@ export abstract class TrainingRun<I extends InputTypes, C extends Checkpointed> 
     }
     await this.#keeper.save(LATEST, await this.#keep(true), true);
     this.report.finish();
-    return { imagesPerSecond: this.#speed(), done: this.#pace.done, checkpoint: this.#keeper.journal.path(LATEST) };
+    return { imagesPerSecond: this.#speed, done: this.#pace.done, checkpoint: this.#keeper.journal.path(LATEST) };
   }
 
   async #trainEpoch(total: number): Promise<void> {
@@ -190,15 +191,9 @@ export abstract class TrainingRun<I extends InputTypes, C extends Checkpointed> 
       const { updates } = this.#setup;
       this.#at.lossSum += loss * (updates.size(step) / updates.full);
       const lr = this.rate(step);
-      const imagesPerSecond = this.#speed();
+      const imagesPerSecond = this.#measureSpeed();
       this.report.step({ epoch, step: position, loss, lr, imagesPerSecond });
-      await this.#keeper.journal.metric({
-        step: position,
-        epoch,
-        loss,
-        lr,
-        images_per_s: Math.round(imagesPerSecond * 10) / 10,
-      });
+      await this.#keeper.journal.metric({ step: position, epoch, loss, lr, images_per_s: imagesPerSecond });
     }
   }
 
@@ -282,9 +277,11 @@ export abstract class TrainingRun<I extends InputTypes, C extends Checkpointed> 
     return this.#at.position;
   }
 
-  /** Images per second of this process. */
-  #speed(): number {
-    return this.#pace.images / ((performance.now() - this.#pace.started) / 1000);
+  /** Images per second of this process up to now, evaluations and saves included: told, written, and summed up in the end as it is here. */
+  #measureSpeed(): number {
+    const seconds = (performance.now() - this.#pace.started) / 1000;
+    this.#speed = Math.round((10 * this.#pace.images) / seconds) / 10;
+    return this.#speed;
   }
 
   /** Of a step of this epoch; of the next one unless said. */

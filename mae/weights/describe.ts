@@ -1,4 +1,5 @@
 // What a file of weights is, in lines that people read: kind, sizes, target, what is missing and what was left out.
+import { millionsText } from '../model/parameter-count.ts';
 import type { Loaded } from './loaded.ts';
 import { listText } from './take.ts';
 
@@ -42,7 +43,7 @@ export function describe(loaded: Loaded): (readonly [what: string, value: string
   if (loaded.kind === 'classifier')
     rows.push(['classes', `${loaded.config.nb_classes}, from ${POOLS[loaded.config.pool]}`]);
   rows.push(['normalised', `mean ${data.mean.map(short).join(' ')}, std ${data.std.map(short).join(' ')}`]);
-  rows.push(['parameters', `${(report.parameters / 1e6).toFixed(2)} M`]);
+  rows.push(['parameters', millionsText(report.parameters)]);
   rows.push(['missing', listText(report.missing) || 'nothing']);
   const left = [...report.unexpected, ...report.besides.map((part) => `${part} (not weights)`)];
   rows.push(['left out', listText(left, 8) || 'nothing']);

@@ -10,7 +10,7 @@ export interface Report {
   readonly format: Format;
   /** safetensors, PyTorch zip archive, … */
   readonly container: string;
-  /** Values in the weights that were taken. */
+  /** Values in the weights that were taken; fixed positions do not count. */
   readonly parameters: number;
   /** Weights that a whole model has and this file has not. Nothing stands for them: what needs them says so. */
   readonly missing: readonly string[];

@@ -1,7 +1,6 @@
 // Weights for those who need an autoencoder, an encoder or a classifier: of our own files with all that training left there, or of others'.
 import { fail } from '../../engine/errors.ts';
 import type { ParameterSpec } from '../../engine/parameters.ts';
-import { numel } from '../../engine/tensor.ts';
 import type { ClassifierCheckpoint } from '../finetune/checkpoint.ts';
 import { checkedClassifier, type ClassifierConfig, classifierSpecs } from '../model/classifier.ts';
 import {
@@ -12,6 +11,7 @@ import {
   type MaeConfig,
   parameterSpecs,
 } from '../model/config.ts';
+import { parameterCount } from '../model/parameter-count.ts';
 import type { Checkpoint, DataInfo, TrainingState } from '../train/checkpoint.ts';
 import { kindText, ModelFile, TASK_OF, type Task } from '../train/modelfile.ts';
 import type { Loaded, LoadedEncoder, Report } from './loaded.ts';
@@ -141,7 +141,7 @@ function own(place: Place, file: ModelFile) {
 const reportOf = (file: ModelFile, specs: readonly ParameterSpec[]): Report => ({
   format: 'tesserae',
   container: 'safetensors',
-  parameters: specs.reduce((sum, { shape }) => sum + numel(shape), 0),
+  parameters: parameterCount(specs),
   missing: [],
   unexpected: [],
   besides: file.has('training') ? ["the optimizer's state"] : [],

@@ -3,6 +3,7 @@ import { fail } from '../../engine/errors.ts';
 import type { ParameterSpec } from '../../engine/parameters.ts';
 import { toFloat32 } from '../../engine/rawtensor.ts';
 import { numel } from '../../engine/tensor.ts';
+import { parameterCount } from '../model/parameter-count.ts';
 import { type ReadProgress, tellRead } from '../train/modelfile.ts';
 import type { Format, Loaded, Report } from './loaded.ts';
 import { type Naming, ourName, type Part } from './names.ts';
@@ -115,7 +116,7 @@ export async function take(
   }
   const unexpected = options.only ? [] : left.flatMap(([, written]) => written);
   const { container, besides } = file;
-  const parameters = specs.reduce((sum, spec) => sum + (missing.includes(spec.name) ? 0 : numel(spec.shape)), 0);
+  const parameters = parameterCount(specs.filter((spec) => !missing.includes(spec.name)));
   return { name, weights, report: { format, container, parameters, missing, unexpected, besides, notes } };
 }
 

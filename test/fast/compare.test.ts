@@ -2,9 +2,11 @@
 import { mkdtemp, rm, writeFile, mkdir } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { stripVTControlCharacters } from 'node:util';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { parting, readRun, type RunLog, sharedMetrics, verdict } from '../../mae/compare.ts';
+import { pairTables } from '../../mae/cli/compare.ts';
+import { parting, readRun, readRuns, type RunLog, sharedMetrics, verdict } from '../../mae/compare.ts';
 import { compareCurves } from '../../mae/pictures/compare-curves.ts';
 import { UsageError } from '../../mae/usage.ts';
 
@@ -67,6 +69,31 @@ test('folders, recipes and files are read; everything else is told in one line',
       assert.match(error?.message ?? '', says);
     }
     assert.instance(await readRun(join(folder, 'none')).catch((e: Error) => e), UsageError);
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+});
+
+test('every run beside the first has a table with both names over its columns; namesakes are called by their paths', async () => {
+  const runs = [log('plain', 1, 0.5), log('wide', 1, 0.25), log('late', 1)];
+  const heads = pairTables(runs, ['heldout_loss'], 0.02).map(([head]) =>
+    stripVTControlCharacters(head).trim().split(/ +/),
+  );
+  assert.equal(heads, [
+    ['plain', 'wide'],
+    ['plain', 'late'],
+  ]);
+  const folder = await mkdtemp(join(tmpdir(), 'tesserae-compare-'));
+  try {
+    const paths = ['a/run', 'b/run', 'b/other'].map((path) => join(folder, path));
+    for (const path of paths) {
+      await mkdir(path, { recursive: true });
+      await writeFile(join(path, 'log.txt'), '{"epoch":0,"train_loss":2}\n');
+    }
+    assert.equal(
+      (await readRuns(paths)).map(({ name }) => name),
+      [paths[0], paths[1], 'other'],
+    );
   } finally {
     await rm(folder, { recursive: true });
   }

@@ -9,8 +9,9 @@ import * as assert from 'uvu/assert';
 import { DTYPE_BYTES, rawTensor } from '../../engine/rawtensor.ts';
 import { parseSafetensors, writeSafetensors } from '../../engine/safetensors.ts';
 import { classifierSpecs } from '../../mae/model/classifier.ts';
-import { configure, encoderSpecs, parameterSpecs } from '../../mae/model/config.ts';
+import { configure, encoderSpecs, type MaeConfig, parameterSpecs } from '../../mae/model/config.ts';
 import { initialWeights } from '../../mae/model/init.ts';
+import { parameterCount } from '../../mae/model/parameter-count.ts';
 import { loadCheckpoint, saveCheckpoint } from '../../mae/train/checkpoint.ts';
 import { describe } from '../../mae/weights/describe.ts';
 import { hfFiles, maeFile } from '../../mae/weights/export.ts';
@@ -201,11 +202,19 @@ test('an encoder, a classifier and a fine-tuned encoder where another is needed'
 });
 
 test('what a report says: target, masks and what was not read', async () => {
-  const rows = new Map(describe(await loadWeights(fixture('full.pth'), HEADS)));
+  const full = await loadWeights(fixture('full.pth'), HEADS);
+  const rows = new Map(describe(full));
   assert.is(rows.get('predicts'), 'normalised pixels');
   assert.is(rows.get('mask ratio'), '0.6');
   assert.match(rows.get('left out') ?? '', /^epoch \(not weights\), args .*optimizer/);
   assert.match(rows.get('is') ?? '', /a masked autoencoder.*facebookresearch\/mae \(PyTorch zip archive\)/);
+  // As pretraining counts them: fixed positions are none.
+  const learnt = [...full.weights].filter(([name]) => !name.endsWith('pos_embed'));
+  assert.is(
+    full.report.parameters,
+    learnt.reduce((sum, [, { length }]) => sum + length, 0),
+  );
+  assert.is(full.report.parameters, parameterCount(parameterSpecs(full.config as MaeConfig)));
   const half = new Map(describe(await loadWeights(fixture('half.pth'), HEADS)));
   assert.match(half.get('predicts') ?? '', /^not said; taken as pixels/);
   assert.match(new Map(describe(await loadWeights(fixture('hf')))).get('encoder') ?? '', /eps 1e-12/);

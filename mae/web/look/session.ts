@@ -13,6 +13,7 @@ import {
   type View,
   VisionEncoder,
 } from '../../browser.ts';
+import { millionsText } from '../../model/parameter-count.ts';
 
 /** The attention of every token (T * T) in the mean over heads, block by block. */
 export type Attention = readonly Float64Array[];
@@ -57,7 +58,7 @@ export class Session {
     const [height, width] = config.img_size;
     const target = config.norm_pix_loss ? ', and predicts patches without their brightness and contrast' : '';
     return (
-      `The model has ${(report.parameters / 1e6).toFixed(1)} million weights and sees ${width} × ${height} pixels in patches of ` +
+      `The model has ${millionsText(report.parameters)} parameters and sees ${width} × ${height} pixels in patches of ` +
       `${config.patch_size} × ${config.patch_size}. It was trained on ${shortName(data.name)} with ${Math.round(100 * maskRatio)} % hidden${target}.`
     );
   }

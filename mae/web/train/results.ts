@@ -1,5 +1,6 @@
 // What a run has to show: its numbers, its curves, the fixed images as they sharpen, and what its kernels take.
 import { bytesText } from '../../bytes.ts';
+import { millionsText } from '../../model/parameter-count.ts';
 import { type Curve, Curves, Figures, Gallery, setText, short, Table } from '../parts/index.ts';
 import { find } from '../dom.ts';
 import type { Facts, News, Shots } from './messages.ts';
@@ -76,7 +77,7 @@ export class Results {
     this.#now = { ...this.#now, step: facts.done, epoch: Math.floor(facts.done / facts.stepsPerEpoch) };
     const { model, parameters, adapter, precision, images, heldout } = facts;
     const many = (count: number): string => count.toLocaleString('en-US');
-    const what = `${model}, ${(parameters / 1e6).toFixed(2)} M parameters, ${precision}, on ${adapter}`;
+    const what = `${model}, ${millionsText(parameters)} parameters, ${precision}, on ${adapter}`;
     setText(this.#about, `${what}: ${many(images)} images to learn from, ${many(heldout)} held out`);
     this.#showFigures();
   }
