@@ -240,7 +240,7 @@ test('pretrain by a YAML file leaves log, metrics and a checkpoint that reconstr
   assert.match(err, '--pin_mem is not used');
   assert.match(out, 'checkpoint.safetensors has the model');
   // One speed: of the last line of progress, of the last step's metrics, and of the closing line.
-  const speed = /^([\d.]+) images\/s; /m.exec(out)?.[1];
+  const speed = /^([\d.]+) images\/s, evaluations on the way included; /m.exec(out)?.[1];
   assert.match(err, ` ${speed} images/s  ETA 0:00`);
   const speeds = [...readFileSync(at('run/metrics.jsonl'), 'utf8').matchAll(/"images_per_s":([\d.]+)/g)];
   assert.is(speedText(Number(speeds.at(-1)?.[1])), speed);

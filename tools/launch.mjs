@@ -32,11 +32,10 @@ export function tied([program, args]) {
 export function launch(argv, { adapter = null, entry = MAIN } = {}) {
   const [program, args] = tied(commandLine(entry, argv, adapter));
   const env = adapter ? launchEnvironment(adapter) : pristine();
-  // Native code writes its warnings to descriptor 2, which goes through a filter; the program's own stderr is the terminal
-  // itself, as descriptor 3 (see inside.mjs), so that progress bars see a terminal.
-  const terminal = process.stderr.isTTY;
-  if (terminal) env.TESSERAE_STDERR = '3';
-  const child = spawn(program, args, { env, stdio: ['inherit', 'inherit', 'pipe', ...(terminal ? [2] : [])] });
+  // Native code writes its warnings to descriptor 2, which goes through a filter; the program's own stderr is ours itself, as
+  // descriptor 3 (see inside.mjs): progress bars see a terminal, and in a file or pipe of both nothing overtakes what was said before.
+  env.TESSERAE_STDERR = '3';
+  const child = spawn(program, args, { env, stdio: ['inherit', 'inherit', 'pipe', 2] });
   const filter = noiseFilter((text) => process.stderr.write(text));
   child.stderr.setEncoding('utf8').on('data', filter.write).on('close', filter.end);
   const restore = passSignals(child);

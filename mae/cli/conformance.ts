@@ -12,6 +12,20 @@ import { columns, examples, type Flags, globalsOf, openEngine, value } from './c
 
 const { green, red, yellow, dim } = picocolors;
 
+const CASES = `
+Where a case comes from:
+  None comes along. Run another implementation (facebookresearch/mae in PyTorch, say) once on weights and images of
+  your choice, and write what went in and what came out into one .safetensors file:
+    param.NAME, img (B, C, H, W), noise (B, L)    weights by facebookresearch/mae's names, and inputs
+    mask, ids_keep, ids_restore, target, act.*,
+    latent, pred, loss, grad.NAME                 what came of them; those that are there are compared
+    train.img, train.noise, train.lr              steps of AdamW from those weights on,
+    train.loss, final.NAME                        and what came of them
+    probe.*                                       a linear probe, where there is one
+  Its metadata are JSON: config {img patch dim depth heads dec_dim dec_depth dec_heads mlp_ratio norm_pix ln_eps len_keep}
+  and adamw {betas eps weight_decay no_decay}. mae/conformance.ts reads it; test/support/conformance-case.ts makes one.
+`;
+
 export function define(command: Command): void {
   command
     .argument('[case]', 'a .safetensors file with weights, images, noise and what should come of them')
@@ -19,12 +33,9 @@ export function define(command: Command): void {
     .option('--precision <NAME>', 'f32, or f16: products of f16 numbers (default: f32; f16 with --profile matrix)')
     .addHelpText(
       'after',
-      `\nThe error of a group is the worst of its tensors: norm of the difference over norm of the reference.\nExit code 1 where one is over its bound.\n${examples(
-        ['tesserae conformance golden/tiny.safetensors', 'on the kernels that fit the adapter'],
-        [
-          'tesserae conformance golden/tiny.safetensors --profile simt --dump tiny-simt.safetensors',
-          'on the kernels for any GPU',
-        ],
+      `${CASES}\nThe error of a group is the worst of its tensors: norm of the difference over norm of the reference.\nExit code 1 where one is over its bound.\n${examples(
+        ['tesserae conformance case.safetensors', 'on the kernels that fit the adapter'],
+        ['tesserae conformance case.safetensors --profile simt --dump simt.safetensors', 'on the kernels for any GPU'],
       )}`,
     )
     .action(run);

@@ -72,7 +72,9 @@ async function run(flags: Flags & { config?: string; dashboard?: string | true }
     );
     if (stop.aborted) return;
     reporter.finish();
-    const pace = done ? `${speedText(imagesPerSecond)} images/s` : 'this run had ended already';
+    const pace = done
+      ? `${speedText(imagesPerSecond)} images/s, evaluations on the way included`
+      : 'this run had ended already';
     const best = judged.test_acc1 === undefined ? '' : `validation top-1 ${judged.test_acc1.toFixed(2)} %; `;
     // A run that had ended in another folder has left no numbers in this one.
     const course = existsSync(join(options.output_dir, 'metrics.jsonl')) ? await showCourse(options.output_dir) : '';

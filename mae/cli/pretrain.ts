@@ -73,7 +73,9 @@ async function run(
     );
     if (stop.aborted) return;
     reporter.finish();
-    const pace = done ? `${speedText(imagesPerSecond)} images/s` : 'this run had ended already';
+    const pace = done
+      ? `${speedText(imagesPerSecond)} images/s, evaluations on the way included`
+      : 'this run had ended already';
     // A run that had ended in another folder has left no numbers in this one.
     const course = existsSync(join(options.output_dir, 'metrics.jsonl')) ? await showCourse(options) : '';
     process.stdout.write(`${pace}; ${checkpoint} has the model${course}\n`);

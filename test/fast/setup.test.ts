@@ -1,5 +1,6 @@
 // The parts of the set-up tools that can be judged without a network or a GPU.
-import { mkdtempSync, rmSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
@@ -159,6 +160,27 @@ test('native noise is left out however it is cut, the rest passes at once', () =
     filter.end();
     assert.is(shown, 'one\nWarning: max is 3\ntwo');
   }
+});
+
+test('what a launched program says on both streams comes in its order, in a file of both', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'tesserae-order-'));
+  const entry = join(folder, 'says.mjs');
+  const wide = 'x'.repeat(5000);
+  writeFileSync(entry, `for (let i = 0; i < 40; i++) process[i % 2 ? 'stdout' : 'stderr'].write(i + ' ${wide}\\n');`);
+  const start = `import { launch } from ${JSON.stringify(new URL('../../tools/launch.mjs', import.meta.url).href)};
+    process.exitCode = await launch([], { entry: ${JSON.stringify(entry)} });`;
+  const both = openSync(join(folder, 'both.txt'), 'w');
+  const { status } = spawnSync(process.execPath, ['--input-type=module', '--eval', start], {
+    stdio: ['ignore', both, both],
+  });
+  closeSync(both);
+  const said = readFileSync(join(folder, 'both.txt'), 'utf8').trim().split('\n');
+  rmSync(folder, { recursive: true });
+  assert.is(status, 0);
+  assert.equal(
+    said,
+    Array.from({ length: 40 }, (_, i) => `${i} ${wide}`),
+  );
 });
 
 test('a launched program sees its variables, and what it starts sees the user as before', () => {
