@@ -4,9 +4,14 @@
 import { parse } from '@babel/parser';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join, posix, resolve } from 'node:path';
+import { toolOptions } from './argv.mjs';
 import { root } from './cache.mjs';
 import { main } from './say.mjs';
 
+const HELP = `npm run api
+
+Writes the reference of what every entry of the package exports, as Markdown below dist/api.
+`;
 const HEAD = '<!-- Made by `npm run api` from the docstrings. -->';
 
 /** A parsed file: its text, statements, and the line that says what it is for. */
@@ -211,6 +216,7 @@ export function writeApi(folder) {
 
 if (import.meta.filename === resolve(process.argv[1] ?? ''))
   main(async () => {
+    if (!toolOptions('api', HELP)) return 0;
     for (const { path, entry, count } of writeApi(join(root, 'dist', 'api')))
       process.stdout.write(`${entry.padEnd(26)} ${String(count).padStart(4)} exports  ${path}\n`);
     return 0;

@@ -1,4 +1,5 @@
 // The few things that the tools read off an argument list; everything else is the command line's own work.
+import { Problem } from './say.mjs';
 
 /** Takes `--name VALUE` or `--name=VALUE` out of an argument list: `{ value, rest }`; the last one counts. */
 export function takeOption(argv, name) {
@@ -12,6 +13,32 @@ export function takeOption(argv, name) {
   }
   return { value, rest };
 }
+
+/**
+ * What a tool was asked for, by flag: text, or true for a switch. Null once its help is printed.
+ * @param tool as `npm run` calls it  @param known its flags: `--out DIR` has a value, `--again` none
+ * @throws Problem that names what the tool does not know
+ */
+export function toolOptions(tool, help, known = [], argv = process.argv.slice(2)) {
+  if (argv.includes('--help') || argv.includes('-h')) {
+    process.stdout.write(help);
+    return null;
+  }
+  const given = {};
+  let left = argv;
+  for (const [flag, what] of known.map((flag) => flag.split(' '))) {
+    const { value, rest } = what ? takeOption(left, flag) : switchIn(left, flag);
+    if (value === '') throw new Problem(`${flag} needs a value: ${flag} ${what}`, 2);
+    [given[flag], left] = [value, rest];
+  }
+  if (left.length) throw new Problem(`${tool} knows no ${left[0]} (it knows ${[...known, '--help'].join(', ')})`, 2);
+  return given;
+}
+
+const switchIn = (argv, flag) => ({
+  value: argv.includes(flag) || undefined,
+  rest: argv.filter((arg) => arg !== flag),
+});
 
 /** Asking what there is needs no adapter. */
 export const asksForHelp = (argv) => {

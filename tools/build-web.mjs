@@ -3,7 +3,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, extname, join, resolve } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import { takeOption } from './argv.mjs';
+import { toolOptions } from './argv.mjs';
 import { bundleForBrowser, bundleStyles } from './bundle-browser.mjs';
 import { root } from './cache.mjs';
 import { ensurePackages } from './packages.mjs';
@@ -70,11 +70,8 @@ export async function buildWeb(folder = DEFAULT) {
 
 if (import.meta.filename === resolve(process.argv[1] ?? ''))
   main(async () => {
-    const argv = process.argv.slice(2);
-    if (argv.includes('--help') || argv.includes('-h')) return void process.stdout.write(HELP);
-    const { value, rest } = takeOption(argv, '--out');
-    if (rest.length) throw new Problem(`build:web knows no ${rest[0]} (it knows --out, --help)`, 2);
-    if (value === '') throw new Problem('--out needs a folder', 2);
+    const given = toolOptions('build:web', HELP, ['--out DIR']);
+    if (!given) return;
     await ensurePackages({ quiet: true });
-    process.stdout.write(`${await buildWeb(value && resolve(value))}\n`);
+    process.stdout.write(`${await buildWeb(given['--out'] && resolve(given['--out']))}\n`);
   });

@@ -5,6 +5,7 @@
 import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { writeApi } from './api.mjs';
+import { toolOptions } from './argv.mjs';
 import { writePages } from './bundle-pages.mjs';
 import { hostNode, root } from './cache.mjs';
 import { run } from './child.mjs';
@@ -12,6 +13,10 @@ import { ensurePackages } from './packages.mjs';
 import { main, Problem, seconds } from './say.mjs';
 import { asModule, asTypes } from './wgsl.mjs';
 
+const HELP = `npm run build
+
+Writes dist/lib, what npm pack puts into the package: JavaScript, declarations, kernels as modules, and the reference of all exports.
+`;
 const dist = join(root, 'dist', 'lib');
 const ROOMS = ['kernels', 'engine', 'mae', 'bench'];
 
@@ -80,6 +85,7 @@ function rename() {
 }
 
 main(async () => {
+  if (!toolOptions('build', HELP)) return 0;
   await ensurePackages({ quiet: true });
   const began = performance.now();
   rmSync(dist, { recursive: true, force: true });

@@ -4,7 +4,7 @@ import { build } from 'esbuild';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import { takeOption } from './argv.mjs';
+import { toolOptions } from './argv.mjs';
 import { root } from './cache.mjs';
 import { wgsl, wgslCompact } from './esbuild-wgsl.mjs';
 import { Problem, main } from './say.mjs';
@@ -112,10 +112,6 @@ async function writeAll(folder) {
 
 if (import.meta.filename === resolve(process.argv[1] ?? ''))
   main(async () => {
-    const argv = process.argv.slice(2);
-    if (argv.includes('--help') || argv.includes('-h')) return void process.stdout.write(HELP);
-    const { value, rest } = takeOption(argv, '--out');
-    if (rest.length) throw new Problem(`bundle:browser knows no ${rest[0]} (it knows --out, --help)`, 2);
-    if (value === '') throw new Problem('--out needs a folder', 2);
-    await writeAll(resolve(value ?? join(root, 'dist', 'browser')));
+    const given = toolOptions('bundle:browser', HELP, ['--out DIR']);
+    if (given) await writeAll(resolve(given['--out'] ?? join(root, 'dist', 'browser')));
   });

@@ -3,7 +3,7 @@
 import { build } from 'esbuild';
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
-import { takeOption } from './argv.mjs';
+import { toolOptions } from './argv.mjs';
 import { root } from './cache.mjs';
 import { wgsl } from './esbuild-wgsl.mjs';
 import { Problem, main } from './say.mjs';
@@ -110,21 +110,14 @@ function pack(file, folder, golden) {
 const mega = (bytes) => (bytes / 1e6).toFixed(1);
 
 main(async () => {
-  const argv = process.argv.slice(2);
-  if (argv.includes('--help') || argv.includes('-h')) return void process.stdout.write(HELP);
-  const out = takeOption(argv, '--out');
-  const folder = takeOption(out.rest, '--pack');
-  const golden = takeOption(folder.rest, '--golden');
-  if (golden.rest.length)
-    throw new Problem(`bundle:gpu knows no ${golden.rest[0]} (it knows --out, --pack, --golden, --help)`, 2);
-  if (golden.value && !folder.value)
-    throw new Problem('--golden needs --pack DIR, the folder that the cases go into', 2);
-  if (golden.value && !existsSync(golden.value))
-    throw new Problem(`--golden ${golden.value}: there is no such folder`, 2);
-  const file = resolve(out.value ?? join(root, 'dist', 'tesserae-gpu.mjs'));
+  const given = toolOptions('bundle:gpu', HELP, ['--out FILE', '--pack DIR', '--golden DIR']);
+  if (!given) return;
+  const { '--out': out, '--pack': folder, '--golden': golden } = given;
+  if (golden && !folder) throw new Problem('--golden needs --pack DIR, the folder that the cases go into', 2);
+  if (golden && !existsSync(golden)) throw new Problem(`--golden ${golden}: there is no such folder`, 2);
+  const file = resolve(out ?? join(root, 'dist', 'tesserae-gpu.mjs'));
   mkdirSync(dirname(file), { recursive: true });
   process.stdout.write(`${file}  ${mega(await bundle(file))} MB\n`);
-  if (folder.value)
-    process.stdout.write(`${resolve(folder.value)}  ${mega(pack(file, resolve(folder.value), golden.value))} MB\n`);
+  if (folder) process.stdout.write(`${resolve(folder)}  ${mega(pack(file, resolve(folder), golden))} MB\n`);
   return 0;
 });

@@ -2,12 +2,17 @@
 // `npm run check`: everything about the source that needs no GPU. One line for each check; a failing one lists file:line.
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { join, relative } from 'node:path';
+import { toolOptions } from './argv.mjs';
 import { hostNode, root } from './cache.mjs';
 import { checkBrowser, checkImports, checkSize, checkWords } from './check-rules.mjs';
 import { run } from './child.mjs';
 import { ensurePackages } from './packages.mjs';
 import { main, seconds } from './say.mjs';
 
+const HELP = `npm run check
+
+Holds the sources to types, style, import directions, sizes and generated files: a line for each check, and where one fails file:line.
+`;
 const ROOMS = ['kernels', 'engine', 'mae', 'bench', 'test', 'tools'];
 
 /** The sources of all rooms: `{ path, text }`, paths from the root with forward slashes. */
@@ -76,6 +81,7 @@ async function checks() {
 }
 
 main(async () => {
+  if (!toolOptions('check', HELP)) return 0;
   await ensurePackages();
   let failed = 0;
   for (const [name, check] of await checks()) {

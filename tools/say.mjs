@@ -14,6 +14,8 @@ export class Problem extends Error {
 
 /** Runs an entry point: its result is the exit code, a Problem is printed as `tesserae: …`. */
 export async function main(run) {
+  // A reader that has seen enough (`| head`) is no error.
+  process.stdout.on('error', (error) => error.code === 'EPIPE' && process.exit(0));
   try {
     process.exitCode = (await run()) ?? 0;
   } catch (error) {

@@ -2,7 +2,7 @@
 // `npm run web`: builds the page and serves it on this machine alone.
 import { context } from 'esbuild';
 import { join } from 'node:path';
-import { takeOption } from './argv.mjs';
+import { toolOptions } from './argv.mjs';
 import { buildWeb } from './build-web.mjs';
 import { root } from './cache.mjs';
 import { Problem, main } from './say.mjs';
@@ -16,15 +16,20 @@ Builds the page into dist/web and serves it on 127.0.0.1. Ctrl-C ends it.
 const FIRST = 8000;
 
 main(async () => {
-  const argv = process.argv.slice(2);
-  if (argv.includes('--help') || argv.includes('-h')) return void process.stdout.write(HELP);
-  const { value, rest } = takeOption(argv, '--port');
-  if (rest.length) throw new Problem(`web knows no ${rest[0]} (it knows --port, --help)`, 2);
+  const given = toolOptions('web', HELP, ['--port N']);
+  if (!given) return;
+  const value = given['--port'];
   const wanted = value === undefined ? undefined : Number(value);
   if (wanted !== undefined && !(Number.isInteger(wanted) && wanted > 0 && wanted < 65_536))
-    throw new Problem(`--port must be a number from 1 to 65535, got ${value || 'nothing'}`, 2);
-  process.stdout.write(`${await buildWeb()}\n`);
-  const port = await serve(wanted);
+    throw new Problem(`--port must be a number from 1 to 65535, got ${value}`, 2);
+  // A port that is taken is told before anything is written: another server may be showing what is in dist/web.
+  const { server, port } = await serve(wanted);
+  try {
+    process.stdout.write(`${await buildWeb()}\n`);
+  } catch (error) {
+    await server.dispose();
+    throw error;
+  }
   process.stdout.write(`http://127.0.0.1:${port}/   (Ctrl-C ends it)\n`);
 });
 
@@ -34,7 +39,7 @@ async function serve(wanted) {
   const ports = wanted ? [wanted] : Array.from({ length: 20 }, (_, i) => FIRST + i);
   for (const port of ports) {
     const served = await server.serve({ ...options, port }).catch(() => null);
-    if (served) return served.port;
+    if (served) return { server, port: served.port };
   }
   await server.dispose();
   throw new Problem(

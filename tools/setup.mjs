@@ -2,10 +2,10 @@
 // `npm run setup`: packages, then an adapter. Quick when both are there.
 import { homedir } from 'node:os';
 import { join } from 'node:path';
-import { takeOption } from './argv.mjs';
+import { toolOptions } from './argv.mjs';
 import { cacheDir, installed, readJson, root } from './cache.mjs';
 import { prepare } from './prepare.mjs';
-import { Problem, main, seconds } from './say.mjs';
+import { main, seconds } from './say.mjs';
 
 const HELP = `${installed ? 'npx tesserae-setup' : 'npm run setup --'} [--adapter NAME] [--again]
 
@@ -22,13 +22,10 @@ TESSERAE_ADAPTER sets the default of --adapter
 const home = (path) => (path.startsWith(`${homedir()}/`) ? `~${path.slice(homedir().length)}` : path);
 
 main(async () => {
-  const { value: adapter, rest } = takeOption(process.argv.slice(2), '--adapter');
-  if (rest.includes('--help') || rest.includes('-h')) return void process.stdout.write(HELP);
-  const unknown = rest.find((arg) => arg !== '--again');
-  if (unknown) throw new Problem(`setup knows no ${unknown} (it knows --adapter NAME, --again, --help)`, 2);
-  if (adapter === '') throw new Problem('--adapter needs a name', 2);
+  const given = toolOptions('setup', HELP, ['--adapter NAME', '--again']);
+  if (!given) return;
   const began = performance.now();
-  const choice = await prepare({ adapter, again: rest.includes('--again') });
+  const choice = await prepare({ adapter: given['--adapter'], again: given['--again'] });
   const packages = Object.keys(readJson(join(root, 'node_modules', '.package-lock.json'))?.packages ?? {});
   process.stdout.write(`
 Tesserae is set up (${seconds(began)}).

@@ -4,7 +4,7 @@
 // `N passed, N failed`.
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { takeOption } from './argv.mjs';
+import { toolOptions } from './argv.mjs';
 import { root } from './cache.mjs';
 import { run } from './child.mjs';
 import { ensureChromium } from './chromium.mjs';
@@ -78,18 +78,14 @@ async function check() {
   );
 }
 
-function options(argv) {
-  const only = takeOption(argv, '--only');
-  const adapter = takeOption(only.rest, '--adapter');
-  const timeout = takeOption(adapter.rest, '--timeout');
-  const limit = timeout.value === undefined ? 300 : Number(timeout.value);
-  const unknown = timeout.rest.find((arg) => arg !== '--with-check');
-  if (unknown)
-    throw new Problem(`test knows no ${unknown} (it knows --only, --adapter, --timeout, --with-check, --help)`, 2);
-  if (adapter.value === '' || only.value === '')
-    throw new Problem(`${adapter.value === '' ? '--adapter' : '--only'} needs a value`, 2);
-  if (!(limit > 0)) throw new Problem(`--timeout must be a number of seconds above 0, got ${timeout.value}`, 2);
-  return { only: only.value, adapter: adapter.value, limit, withCheck: timeout.rest.includes('--with-check') };
+/** Null once the help is printed. */
+function options() {
+  const given = toolOptions('test', HELP, ['--only PATTERN', '--adapter NAME', '--timeout SECONDS', '--with-check']);
+  if (!given) return null;
+  const { '--only': only, '--adapter': adapter, '--timeout': timeout = 300, '--with-check': withCheck } = given;
+  const limit = Number(timeout);
+  if (!(limit > 0)) throw new Problem(`--timeout must be a number of seconds above 0, got ${timeout}`, 2);
+  return { only, adapter, limit, withCheck };
 }
 
 /** Fetches a browser before the files that open pages or run on its SwiftShader, so that none waits for it; without one they skip. */
@@ -125,9 +121,8 @@ async function testAll({ only, adapter, limit, withCheck }) {
 }
 
 main(async () => {
-  const argv = process.argv.slice(2);
-  if (argv.includes('--help') || argv.includes('-h')) return void process.stdout.write(HELP);
-  const chosen = options(argv);
+  const chosen = options();
+  if (!chosen) return 0;
   const began = performance.now();
   try {
     await testAll(chosen);

@@ -1,7 +1,11 @@
 // What the page does without a browser: advice where there is no WebGPU, masks, and work that keeps up with a visitor.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { configure, lenKeep, noiseFor, patchesOf } from '../../mae/browser.ts';
@@ -125,6 +129,23 @@ test('work follows the newest state, one run at a time, and goes on after a fail
   ask(6);
   await frame();
   assert.equal(seen, [2, 5, 3, 6]);
+});
+
+test('a port that is taken is told before the page is written', async () => {
+  const taken = createServer().listen(0, '127.0.0.1');
+  await once(taken, 'listening');
+  const { port } = taken.address() as AddressInfo;
+  const page = new URL('../../dist/web/index.html', import.meta.url);
+  const written = () => statSync(page, { throwIfNoEntry: false })?.mtimeMs;
+  const before = written();
+  const tool = fileURLToPath(new URL('../../tools/serve-web.mjs', import.meta.url));
+  const web = spawn(process.env.TESSERAE_NODE || process.execPath, [tool, '--port', String(port)]);
+  let said = '';
+  web.stderr.setEncoding('utf8').on('data', (text) => (said += text));
+  const [code] = await once(web, 'close');
+  taken.close();
+  assert.equal([code, said], [1, `tesserae: port ${port} is taken: give another to --port\n`]);
+  assert.is(written(), before);
 });
 
 test('what else lies in a folder stays when the page is written there, and the page of another is not written over', async () => {
