@@ -1,9 +1,9 @@
 // A recipe carried through: pretrain, then kNN, linear probe and fine-tuning, each also from an encoder that was never trained. What has been
 // done is kept, part by part, so that an interrupted study goes on.
-import { mkdir, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Engine } from '../engine/engine.ts';
-import { writeFileAtomic } from '../engine/node/files.ts';
+import { makeFolder, writeFileAtomic } from '../engine/node/files.ts';
 import type { Features } from './evaluate/features.ts';
 import { keptFeatures } from './evaluate/features.ts';
 import { chosen } from './evaluate/kinds.ts';
@@ -60,7 +60,10 @@ interface Settings {
 
 /** The `study` section of a recipe. */
 export function studySettings(path: string): Settings {
-  const section = (readConfig(path).study ?? misuse(`study: ${path} has no section study`)) as Record<string, Flags>;
+  const section = (readConfig(path, 'study:').study ?? misuse(`study: ${path} has no section study`)) as Record<
+    string,
+    Flags
+  >;
   const wrong = Object.keys(section).find((name) => !['knn', 'linprobe', 'finetune'].includes(name));
   if (wrong !== undefined) misuse(`study: ${path}: there is no part ${wrong}; there are knn, linprobe and finetune`);
   const number = (part: string, name: string, kind: ReturnType<typeof whole>, standard: number): number => {
@@ -98,7 +101,7 @@ export async function study(
   const settings = studySettings(recipe);
   const output_dir = join(folder, 'pretrain');
   const options = parsePretrainOptions({ seed, output_dir, resume: 'auto' }, recipe, report.note);
-  await mkdir(folder, { recursive: true });
+  await makeFolder(folder, 'study: --output_dir');
   const file = join(folder, 'study.json');
   const result = await kept(file, recipe, seed);
   const part = async (name: string, work: () => Promise<void>): Promise<void> => {

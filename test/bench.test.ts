@@ -156,7 +156,10 @@ test('bench data tells the pipeline, the step and which of them limits; --timing
   assert.ok(passes.every((event: { ts: number; dur: number }) => event.ts >= submits - 1000 && event.dur >= 0));
   const refused = await run('none', '--trace', join(folder, 'no such folder', 't.json'));
   assert.is(refused.code, 2);
-  assert.match(refused.err, /^tesserae: --trace .*: cannot be written \(ENOENT\)\n$/);
+  assert.match(
+    refused.err,
+    /^tesserae: --trace .*: No such file or directory: make its folder first, or choose another\n$/,
+  );
 });
 
 test('an interrupt leaves a whole trace', async ({ folder }) => {

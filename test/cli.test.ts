@@ -99,9 +99,13 @@ for (const [args, code, said] of [
   [['bench', 'step', '--embed_dim', '100'], 2, /embed_dim 100 must be a multiple of its 3 heads/],
   [['pretrain', '--batch-size', '8'], 2, /--data_path is missing/],
   [['pretrain', '--data-path', 'x', '--bathc-size', '8'], 2, /did you mean --batch_size\?/],
-  [['pretrain', '--data_path', 'x', '--config', 'no.yaml'], 2, /--config no\.yaml: cannot be read/],
+  [
+    ['pretrain', '--data_path', 'x', '--config', 'no.yaml'],
+    2,
+    /--config no\.yaml: No such file or directory: name a YAML file/,
+  ],
   [['reconstruct', 'no.safetensors'], 2, /missing required argument 'images'/],
-  [['reconstruct', 'no.safetensors', 'a.jpg'], 1, /no\.safetensors.*No such file/],
+  [['reconstruct', 'no.safetensors', 'a.jpg'], 1, /no\.safetensors.*No such file or directory: name a checkpoint/],
   [
     ['reconstruct', 'no.safetensors', 'a.jpg', '--mask_ratio', '2'],
     2,

@@ -94,7 +94,7 @@ test('--init: the weights and the sizes of another run, the rest fresh; other ch
   assert.is(wrong.code, 1);
   assert.match(wrong.err, /init: the checkpoint's encoder has depth 1 \(this run: 2\)/);
   const none = await pretrain('--init', join(home, 'none'), '--output_dir', join(home, 'wrong'));
-  assert.match(none.err, /read: .*none: No such file or directory: check the path/);
+  assert.match(none.err, /read: .*none: No such file or directory: name a checkpoint/);
 });
 
 test.run();

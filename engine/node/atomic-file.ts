@@ -23,7 +23,7 @@ export class AtomicFile {
     try {
       return new AtomicFile(path, temporary, await node.open(temporary, 'wx'));
     } catch (error) {
-      throw fileError('save', path, error, '', 'nothing was changed');
+      throw fileError('save', path, error, { outcome: 'nothing was changed' });
     }
   }
 
@@ -75,7 +75,7 @@ export class AtomicFile {
     } catch (error) {
       const space = await spaceText(error, bytes, dirname(this.path));
       const outcome = this.#renamed ? 'the new file is there, but a power cut may undo it' : 'nothing was changed';
-      throw fileError('save', this.path, error, space, outcome);
+      throw fileError('save', this.path, error, { space, outcome });
     }
   }
 }

@@ -24,6 +24,7 @@ const REMEDIES: ReadonlyMap<string, string> = new Map([
   ['EROFS', 'choose a folder that can be written to'],
   ['EISDIR', 'a folder has that name: choose another'],
   ['ENOENT', 'check the path'],
+  ['EEXIST', 'a file stands where a folder is needed: choose another'],
   ['ENOTDIR', 'a file stands where a folder is needed: choose another'],
   ['EMFILE', 'raise the limit of open files (ulimit -n)'],
   ['ENFILE', 'close other programs: the whole system has too many files open'],
@@ -33,15 +34,34 @@ const REMEDIES: ReadonlyMap<string, string> = new Map([
 /** Node has no text for it. */
 const UNLISTED = ['EDQUOT', 'disk quota exceeded'] as const;
 
-/** `VERB: PATH: Reason (space): remedy; outcome`. What is no system error (ERR_OUT_OF_RANGE is none) stays as it is. */
-export function fileError(verb: string, path: string, error: unknown, space = '', outcome = ''): unknown {
-  const code = codeOf(error);
-  if (error instanceof FileError || code === undefined || !/^E[A-Z0-9]+$/.test(code)) return error;
+/** What else a message may say. */
+export interface Besides {
+  /** Of what was needed and what is free, ` (needs 450 MB, 12 MB free)`. */
+  readonly space?: string;
+  /** What to do where nothing has that path: what was wanted there. */
+  readonly absent?: string;
+  /** How it ended. */
+  readonly outcome?: string;
+}
+
+/** `Reason (space): remedy; outcome`; the message of what is no system error. */
+export function reasonOf(error: unknown, { space = '', absent, outcome }: Besides = {}): string {
+  const code = codeOf(error) ?? '';
   const known = [...getSystemErrorMap().values(), UNLISTED].find(([name]) => name === code);
   const reason = known ? known[1].replace(/^(i\/o|.)/, (start) => start.toUpperCase()) : (error as Error).message;
-  const remedy = [REMEDIES.get(code), outcome].filter(Boolean).join('; ');
-  return new FileError(`${verb}: ${path}: ${reason}${space}${remedy && `: ${remedy}`}`, code, error);
+  const remedy = [(code === 'ENOENT' && absent) || REMEDIES.get(code), outcome].filter(Boolean).join('; ');
+  return `${reason}${space}${remedy && `: ${remedy}`}`;
 }
+
+/** Whether the system refused something; ERR_OUT_OF_RANGE and the like are none of its. */
+export const isOfSystem = (error: unknown): error is NodeJS.ErrnoException =>
+  !(error instanceof FileError) && /^E[A-Z0-9]+$/.test(codeOf(error) ?? '');
+
+/** `VERB: PATH: Reason (space): remedy; outcome`. What is no system error stays as it is. */
+export const fileError = (verb: string, path: string, error: unknown, besides: Besides = {}): unknown =>
+  isOfSystem(error)
+    ? new FileError(`${verb}: ${path}: ${reasonOf(error, besides)}`, codeOf(error) as string, error)
+    : error;
 
 /** What was needed and what is free, where that is what was lacking. */
 export async function spaceText(error: unknown, bytes: number, folder: string): Promise<string> {

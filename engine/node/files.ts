@@ -59,7 +59,7 @@ export async function writeFileAtomic(
   } catch (error) {
     await disk.unlink(temporary).catch(() => {}); // not there, or the disk is gone: removeStrayTemporaries will see
     const bytes = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
-    throw fileError('save', path, error, await spaceText(error, bytes, folder), outcome);
+    throw fileError('save', path, error, { space: await spaceText(error, bytes, folder), outcome });
   }
 }
 
@@ -144,15 +144,18 @@ export async function removeFile(path: string): Promise<void> {
   });
 }
 
-/** Opens a file for reading tensor by tensor; a save that replaces it meanwhile does not disturb the reader. */
-export async function openSafetensorsFile(path: string): Promise<FileSource> {
+/**
+ * Opens a file for reading tensor by tensor; a save that replaces it meanwhile does not disturb the reader.
+ * @param absent what to do where there is none: what was wanted there
+ */
+export async function openSafetensorsFile(path: string, absent?: string): Promise<FileSource> {
   try {
     const { size, file } = await openRegular('read', path, 'r');
     const close = () => file.close();
     const read = (offset: number, length: number) => readPieces(file, path, offset, length);
     return { name: path, size, read, close, [Symbol.asyncDispose]: close };
   } catch (error) {
-    throw fileError('read', path, error);
+    throw fileError('read', path, error, { absent });
   }
 }
 

@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { checksum } from '../checksum.ts';
 import { fail } from '../errors.ts';
 import { asTable, type PickStore, type PickTable } from '../picks.ts';
-import { FileError, writeFileAtomic } from './files.ts';
+import { fileError } from './file-errors.ts';
+import { writeFileAtomic } from './files.ts';
 
 const EXTENSION = '.picks.json';
 
@@ -24,7 +25,7 @@ export class PickFolder implements PickStore {
 
   async write(table: PickTable): Promise<void> {
     await mkdir(this.#folder, { recursive: true }).catch((error: NodeJS.ErrnoException) => {
-      throw new FileError(`picks: ${this.#folder} cannot be made: ${error.message}`, error.code ?? '', error);
+      throw fileError('picks cannot be kept', this.#folder, error);
     });
     await writeFileAtomic(this.#path(table.adapter), `${JSON.stringify(table, null, 1)}\n`);
   }
@@ -52,7 +53,7 @@ export class PickFolder implements PickStore {
   async #load(path: string): Promise<PickTable | null> {
     const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
       if (error.code === 'ENOENT') return null;
-      throw new FileError(`picks: ${path} cannot be read: ${error.message}`, error.code ?? '', error);
+      throw fileError('picks cannot be read', path, error);
     });
     if (text === null) return null;
     return asTable(json(text)) ?? fail(`picks: ${path} is damaged: delete it, or all with tesserae tune --clear`);

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { type Command, Option } from 'commander';
 import picocolors from 'picocolors';
+import { reasonOf } from '../../engine/node/file-errors.ts';
 import { real } from '../train/flags.ts';
 import { misuse } from '../usage.ts';
 import { print } from './benchreport.ts';
@@ -122,7 +123,7 @@ function read(file: string): Figures {
   try {
     text = readFileSync(file, 'utf8');
   } catch (error) {
-    return misuse(`bench compare: ${file} cannot be read (${(error as NodeJS.ErrnoException).code})`);
+    return misuse(`bench compare: ${file}: ${reasonOf(error, { absent: 'name a file that bench … --json wrote' })}`);
   }
   return figuresOf(file, text);
 }

@@ -2,6 +2,7 @@
 import { readdirSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { type Command, Option } from 'commander';
+import { reasonOf } from '../../engine/node/file-errors.ts';
 import { PRECISIONS, type Precision } from '../../engine/trace.ts';
 import type { Profile } from '../../kernels/kernel.ts';
 import { real, text } from '../train/flags.ts';
@@ -121,7 +122,7 @@ function goldenIn(flags: Flags): string | null {
   try {
     names = readdirSync(folder);
   } catch (error) {
-    return misuse(`--golden ${folder}: cannot be read (${(error as NodeJS.ErrnoException).code})`);
+    return misuse(`--golden ${folder}: ${reasonOf(error, { absent: 'name a folder of conformance cases' })}`);
   }
   if (!names.some((name) => name.endsWith('.safetensors'))) misuse(`--golden ${folder} holds no .safetensors case`);
   return folder;

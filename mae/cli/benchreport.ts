@@ -2,9 +2,10 @@
 import { writeFileSync } from 'node:fs';
 import { Option, type Command } from 'commander';
 import type { Device } from '../../engine/device.ts';
+import { reasonOf } from '../../engine/node/file-errors.ts';
 import { INSTALLED, moduleOf } from '../root.ts';
 import { misuse } from '../usage.ts';
-import type { Flags } from './command.ts';
+import { type Flags, NO_FOLDER } from './command.ts';
 
 /** What was measured, its median time, and how far to trust that: slowest over fastest sample, less 1. */
 export interface BenchRow {
@@ -59,7 +60,7 @@ export function jsonOf({ json }: Flags): (report: object) => boolean {
     try {
       writeFileSync(String(json), report, { flag });
     } catch (error) {
-      misuse(`--json ${json}: cannot be written (${(error as NodeJS.ErrnoException).code})`);
+      misuse(`--json ${json}: ${reasonOf(error, NO_FOLDER)}`);
     }
   };
   write('', 'a');

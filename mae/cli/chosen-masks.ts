@@ -1,7 +1,7 @@
 // Which patches `tesserae reconstruct` removes, by its flags: at random or in a pattern, under rectangles, or as a file says.
-import { readFile } from 'node:fs/promises';
+import { access, readFile } from 'node:fs/promises';
 import { extname } from 'node:path';
-import { fileError } from '../../engine/node/file-errors.ts';
+import { reasonOf } from '../../engine/node/file-errors.ts';
 import {
   type ChosenMask,
   complementary,
@@ -126,14 +126,15 @@ export function growing(asked: AskedMasks, config: MaeConfig, steps: number): Ma
 }
 
 async function inFile(path: string, config: MaeConfig, what: string): Promise<number[]> {
+  const absent = `name an image, a .json file, or one of ${PATTERNS.join(', ')}`;
+  const refused = (error: unknown): never => misuse(`${what}: ${reasonOf(error, { absent })}`);
+  await access(path).catch(refused);
   if (extname(path).toLowerCase() !== '.json') {
     const { readImage } = await import('../data/image.ts');
     const image = await readImage(path);
     return asUsage(() => painted(image, config, what));
   }
-  const written = await readFile(path, 'utf8').catch((error: Error) => {
-    throw fileError('mask', path, error);
-  });
+  const written = await readFile(path, 'utf8').catch(refused);
   const json = asUsage(() => {
     try {
       return JSON.parse(written) as unknown;

@@ -5,6 +5,7 @@ import { stripVTControlCharacters } from 'node:util';
 import { type Command, Option } from 'commander';
 import type { Device } from '../../engine/device.ts';
 import type { Engine } from '../../engine/engine.ts';
+import { reasonOf } from '../../engine/node/file-errors.ts';
 import { PROFILES, type Profile } from '../../kernels/kernel.ts';
 import type { Kind } from '../train/flags.ts';
 import type { OptionSpec, OptionTable } from '../train/table.ts';
@@ -130,10 +131,13 @@ export async function openEngine(
 /** Makes the folder that a file goes into, before the work that the file is of. */
 export async function makeFolderOf(path: string, flag: string): Promise<void> {
   const folder = dirname(path);
-  await mkdir(folder, { recursive: true }).catch((error: NodeJS.ErrnoException) =>
-    misuse(`${flag} ${path}: its folder cannot be made (${error.code}): choose another`),
+  await mkdir(folder, { recursive: true }).catch((error: unknown) =>
+    misuse(`${flag} ${path}: its folder cannot be made: ${reasonOf(error)}`),
   );
 }
+
+/** Where a file cannot be written because nothing has its folder's name. */
+export const NO_FOLDER = { absent: 'make its folder first, or choose another' } as const;
 
 /** What the help of a training command says of what may go wrong. */
 export const ACCIDENTS = `

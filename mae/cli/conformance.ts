@@ -75,7 +75,7 @@ async function readCase(path: string): Promise<Safetensors> {
     import('../../engine/node/files.ts'),
     import('../../engine/safetensors.ts'),
   ]);
-  await using source = await openSafetensorsFile(path);
+  await using source = await openSafetensorsFile(path, 'name a case (--help says what that is)');
   const header = await readHeader(source);
   if (![...header.tensors.keys()].some((name) => name.startsWith('param.'))) {
     fail(`conformance: ${path} has no tensor named param.*: is it a conformance case?`);

@@ -1,6 +1,7 @@
 // The commands of `tesserae`: finds the one that is asked for, loads its file alone, and words what goes wrong.
 import { Command, CommanderError } from 'commander';
 import { TesseraeError } from '../../engine/errors.ts';
+import { fileError, isOfSystem } from '../../engine/node/file-errors.ts';
 import { misuse, suggestion, UsageError } from '../usage.ts';
 import { VERSION } from '../version.ts';
 import { type CommandFile, examples } from './command.ts';
@@ -245,7 +246,9 @@ export async function run(given: readonly string[]): Promise<void> {
 }
 
 /** What the user is told, and the exit code: 2 for wrong usage, 1 for a failure, 0 where help or the version was printed. */
-export function explain(error: unknown): { line: string; code: number } {
+export function explain(thrown: unknown): { line: string; code: number } {
+  // Nobody who knows what for asked for the file that the system refused; its path and the reason can still be told.
+  const error = isOfSystem(thrown) && thrown.path ? fileError(thrown.syscall ?? 'file', thrown.path, thrown) : thrown;
   if (error instanceof CommanderError && error.exitCode === 0) return { line: '', code: 0 };
   const said = error instanceof Error ? error.message : String(error);
   const text = said

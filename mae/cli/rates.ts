@@ -1,11 +1,11 @@
 // Rates of adapters, kept in the cache folder: measured once, for forecasts of time.
-import { mkdir, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { checksum } from '../../engine/checksum.ts';
 import type { Device } from '../../engine/device.ts';
 import type { Engine } from '../../engine/engine.ts';
-import { writeFileAtomic } from '../../engine/node/files.ts';
+import { makeFolder, writeFileAtomic } from '../../engine/node/files.ts';
 import type { Rates } from '../../engine/pace.ts';
 import type { Precision } from '../../engine/trace.ts';
 import { cacheDir } from '../data/cache.ts';
@@ -76,7 +76,7 @@ export async function ratesFor(
   const rates = await measureRates(engine.device, engine.precision, all, progress);
   const made: KeptRates = { of, date: new Date().toISOString(), ...rates };
   try {
-    await mkdir(join(cacheDir(), 'rates'), { recursive: true });
+    await makeFolder(join(cacheDir(), 'rates'), 'rates');
     await writeFileAtomic(pathOf(of), `${JSON.stringify(made, null, 1)}\n`);
   } catch (error) {
     note(`the rates of this adapter cannot be kept, they are measured again next time: ${(error as Error).message}`);

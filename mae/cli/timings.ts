@@ -1,8 +1,9 @@
 // `--timings` and `--trace FILE` of any command: what its kernels and its host took, as a table on stderr and as a trace for ui.perfetto.dev.
 import { writeFileSync } from 'node:fs';
 import picocolors from 'picocolors';
+import { reasonOf } from '../../engine/node/file-errors.ts';
 import { type KernelSum, MOST_SPANS, record, Recorder } from '../../engine/timings.ts';
-import { columns } from './command.ts';
+import { columns, NO_FOLDER } from './command.ts';
 import { misuse } from '../usage.ts';
 import { traceText } from './trace-events.ts';
 
@@ -22,7 +23,7 @@ export function watch({ timings, trace }: Watched): () => Promise<void> {
     try {
       writeFileSync(trace as string, text);
     } catch (error) {
-      misuse(`--trace ${trace}: cannot be written (${(error as NodeJS.ErrnoException).code})`);
+      misuse(`--trace ${trace}: ${reasonOf(error, NO_FOLDER)}`);
     }
   };
   const recorder = new Recorder(trace !== undefined);

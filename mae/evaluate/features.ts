@@ -1,10 +1,10 @@
 // Features of a frozen encoder: cls token and mean over patches of every image, nothing masked. Computed once and kept on disk, so that
 // probes and their sweeps take seconds.
 import { createHash } from 'node:crypto';
-import { mkdir, readdir, rm, stat } from 'node:fs/promises';
+import { readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Engine } from '../../engine/engine.ts';
-import { openSafetensorsFile, writeFileAtomic } from '../../engine/node/files.ts';
+import { makeFolder, openSafetensorsFile, writeFileAtomic } from '../../engine/node/files.ts';
 import { rawTensor, toFloat32, viewAs } from '../../engine/rawtensor.ts';
 import { readHeader, readTensor, writeSafetensors } from '../../engine/safetensors.ts';
 import { cacheDir } from '../data/cache.ts';
@@ -100,7 +100,7 @@ export async function keptFeatures(
   const computed = await new FeatureExtractor(engine, model, options).run(dataset, options);
   const seconds = (performance.now() - began) / 1000;
   note(`${what}: computed, ${(dataset.length / seconds).toFixed(0)} images/s`);
-  await mkdir(join(cacheDir(), 'features'), { recursive: true });
+  await makeFolder(join(cacheDir(), 'features'), 'features');
   const { cls, gap, labels, dim, count } = computed;
   const tensors = [
     ['cls', rawTensor('F32', [count, dim], cls)],

@@ -2,6 +2,7 @@
 import { readFileSync, statSync } from 'node:fs';
 import { parse } from 'yaml';
 import type { z } from 'zod';
+import { reasonOf } from '../../engine/node/file-errors.ts';
 import { meant, misuse, suggestion, UsageError } from '../usage.ts';
 import type { Kind } from './flags.ts';
 
@@ -128,27 +129,27 @@ function flattened(file: Flags, path: string, table: OptionTable): Flags {
 }
 
 /** A YAML file's top level. */
-export function readConfig(path: string): Flags {
+export function readConfig(path: string, what = '--config'): Flags {
   let source: string;
   try {
     const found = statSync(path);
-    if (!found.isFile()) misuse(`--config ${path}: is a folder or a device: name a file`);
+    if (!found.isFile()) misuse(`${what} ${path}: is a folder or a device: name a file`);
     if (found.size > MAX_CONFIG_BYTES)
-      misuse(`--config ${path}: has ${found.size} bytes, a config file at most ${MAX_CONFIG_BYTES}: is it one?`);
+      misuse(`${what} ${path}: has ${found.size} bytes, a config file at most ${MAX_CONFIG_BYTES}: is it one?`);
     source = readFileSync(path, 'utf8');
   } catch (error) {
     if (error instanceof UsageError) throw error;
-    misuse(`--config ${path}: cannot be read (${(error as NodeJS.ErrnoException).code})`);
+    misuse(`${what} ${path}: ${reasonOf(error, { absent: 'name a YAML file, such as those of mae/recipes' })}`);
   }
   let value: unknown;
   try {
     value = parse(source, { logLevel: 'error' });
   } catch (error) {
-    misuse(`--config ${path}: ${(error as Error).message.split('\n')[0].replace(/:$/, '')}`);
+    misuse(`${what} ${path}: ${(error as Error).message.split('\n')[0].replace(/:$/, '')}`);
   }
   if (value === null) return {};
   if (typeof value !== 'object' || Array.isArray(value))
-    misuse(`--config ${path}: must hold lines of the form key: value`);
+    misuse(`${what} ${path}: must hold lines of the form key: value`);
   return value as Flags;
 }
 

@@ -14,6 +14,8 @@ import type { ReadOptions } from './take.ts';
 /** `hf://OWNER/NAME`, or OWNER/NAME where there is no such file; `@REVISION` may follow. */
 const HUB_NAME = /^(?:hf:\/\/)?([\w.-]+\/[\w.-]+?)(?:@([\w./-]+))?$/;
 
+const WANTED = 'name a checkpoint or other weights: a file, a folder, an address, OWNER/NAME of the hub';
+
 /** Opens what a user named: a file, a folder, an address, or a repository of the hub (HF_ENDPOINT, HF_TOKEN and HF_HUB_CACHE hold). */
 export async function openPlace(text: string, progress?: ReadProgress): Promise<Place> {
   if (isAddress(text)) return httpPlace(text);
@@ -40,7 +42,7 @@ async function diskPlace(path: string, file: string | null): Promise<Place> {
     opened.set(name, source);
     return source;
   };
-  const named = file === null ? null : await openSafetensorsFile(path);
+  const named = file === null ? null : await openSafetensorsFile(path, WANTED);
   return {
     name: path,
     file: named,

@@ -136,7 +136,10 @@ for (const [text, said] of [
 }
 
 test('a file that is not there is named; an empty one is nothing', () => {
-  assert.match(refusal({ data_path: 'x' }, join(folder, 'no.yaml')), /no\.yaml: cannot be read \(ENOENT\)/);
+  assert.match(
+    refusal({ data_path: 'x' }, join(folder, 'no.yaml')),
+    /no\.yaml: No such file or directory: name a YAML file/,
+  );
   assert.is(parsePretrainOptions({ data_path: 'x' }, file('# nothing\n')).epochs, 400);
 });
 
