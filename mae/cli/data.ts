@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import picocolors from 'picocolors';
+import { IMAGENET_MEAN } from '../data/dataset.ts';
 import { DATA_PATH_HELP } from '../data/help.ts';
 import type { Data } from '../data/open.ts';
 import { misuse, suggestion } from '../usage.ts';
@@ -83,8 +84,11 @@ async function describe(path: string, data: Data): Promise<void> {
     ['test images', data.test ? String(data.test.length) : 'none'],
     ['first image', `${height} x ${width}, ${train.channels} ${train.channels === 1 ? 'channel' : 'channels'}`],
     ['classes', names ? `${names.length}: ${some}` : 'unlabelled'],
-    ['mean', three(train.mean)],
-    ['deviation', three(train.std)],
+    ['normalised by', `mean ${three(train.mean)}`],
+    ['', `deviation ${three(train.std)}`],
+    ...(String(train.mean) === String(IMAGENET_MEAN)
+      ? [['', "ImageNet's, as the reference does: not measured here"]]
+      : []),
   ];
   say(bold(path));
   for (const line of columns(rows.map(([name, text]) => [`  ${dim(name)}`, text]))) say(line);

@@ -5,8 +5,9 @@ import { bytesText } from '../bytes.ts';
 import { millionsText } from '../model/parameter-count.ts';
 import { type Foreseen, foresee } from '../train/foresee.ts';
 import { OPTIONS, parsePretrainOptions, type PretrainFlags, type PretrainOptions, UNUSED } from '../train/options.ts';
-import { adapterLine, jsonOf, print, showStanding } from './benchreport.ts';
+import { adapterLine, jsonOf, print } from './benchreport.ts';
 import { addOptions, columns, examples, type Flags, flagText, globalsOf, openEngine } from './command.ts';
+import { makeReporter } from './progress.ts';
 import { type KeptRates, ratesFor } from './rates.ts';
 import { kindsOf, type Pace, paceOf } from '../../engine/pace.ts';
 
@@ -48,10 +49,11 @@ async function run(given: PretrainFlags & Flags & { config?: string }, command: 
   const options = parsePretrainOptions(rest, config, () => {}, { data_path: 'any' });
   using engine = await openEngine(globalsOf(command), { precision: options.precision, planOnly: true });
   const foreseen = await foresee(engine, options);
-  const progress = (done: number, what: string): void =>
-    showStanding(done < 1 ? `measuring the adapter, once: ${Math.floor(100 * done)} %  ${what}` : '');
+  const reporter = makeReporter();
+  const progress = (done: number, what: string): void => reporter.fetching(done, 'measuring this adapter, once', what);
   const how = given.no_measure ? 'known' : given.remeasure ? 'again' : 'auto';
   const rates = await ratesFor(engine, kindsOf(foreseen.step), how, { note: (line) => notes.push(line), progress });
+  reporter.finish();
   const pace = rates && paceOf(foreseen.step, rates);
   const { adapter } = engine.device;
   if (told({ adapter: adapter.id, precision: engine.precision, ...figures(options, foreseen), ...timing(pace) }))

@@ -167,7 +167,7 @@ export const OPTIONS = {
     whole(0),
     20,
     OUTPUT,
-    'epochs between numbered checkpoints that are kept, of the first and the last, too, counted from 0 (0: none)',
+    'epochs between numbered checkpoints that are kept, those of the first and the last among them (0: none); numbered as the reference does: checkpoint-0 is after epoch 1',
   ),
   keep: required(whole(0), 0, OUTPUT, 'newest numbered checkpoints that stay, older ones are deleted (0: all stay)'),
   save_steps: required(whole(0), 0, OUTPUT, 'updates between checkpoints within an epoch (0: at epoch ends only)'),

@@ -119,8 +119,10 @@ export async function findResume<C extends Resumed = Checkpoint>(
     report.note(`resume: ${elsewhere(found.training.adapter, adapter)}; results will not be bit-identical`);
   }
   const { epoch, step } = found.training;
-  // As the progress counts them.
-  report.note(`resuming from ${path}: epoch ${epoch + 1}${step ? `, after ${step} of its steps` : ''}`);
+  // As the progress counts them, from 1.
+  const place =
+    step || !epoch ? `epoch ${epoch + 1}${step ? `, after ${step} of its steps` : ''}` : `after epoch ${epoch}`;
+  report.note(`resuming from ${path}: ${place}`);
   // Logs and checkpoints of another folder stay there: this one's begin anew.
   if (goesOnHere) return found;
   return { ...found, training: { ...found.training, logs: {}, numbered: [] } };
