@@ -32,6 +32,7 @@ import { Journal } from '../train/journal.ts';
 import { Preparer } from '../train/prepare.ts';
 import type { Reporter } from '../train/reporter.ts';
 import { unbroken } from '../train/recovery.ts';
+import { byBatchSize } from '../train/room.ts';
 import { recipeOf } from '../train/recipe.ts';
 import { findResume } from '../train/resume.ts';
 import { type Judgement, TrainingRun } from '../train/run.ts';
@@ -183,7 +184,7 @@ class Run extends TrainingRun<StepInputs, ClassifierCheckpoint> {
     const output = { chans: config.in_chans, height, width };
     const recipe = recipeOf(options, engine);
     const lr = finetuneRate(options);
-    const plan = { trainer, updates, peak, cuts: false };
+    const plan = { trainer, updates, peak, smaller: byBatchSize };
     super({ engine, options, command: 'finetune', train, output, ...plan, lr, recipe, ...begun });
     this.#options = options;
     this.#parts = made;

@@ -17,7 +17,7 @@ import type { PretrainOptions } from './options.ts';
 import type { Preparer } from './prepare.ts';
 import { recipeOf } from './recipe.ts';
 import type { Reporter } from './reporter.ts';
-import { cutToFit, type Limit, type Look, peakOf } from './room.ts';
+import { byMemory, cutToFit, type Limit, type Look, peakOf } from './room.ts';
 import { type Judgement, TrainingRun } from './run.ts';
 import type { Beginning } from './setup.ts';
 import type { StepInputs } from './step.ts';
@@ -135,7 +135,7 @@ export class PretrainRun extends TrainingRun<StepInputs, Checkpoint> {
     const output = { chans: config.in_chans, height, width };
     const recipe = recipeOf(options, engine);
     const lr = peakRate(options);
-    const plan = { trainer, updates, peak, cuts: true };
+    const plan = { trainer, updates, peak, smaller: byMemory };
     super({ engine, options, command: 'pretrain', train, output, ...plan, lr, recipe, ...begun });
     this.#options = options;
     this.#config = config;

@@ -71,21 +71,26 @@ export interface Refused {
   /** Bytes by images of a micro-batch. */
   readonly peak: (images: number) => number;
   readonly micro_batch: number;
-  /** Whether the run takes --memory, and cuts its passes by it. */
-  readonly cuts: boolean;
+  readonly smaller: Smaller;
 }
 
+/** What to do for passes of so many images at most, for which buffers have so many bytes. */
+export type Smaller = (images: number, bytes: number) => string;
+
+/** Of a command that takes --memory. */
+export const byMemory: Smaller = (_, bytes) =>
+  `give --memory ${Math.floor(bytes / 1024)}KiB, and passes are cut accordingly, the same but for rounding`;
+/** Of one that does not. */
+export const byBatchSize: Smaller = (images) => `give --batch_size ${images}, and --accum_iter for the rest`;
+
 /** What to say where the device had no room all the same: what was wanted, and what fits in what it gave. */
-export function refusal({ what, bytes, held }: OutOfMemoryError, { peak, micro_batch, cuts }: Refused): string {
+export function refusal({ what, bytes, held }: OutOfMemoryError, { peak, micro_batch, smaller }: Refused): string {
   const refused = `the device has no room for ${what}, ${bytesText(bytes)}, beside the ${bytesText(held)} that are in use`;
   const need = `micro-batches of ${micro_batch} images need ${bytesText(peak(micro_batch))} by their plan`;
-  const room = Math.floor(held / 1024);
-  const fitting = largestBatch(peak, room * 1024, micro_batch - 1);
-  const how = cuts
-    ? `--memory ${room}KiB, and passes are cut accordingly, the same but for rounding`
-    : `--batch_size ${fitting}, and --accum_iter for the rest`;
+  const room = 1024 * Math.floor(held / 1024);
+  const fitting = largestBatch(peak, room, micro_batch - 1);
   const remedy = fitting
-    ? `those of ${fitting} would fit: give ${how}`
+    ? `those of ${fitting} would fit: ${smaller(fitting, room)}`
     : 'not even one image fits: close what else uses the device, or take a smaller model';
   return `memory: ${refused}; ${need}, ${remedy}`;
 }

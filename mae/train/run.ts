@@ -257,8 +257,8 @@ export abstract class TrainingRun<I extends InputTypes, C extends Checkpointed> 
 
   /** What to say where the device had no room. */
   refusal(error: OutOfMemoryError): string {
-    const { peak, updates, cuts } = this.#setup;
-    return refusal(error, { peak, micro_batch: updates.micro_batch, cuts });
+    const { peak, updates, smaller } = this.#setup;
+    return refusal(error, { peak, micro_batch: updates.micro_batch, smaller });
   }
 
   rescue(): Promise<void> {

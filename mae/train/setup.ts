@@ -8,6 +8,7 @@ import type { TrainingState } from './checkpoint.ts';
 import type { RunFacts } from './facts.ts';
 import type { OptimizerState } from './modelfile.ts';
 import type { Reporter } from './reporter.ts';
+import type { Smaller } from './room.ts';
 import type { Schedule } from './schedule.ts';
 import type { Updates } from './updates.ts';
 
@@ -105,6 +106,8 @@ export interface Beginning<C> {
   readonly stop?: AbortSignal;
   /** Awaited before every update, which then sees what it has changed: a run pauses there. Its time is not the run's. */
   readonly between?: () => Promise<void>;
+  /** How passes are made smaller where it is not by flags. */
+  readonly smaller?: Smaller;
 }
 
 /** What a run begins with. */
@@ -119,8 +122,8 @@ export interface RunSetup<I extends InputTypes, C extends Checkpointed> extends 
   readonly updates: Updates;
   /** Bytes on the device by the plan, of micro-batches of so many images. */
   readonly peak: (images: number) => number;
-  /** Whether it takes --memory, and cuts its passes by it. */
-  readonly cuts: boolean;
+  /** How who began it makes passes smaller. */
+  readonly smaller: Smaller;
   /** Peak learning rate. */
   readonly lr: number;
   /** What decides its numbers, kept in checkpoints. */

@@ -8,12 +8,14 @@ import * as assert from 'uvu/assert';
 import { decodeImage } from '../../mae/data/image.ts';
 import { imageFolder } from '../../mae/data/imagefolder.ts';
 import { parsePretrainOptions } from '../../mae/train/options.ts';
+import { OutOfMemoryError } from '../../engine/errors.ts';
 import { recipeOf } from '../../mae/train/recipe.ts';
+import { byBatchSize, byMemory, refusal } from '../../mae/train/room.ts';
 import { fromSheet, keptBack } from '../../mae/web/images/sheet.ts';
 import type { News } from '../../mae/web/train/messages.ts';
 import { labelsOf, ordered } from '../../mae/web/train/folder.ts';
 import { PageJournal } from '../../mae/web/train/journal.ts';
-import { commandFor, isShipped, optionsFrom, optionsOf } from '../../mae/web/train/recipe.ts';
+import { commandFor, fewerPictures, isShipped, optionsFrom, optionsOf } from '../../mae/web/train/recipe.ts';
 
 const settings = {
   ...{ model: 'mae_vit_nano_patch4_32', side: 32, batch_size: 64, norm_pix_loss: true },
@@ -36,6 +38,22 @@ test("a page's recipe, read by Node, is what Node's own flags would make", () =>
   const there = parsePretrainOptions({ data_path: 'folder' }, undefined, undefined, own);
   assert.equal(said(there), { ...said(own), data_path: 'folder' });
   assert.equal([there.patch_size, there.input_size, there.heldout], [8, [64, 64], 10]);
+});
+
+test('a device without room is told of with what there is to press here, and to say on a command line', () => {
+  const error = new OutOfMemoryError('transient', 2 ** 20, 50 * 2 ** 20);
+  const room = { peak: (images: number) => images * 2 ** 20, micro_batch: 64 };
+  const here = refusal(error, { ...room, smaller: fewerPictures });
+  assert.match(here, /those of 50 would fit: choose 50 or fewer under "Pictures a step"$/);
+  assert.match(
+    readFileSync('mae/web/index.html', 'utf8'),
+    /<span>Pictures a step<\/span>\s*<select name="batch_size"><option>16</,
+  );
+  const tight = { ...room, peak: (images: number) => images * 2 ** 22, smaller: fewerPictures };
+  assert.match(refusal(error, tight), /those of 12 would fit: the page offers no fewer/);
+  assert.not.match(here + refusal(error, tight), /--/);
+  assert.match(refusal(error, { ...room, smaller: byMemory }), /would fit: give --memory 51200KiB,/);
+  assert.match(refusal(error, { ...room, smaller: byBatchSize }), /would fit: give --batch_size 50, and --accum_iter/);
 });
 
 test("Node's recipe, read by the page, keeps every number of the run, and runs that have ended go on", () => {

@@ -4,6 +4,7 @@ import { fail } from '../../../engine/errors.ts';
 import { PRESETS } from '../../model/config.ts';
 import type { Checkpoint } from '../../train/checkpoint.ts';
 import type { PretrainOptions } from '../../train/options.ts';
+import type { Smaller } from '../../train/room.ts';
 import { HELDOUT, TRAIN } from '../images/sheet.ts';
 import type { Settings } from './messages.ts';
 
@@ -65,6 +66,15 @@ export function optionsFrom({ training }: Pick<Checkpoint, 'training'>): Pretrai
   const ended = (training?.epoch ?? 0) >= options.epochs;
   return ended ? { ...options, epochs: 2 * options.epochs } : options;
 }
+
+/** The fewest pictures a step that index.html offers. */
+const FEWEST = 16;
+
+/** What the visitor can do where so many pictures a step would have room. */
+export const fewerPictures: Smaller = (images) =>
+  images < FEWEST
+    ? 'the page offers no fewer: choose the smaller model, or let pictures shrink further'
+    : `choose ${images} or fewer under "Pictures a step"`;
 
 /** f32 or f16. */
 export const precisionOf = (from: Pick<Checkpoint, 'training'> | null): Engine['precision'] =>

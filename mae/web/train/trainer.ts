@@ -17,6 +17,7 @@ import type { Kept } from '../../train/setup.ts';
 import { LookClock, ShownImages } from './fixed.ts';
 import { PageJournal } from './journal.ts';
 import type { Changes, News } from './messages.ts';
+import { fewerPictures as smaller } from './recipe.ts';
 
 export interface TrainerOptions {
   /** Of the precision that the checkpoint has; the trainer does not dispose of it. */
@@ -166,7 +167,8 @@ export class LiveTrainer {
     };
     const options = this.#options;
     const made = await pretrainParts(this.#engine, options, ingredients, report);
-    const begun = { journal: this.#journal, report, from, kept, stop: this.#stop.signal, between: () => this.#pause() };
+    const between = () => this.#pause();
+    const begun = { journal: this.#journal, report, from, kept, stop: this.#stop.signal, between, smaller };
     // What it keeps, it keeps in memory.
     this.#run = new PretrainRun(this.#engine, options, made, async () => {}, begun);
     return this.#run;
