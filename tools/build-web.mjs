@@ -22,8 +22,8 @@ const SCRIPTS = {
   'page.js': ['page.ts', 'begin'],
   // The worker that trains.
   'train.js': ['train/worker.ts', 'begin'],
-  // Before the first paint, so that a page in the other theme than the system's does not flash.
-  'early.js': ['theme.ts', 'followTheme'],
+  // Before the first paint.
+  'early.js': ['early.ts', 'begin'],
 };
 /** What is served as it lies in mae/web: files, and folders by the kinds of files in them. */
 const FILES = ['index.html', 'icon.svg'];

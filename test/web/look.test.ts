@@ -243,6 +243,13 @@ inBrowser('a lost device is made anew, and the picture is the same', async () =>
 
 inBrowser('nothing was asked of another server, nothing jumped, and nothing is wider than a small screen', async () => {
   assert.equal(strangers, []);
+  const asked = await site.page.evaluate(() =>
+    performance.getEntriesByType('resource').flatMap((entry) => {
+      const { name, initiatorType } = entry as unknown as { name: string; initiatorType: string };
+      return name.endsWith('cifar10.safetensors') ? [initiatorType] : [];
+    }),
+  );
+  assert.equal(asked.slice(0, 1), ['link'], 'the weights come before the script');
   const shifts = await site.page.evaluate(() => (globalThis as unknown as { shifts: number[] }).shifts);
   assert.ok(shifts.reduce((sum, shift) => sum + shift, 0) < 0.01, `${shifts}`);
   for (const width of [390, 768, 1440]) {

@@ -20,6 +20,7 @@ const PATIENCE = { timeout: 240_000 };
 const folder = mkdtempSync(join(tmpdir(), 'tesserae-tab-'));
 const set = join(folder, 'set');
 const strangers: string[] = [];
+const weights: string[] = [];
 let site: BrowserPage<never>;
 let checkpoint = '';
 
@@ -49,6 +50,7 @@ test.before(async () => {
       page.on('request', (request) => {
         const url = request.url();
         if (!/^(http:\/\/127\.0\.0\.1:\d+\/|blob:|data:)/.test(url)) strangers.push(url);
+        if (url.endsWith('/cifar10.safetensors')) weights.push(url);
       });
     },
   });
@@ -212,6 +214,13 @@ inBrowser(`a run of ${MINUTES} minutes takes no more memory than at its beginnin
   assert.ok(last.resident < 1.15 * first.resident + 2e7, grown('resident'));
   await tab('#end').click();
   assert.equal(strangers, []);
+});
+
+inBrowser('a page that begins with this tab does not ask for the weights of the other', async () => {
+  weights.length = 0;
+  await site.page.reload();
+  await entered('none');
+  assert.equal(weights, []);
 });
 
 test.run();

@@ -10,8 +10,7 @@ import { modelInput } from './pictures.ts';
 import { GAZING, render, renderGaze, type Shown, type Source, WAYS, type Way } from './rendering.ts';
 import { type Attention, Session } from './session.ts';
 import { wireSources } from './sources.ts';
-
-const WEIGHTS = 'weights/cifar10.safetensors';
+import { WEIGHTS } from './weights.ts';
 
 export async function mountLook(root: HTMLElement, device: Device): Promise<void> {
   const response = await fetch(WEIGHTS);
@@ -195,7 +194,7 @@ class Look {
     const board = this.#seen;
     board.picture(canvasOf(tileOf(this.#picture.pixels, this.#session.view.config)));
     board.tiles(this.#mask.hidden);
-    if (this.#cursor !== null) board.frame(this.#cursor, '--gold');
+    if (this.#cursor !== null) board.frame(this.#cursor, 'var(--gold)');
   }
 
   #drawRebuilt(): void {
@@ -209,7 +208,7 @@ class Look {
       const layer = find(this.#root, 'select', '#layer').value;
       const block = layer === 'all' ? null : Number(layer);
       board.picture(canvasOf(renderGaze(this.#shown.pixels, attention, patch, block, view)));
-      board.frame(patch, '--accent');
+      board.frame(patch, 'var(--accent)');
     } else board.picture(canvasOf(picture));
     find(this.#root, 'p', '#hint').textContent = gazing ? GAZING : WAYS[way];
     const took = this.#took === null ? '' : ` · ${this.#took.toFixed(0)} ms`;
