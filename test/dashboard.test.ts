@@ -122,6 +122,11 @@ inBrowser(
       const kernels = page.locator('.wide.long').first();
       assert.is(await kernels.locator('tbody tr').count(), step.kernels.length);
       assert.is(await kernels.locator('tbody td').nth(2).textContent(), step.kernels[0].ms.toFixed(2));
+      assert.ok(step.kernels.length > 8);
+      await page.getByRole('button', { name: `all ${step.kernels.length} kernels` }).click();
+      const inSight = (e: unknown) =>
+        (e as { scrollHeight: number }).scrollHeight <= (e as { clientHeight: number }).clientHeight;
+      assert.ok(await page.locator('.wide').first().evaluate(inSight), 'all kernels, without scrolling');
       opened.check();
     } finally {
       child?.kill('SIGKILL');
@@ -155,7 +160,7 @@ inBrowser('several runs: a curve each, where they part, in what they differ; by 
     const verdicts = await page.locator('.verdicts tbody tr').allInnerTexts();
     assert.match(
       verdicts.join('\n'),
-      /run \(2\)\s+heldout_loss\s+0\.5500\s+0\.8250\s+apart from epoch 1 on: 50\.0 % worse at epoch 2/,
+      /^metric\s+run\s+run \(2\)\s[\s\S]*\nheldout_loss\s+0\.5500\s+0\.8250\s+apart from epoch 1 on: 50\.0 % worse at epoch 2/,
     );
     const settings = await page.locator('section').last().locator('tbody tr').allInnerTexts();
     assert.equal(

@@ -1,6 +1,7 @@
-// Several runs over their epochs: one chart a metric, one colour a run.
+// Several runs over their epochs: one chart a metric, one colour a run, and after six of them dashes.
 import type { TopLevelSpec } from 'vega-lite';
 import type { RunLog } from '../compare.ts';
+import { dashOf } from '../web/parts/stroke.ts';
 import { LEGEND, LOOK, renderSvg } from './vega.ts';
 
 const COLOURS = ['#1f5f99', '#d1602b', '#3b8c5a', '#8a4fa3', '#b8860b', '#5b6770'];
@@ -12,7 +13,15 @@ export const compareCurves = (runs: readonly RunLog[], metrics: readonly string[
 function specification(runs: readonly RunLog[], metrics: readonly string[], title: string): TopLevelSpec {
   // Two runs may have folders of the same name.
   const names = runs.map(({ name }, i) => (runs.findIndex((r) => r.name === name) < i ? `${name} (${i + 1})` : name));
-  const scale = { domain: names, range: names.map((_, i) => COLOURS[i % COLOURS.length]) };
+  const of = <T>(range: T[]) => ({
+    field: 'run',
+    type: 'nominal' as const,
+    title: null,
+    scale: { domain: names, range },
+    legend: LEGEND,
+  });
+  const color = of(names.map((_, i) => COLOURS[i % COLOURS.length]));
+  const strokeDash = of(names.map((_, i) => (dashOf(i).length ? [...dashOf(i)] : [1, 0])));
   const chart = (metric: string, i: number) => ({
     width: 720,
     height: metrics.length > 2 ? 200 : 280,
@@ -32,7 +41,8 @@ function specification(runs: readonly RunLog[], metrics: readonly string[], titl
         axis: { tickMinStep: 1 },
       },
       y: { field: 'value', type: 'quantitative' as const, title: metric, scale: { zero: false, nice: true } },
-      color: { field: 'run', type: 'nominal' as const, title: null, scale, legend: LEGEND },
+      color,
+      strokeDash,
     },
   });
   return { ...LOOK, title: { text: title, anchor: 'start', offset: 12 }, vconcat: metrics.map(chart) } as TopLevelSpec;

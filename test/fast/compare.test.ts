@@ -103,5 +103,12 @@ test('the chart has a line and a name for every run', async () => {
   const svg = await compareCurves([log('first', 1, 0.5), log('second', 2, 1)], ['heldout_loss', 'knn_top1'], 'two');
   for (const text of ['first', 'second', 'heldout_loss', 'knn_top1']) assert.match(svg, text);
   assert.ok((svg.match(/<path[^>]*stroke="#d1602b"/g) ?? []).length >= 2);
+  // The seventh has the first one's colour, and dashes.
+  const many = await compareCurves(
+    Array.from({ length: 7 }, (_, i) => log(`run ${i}`, 2, 1)),
+    ['heldout_loss'],
+    'many',
+  );
+  assert.match(many, /<path[^>]*stroke="#1f5f99"[^>]*stroke-dasharray="9,4"/);
 });
 test.run();

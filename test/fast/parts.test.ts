@@ -5,6 +5,7 @@ import { h, htmlOf } from '../../mae/web/parts/markup.ts';
 import { axisLabels, short } from '../../mae/web/parts/numbers.ts';
 import { figures, table } from '../../mae/web/parts/pieces.ts';
 import { Series, smooth } from '../../mae/web/parts/series.ts';
+import { strokeOf, strokeStyle } from '../../mae/web/parts/stroke.ts';
 import { random } from '../../kernels/random/random.ts';
 
 test('text in markup stays text, in elements and in attributes', () => {
@@ -21,6 +22,13 @@ test('text in markup stays text, in elements and in attributes', () => {
     ],
   );
   assert.match(htmlOf(rows), /--part:50\.0%">1<\/td>/);
+});
+
+test('of 24 lines no two are drawn alike, and the first six are whole', () => {
+  const styles = Array.from({ length: 24 }, (_, i) => strokeStyle(strokeOf(i)));
+  assert.is(new Set(styles).size, 24);
+  assert.is(new Set(Array.from({ length: 24 }, (_, i) => JSON.stringify(strokeOf(i)))).size, 24);
+  for (const [i, style] of styles.entries()) assert.is(style.includes('gradient'), i >= 6, style);
 });
 
 test('labels of an axis have the decimals that its steps need, and no more', () => {

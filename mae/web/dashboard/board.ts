@@ -7,6 +7,7 @@ import { h } from '../parts/markup.ts';
 import { settings } from '../parts/pieces.ts';
 import { Table } from '../parts/table.ts';
 import { type Axis, Charts } from './charts.ts';
+import { Folded } from './folded.ts';
 import type { LiveRun } from './live-run.ts';
 import { Pictures } from './pictures.ts';
 import { explained, pill, type Shown } from './states.ts';
@@ -49,7 +50,7 @@ export class Board {
   #lost = false;
   /** What was made of facts, which rarely change. */
   #facts = '';
-  #epochs: { table: Table; columns: string } | null = null;
+  #epochs: { table: Table; folded: Folded; columns: string } | null = null;
 
   constructor(runs: readonly LiveRun[]) {
     this.#runs = runs;
@@ -176,11 +177,12 @@ export class Board {
     const { element, body } = this.#parts.epochs;
     element.hidden = !rows.length;
     if (this.#epochs?.columns !== names) {
-      this.#epochs = { table: new Table(columns), columns: names };
-      this.#epochs.table.element.classList.add('long');
-      body.replaceChildren(this.#epochs.table.element);
+      const made = new Table(columns);
+      this.#epochs = { table: made, folded: new Folded(made.element, 'epochs'), columns: names };
+      body.replaceChildren(this.#epochs.folded.element);
     }
     this.#epochs.table.show(rows);
+    this.#epochs.folded.count(rows.length);
   }
 
   #showKernels(): void {
@@ -192,8 +194,9 @@ export class Board {
     setText(note, single?.how ?? 'ms in the step that each run timed.');
     const table = new Table(found.columns);
     table.show(found.rows);
-    table.element.classList.add('long');
-    body.replaceChildren(table.element);
+    const folded = new Folded(table.element, 'kernels');
+    folded.count(found.rows.length);
+    body.replaceChildren(folded.element);
   }
 
   #showSettings(): void {

@@ -5,12 +5,12 @@ import { domOf } from '../parts/dom.ts';
 import { h, type Markup } from '../parts/markup.ts';
 import { short } from '../parts/numbers.ts';
 import { type Cell, type Column, table } from '../parts/pieces.ts';
+import { strokeOf, strokeStyle } from '../parts/stroke.ts';
 import { pill, type Shown } from './states.ts';
 import type { LiveRun } from './live-run.ts';
 
 const number = (value: number): Cell => ({ text: short(value), value });
-export const swatch = (run: LiveRun): Markup =>
-  h('i', { class: 'swatch', style: `--colour:var(--series-${(run.id % 6) + 1})` });
+export const swatch = (run: LiveRun): Markup => h('i', { class: 'swatch', style: strokeStyle(strokeOf(run.id)) });
 
 const BESIDE = ['train_loss', 'heldout_loss', 'test_acc1', 'images_per_s', 'gpu_bytes', 'left'];
 
@@ -49,54 +49,30 @@ export function runsTable(runs: readonly LiveRun[], stateOf: (run: LiveRun) => S
   );
 }
 
-/** How the others end beside the first. */
+/** How the others end beside the first: rows for each under the names of the two. */
 export function verdicts(runs: readonly LiveRun[], comparison: readonly Comparison[]): HTMLElement | null {
-  const rows = comparison.flatMap(({ id, rows }) =>
-    rows.map(({ metric, a, b, verdict, from, better }) => ({
-      run: runs[id],
-      metric,
-      a,
-      b,
-      verdict,
-      how: from === null ? 'same' : better ? 'better' : 'worse',
-    })),
-  );
-  if (!rows.length || runs.length < 2) return null;
-  const heads = ['run', 'metric', runs[0].name, 'this run', ''];
-  return domOf(
+  const compared = comparison.filter(({ rows }) => rows.length);
+  if (!compared.length || runs.length < 2) return null;
+  const [first] = runs;
+  const name = (run: LiveRun): Markup => h('th', { scope: 'col', class: 'number' }, swatch(run), run.name);
+  const bodies = compared.map(({ id, rows }) =>
     h(
-      'div',
-      { class: 'wide long verdicts' },
-      h(
-        'table',
-        {},
+      'tbody',
+      {},
+      h('tr', {}, h('th', { scope: 'col' }, 'metric'), name(first), name(runs[id]), h('th', {})),
+      ...rows.map(({ metric, a, b, verdict, from, better }) =>
         h(
-          'thead',
+          'tr',
           {},
-          h(
-            'tr',
-            {},
-            ...heads.map((label, i) => h('th', { scope: 'col', class: i === 2 || i === 3 ? 'number' : null }, label)),
-          ),
-        ),
-        h(
-          'tbody',
-          {},
-          ...rows.map(({ run, metric, a, b, verdict, how }) =>
-            h(
-              'tr',
-              {},
-              h('td', {}, swatch(run), run.name),
-              h('td', {}, metric),
-              h('td', { class: 'number' }, short(a)),
-              h('td', { class: 'number' }, short(b)),
-              h('td', { 'data-how': how }, verdict),
-            ),
-          ),
+          h('td', {}, metric),
+          h('td', { class: 'number' }, short(a)),
+          h('td', { class: 'number' }, short(b)),
+          h('td', { 'data-how': from === null ? 'same' : better ? 'better' : 'worse' }, verdict),
         ),
       ),
     ),
   );
+  return domOf(h('div', { class: 'wide long verdicts' }, h('table', {}, ...bodies)));
 }
 
 /** log.txt, the newest epoch first. Epochs count from 1, as on the progress bar. */

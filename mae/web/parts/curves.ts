@@ -5,6 +5,7 @@ import { h } from './markup.ts';
 import { place, short } from './numbers.ts';
 import { makePlot, type Drawn, type Plot } from './plot.ts';
 import { Series, type SeriesData, smooth } from './series.ts';
+import { type Stroke, strokeOf, strokeStyle } from './stroke.ts';
 
 export interface CurvesOptions {
   readonly title: string;
@@ -26,18 +27,16 @@ export interface CurvesOptions {
 
 export interface CurveOptions {
   readonly name: string;
-  /** 1 to 6, of the theme's series; the next free one unless said. */
+  /** From 1 on, as stroke.ts draws them; the next free one unless said. */
   readonly colour?: number;
   /** line; smooth: every value faintly, their moving average above it; sparse: dashed, with its points. */
   readonly kind?: 'line' | 'smooth' | 'sparse';
 }
 
-const COLOURS = 6;
-
 /** One of them: what it is fed by. */
 export class Curve extends Series {
   readonly name: string;
-  readonly colour: string;
+  readonly stroke: Stroke;
   readonly kind: 'line' | 'smooth' | 'sparse';
   readonly #changed: () => void;
   shown = true;
@@ -46,7 +45,7 @@ export class Curve extends Series {
     super();
     this.name = name;
     this.kind = kind;
-    this.colour = `var(--series-${((colour - 1) % COLOURS) + 1})`;
+    this.stroke = strokeOf(colour - 1);
     this.#changed = changed;
   }
 
@@ -142,7 +141,7 @@ export class Curves {
     const value = domOf(h('span', { class: 'value' }));
     const element = domOf(h('button', { type: 'button', class: `chip ${curve.kind}`, 'aria-pressed': 'true' }));
     element.title = `hide or show ${curve.name}`;
-    element.append(domOf(h('i', { style: `--colour:${curve.colour}` })), curve.name, value);
+    element.append(domOf(h('i', { style: strokeStyle(curve.stroke) })), curve.name, value);
     element.addEventListener('click', () => {
       curve.shown = !curve.shown;
       element.setAttribute('aria-pressed', String(curve.shown));
@@ -196,8 +195,8 @@ export class Curves {
   /** What the plot draws, in order. */
   #drawn(): Drawn[] {
     return [...this.#curves.values()].flatMap((curve): Drawn[] => {
-      const { x, y, kind, colour, shown } = curve;
-      const of = { curve, x, colour, shown };
+      const { x, y, kind, stroke, shown } = curve;
+      const of = { curve, x, ...stroke, shown };
       if (kind !== 'smooth') return [{ ...of, y, look: kind }];
       return [
         { ...of, y, look: 'faint' },

@@ -9,6 +9,8 @@ export interface Drawn {
   readonly x: readonly number[];
   readonly y: readonly number[];
   readonly colour: string;
+  /** Lengths of line and gap; of faint and sparse lines the look says it. */
+  readonly dash: readonly number[];
   readonly shown: boolean;
   /** What faint lines reach above the others is cut off: single first steps would flatten all the rest. */
   readonly look: 'line' | 'faint' | 'sparse';
@@ -108,7 +110,7 @@ export function makePlot(host: HTMLElement, lines: readonly Drawn[], options: Pl
   };
 }
 
-function seriesOf({ look, colour, shown }: Drawn, resolve: PlotOptions['colour']): uPlot.Series {
+function seriesOf({ look, colour, dash, shown }: Drawn, resolve: PlotOptions['colour']): uPlot.Series {
   const stroke = (): string => resolve(look === 'faint' ? `color-mix(in srgb, ${colour} 38%, transparent)` : colour);
   const points = { size: 5, width: 1, fill: stroke, stroke };
   return {
@@ -117,7 +119,7 @@ function seriesOf({ look, colour, shown }: Drawn, resolve: PlotOptions['colour']
     spanGaps: true,
     width: look === 'faint' ? 1 : 2,
     points: look === 'sparse' ? { ...points, show: true } : look === 'faint' ? { show: false } : points,
-    ...(look === 'sparse' ? { dash: [5, 4] } : {}),
+    ...(look === 'sparse' ? { dash: [5, 4] } : look === 'line' && dash.length ? { dash: [...dash] } : {}),
   };
 }
 
