@@ -30,16 +30,9 @@ fn main(
     for (var e = t; e < QUADS * CHANS; e += WG) { dpred[first + e] = vec4<f32>(); }
     return;
   }
-  let origin = patchOrigin(index);
-  var x: array<vec4<f32>, COUNT>;
-  var y: array<vec4<f32>, COUNT>;
-  for (var k = 0u; k < PER; k++) { // unroll
-    let q = min(t + k * WG, QUADS - 1u);
-    for (var c = 0u; c < CHANS; c++) { // unroll
-      x[k * CHANS + c] = img[quad(origin, q, c)];
-      y[k * CHANS + c] = pred[first + q * CHANS + c];
-    }
-  }
+  var x: Quads;
+  var y: Quads;
+  readQuads(index, t, &x, &y);
   let scale = dloss[0] * weight / total[1] * (select(2.0, 1.0, L1) / f32(SIZE));
   let stat = quadStat(t, &x);
   for (var k = 0u; k < PER; k++) { // unroll

@@ -27,16 +27,9 @@ fn main(
     if (t == 0u) { rowloss[index] = 0.0; }
     return;
   }
-  let origin = patchOrigin(index);
-  var x: array<vec4<f32>, COUNT>;
-  var y: array<vec4<f32>, COUNT>;
-  for (var k = 0u; k < PER; k++) { // unroll
-    let q = min(t + k * WG, QUADS - 1u);
-    for (var c = 0u; c < CHANS; c++) { // unroll
-      x[k * CHANS + c] = img[quad(origin, q, c)];
-      y[k * CHANS + c] = pred[(index * QUADS + q) * CHANS + c];
-    }
-  }
+  var x: Quads;
+  var y: Quads;
+  readQuads(index, t, &x, &y);
   let stat = quadStat(t, &x);
   var sum = 0.0;
   for (var k = 0u; k < PER; k++) { // unroll

@@ -1,5 +1,6 @@
 // What a masked autoencoder predicts, as target.wgsl, for kernels that hold a patch in registers: a thread has PER quads of four
-// neighbouring pixels, with all their channels. For kernels with Params p of batch, height, width and the knobs NORM, WG, CHANS, PATCH, PER.
+// neighbouring pixels, with all their channels. For kernels with Params p of batch, height, width, with img and pred,
+// and with the knobs NORM, WG, CHANS, PATCH, PER.
 const QUADS = PATCH * PATCH / 4u;
 const SIZE = PATCH * PATCH * CHANS;
 alias Quads = array<vec4<f32>, COUNT>;
@@ -20,6 +21,18 @@ fn patchOrigin(index: u32) -> u32 {
 /** Where quad q of channel c of the patch at `origin` lies in img. */
 fn quad(origin: u32, q: u32, c: u32) -> u32 {
   return origin + (c * p.height + q / (PATCH / 4u)) * (p.width / 4u) + q % (PATCH / 4u);
+}
+
+/** The thread's quads of a patch, of the image and of the prediction; beyond the patch's last one, that one again. */
+fn readQuads(index: u32, t: u32, x: ptr<function, Quads>, y: ptr<function, Quads>) {
+  let origin = patchOrigin(index);
+  for (var k = 0u; k < PER; k++) { // unroll
+    let q = min(t + k * WG, QUADS - 1u);
+    for (var c = 0u; c < CHANS; c++) { // unroll
+      (*x)[k * CHANS + c] = img[quad(origin, q, c)];
+      (*y)[k * CHANS + c] = pred[(index * QUADS + q) * CHANS + c];
+    }
+  }
 }
 
 /** Elements 4 e to 4 e + 3 of the thread's k-th quad in the order of the prediction, (pixel, channel). */

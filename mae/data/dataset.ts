@@ -36,8 +36,11 @@ export const IMAGENET_STD = [0.229, 0.224, 0.225] as const;
 export const part = (set: Dataset, first: number, count: number): Dataset => mapped(set, count, (i) => first + i);
 
 /** `count` images of a set, evenly taken: of a folder, which lists one class after the other, as many of each. */
-export const evenly = (set: Dataset, count: number): Dataset =>
-  mapped(set, count, (i) => Math.floor((i * set.length) / count));
+export const evenly = (set: Dataset, count: number): Dataset => pick(set, evenPlaces(set.length, count));
+
+/** `count` indices below `length`, evenly apart. */
+export const evenPlaces = (length: number, count: number): Uint32Array =>
+  Uint32Array.from({ length: count }, (_, i) => Math.floor((i * length) / count));
 
 /** The images of these indices, in their order. */
 export const pick = (set: Dataset, indices: Uint32Array): Dataset => mapped(set, indices.length, (i) => indices[i]);

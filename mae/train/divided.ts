@@ -1,7 +1,7 @@
 // Which images of a set a run trains on and which it keeps back: --val_fraction, --heldout and --train_images.
 import { fail } from '../../engine/errors.ts';
 import { withChannels } from '../data/channels.ts';
-import { type Dataset, evenly, part, pick } from '../data/dataset.ts';
+import { type Dataset, evenly, evenPlaces, part, pick } from '../data/dataset.ts';
 import { refuseSecond, splitOff } from '../data/validation.ts';
 import type { PretrainOptions } from './options.ts';
 
@@ -48,7 +48,7 @@ const someOf = (set: Dataset, count: number): Dataset =>
 /** The images that `someOf` leaves. */
 function othersOf(set: Dataset, count: number): Dataset {
   if (!byClass(set)) return part(set, 0, set.length - count);
-  const taken = new Set(Array.from({ length: count }, (_, i) => Math.floor((i * set.length) / count)));
+  const taken = new Set(evenPlaces(set.length, count));
   return pick(
     set,
     Uint32Array.from({ length: set.length }, (_, i) => i).filter((i) => !taken.has(i)),

@@ -1,9 +1,8 @@
-// Light or dark: the system's until the visitor chooses, which the browser keeps. Canvases ask here for colours, and are told when these change.
+// Light or dark: the system's until the visitor chooses, which the browser keeps.
 
 export type Scheme = 'light' | 'dark';
 
 const KEY = 'tesserae.theme';
-const CHANGED = 'themechange';
 const system = matchMedia('(prefers-color-scheme: dark)');
 
 const ofSystem = (): Scheme => (system.matches ? 'dark' : 'light');
@@ -21,7 +20,6 @@ function kept(): Scheme | null {
 /** Puts it on the root, where theme.css looks. */
 function show(scheme: Scheme): void {
   document.documentElement.dataset.theme = scheme;
-  document.dispatchEvent(new Event(CHANGED));
 }
 
 /** Shows the theme from here on; called before anything is painted, by a script of its own. */
@@ -40,29 +38,4 @@ export function toggleTheme(): void {
     // Then it holds for this visit.
   }
   show(next);
-}
-
-/** Calls `listener` whenever colours change, until `signal` says otherwise. */
-export function onTheme(listener: () => void, signal?: AbortSignal): void {
-  document.addEventListener(CHANGED, listener, { signal });
-}
-
-let shown: string | undefined;
-const resolved = new Map<string, string>();
-
-/** A colour of theme.css by its name, as `--ink`, resolved to what a canvas takes. */
-export function colour(name: string): string {
-  const { theme } = document.documentElement.dataset;
-  if (theme !== shown) resolved.clear();
-  shown = theme;
-  let found = resolved.get(name);
-  if (!found) {
-    const probe = document.createElement('span');
-    probe.style.color = `var(${name})`;
-    document.body.append(probe);
-    found = getComputedStyle(probe).color;
-    probe.remove();
-    resolved.set(name, found);
-  }
-  return found;
 }

@@ -1,7 +1,7 @@
 // Small pictures on large canvases: every pixel a square, hidden patches as tiles, frames around patches.
 import { gridOf } from '../../model/config.ts';
 import type { MaeConfig, Picture } from '../../browser.ts';
-import { colour, onTheme } from '../theme.ts';
+import { Palette } from '../parts/dom.ts';
 
 /** A picture of the model's size, as a source for drawImage. */
 export function canvasOf({ width, height, data }: Picture): OffscreenCanvas {
@@ -19,14 +19,16 @@ export class Board {
   readonly #context: CanvasRenderingContext2D;
   readonly #rows: number;
   readonly #columns: number;
+  readonly #palette: Palette;
 
   /** `redraw` is called when size or theme changed, until `signal` says otherwise. */
   constructor(canvas: HTMLCanvasElement, config: MaeConfig, redraw: () => void, signal: AbortSignal) {
     this.canvas = canvas;
     this.#context = canvas.getContext('2d') as CanvasRenderingContext2D;
     [this.#rows, this.#columns] = gridOf(config);
-    (canvas.parentElement as HTMLElement).style.aspectRatio = `${config.img_size[1]} / ${config.img_size[0]}`;
-    onTheme(redraw, signal);
+    const frame = canvas.parentElement as HTMLElement;
+    frame.style.aspectRatio = `${config.img_size[1]} / ${config.img_size[0]}`;
+    this.#palette = new Palette(frame, redraw);
     const sizes = new ResizeObserver(([{ contentRect }]) => {
       const [width, height] = [contentRect.width, contentRect.height].map((side) =>
         Math.round(side * devicePixelRatio),
@@ -36,7 +38,10 @@ export class Board {
       redraw();
     });
     sizes.observe(canvas);
-    signal.addEventListener('abort', () => sizes.disconnect());
+    signal.addEventListener('abort', () => {
+      sizes.disconnect();
+      this.#palette.close();
+    });
   }
 
   get rows(): number {
@@ -65,7 +70,7 @@ export class Board {
   /** Tiles over the patches whose number is not 0. */
   tiles(hidden: ArrayLike<number>): void {
     const context = this.#context;
-    const [ground, tile] = [colour('--sunk'), colour('--hole')];
+    const [ground, tile] = [this.#palette.of('var(--sunk)'), this.#palette.of('var(--hole)')];
     for (let l = 0; l < hidden.length; l++) {
       if (!hidden[l]) continue;
       const [left, top, width, height] = this.#place(l);
@@ -80,13 +85,13 @@ export class Board {
   }
 
   /** A frame around a patch, in a colour of the theme, with one of the page around it so that it is seen on any picture. */
-  frame(l: number, name: string): void {
+  frame(l: number, colour: string): void {
     const [left, top, width, height] = this.#place(l);
     const context = this.#context;
     const thick = Math.max(2, Math.round(devicePixelRatio * 2));
     for (const [stroke, inset] of [
-      [colour('--page'), 1.5 * thick],
-      [colour(name), 0.5 * thick],
+      [this.#palette.of('var(--page)'), 1.5 * thick],
+      [this.#palette.of(colour), 0.5 * thick],
     ] as const) {
       context.strokeStyle = stroke;
       context.lineWidth = thick;
