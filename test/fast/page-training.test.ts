@@ -8,6 +8,8 @@ import * as assert from 'uvu/assert';
 import { decodeImage } from '../../mae/data/image.ts';
 import { imageFolder } from '../../mae/data/imagefolder.ts';
 import { parsePretrainOptions } from '../../mae/train/options.ts';
+import { configure, parameterSpecs } from '../../mae/model/config.ts';
+import { millionsText, parameterCount } from '../../mae/model/parameter-count.ts';
 import { OutOfMemoryError } from '../../engine/errors.ts';
 import { recipeOf } from '../../mae/train/recipe.ts';
 import { byBatchSize, byMemory, refusal } from '../../mae/train/room.ts';
@@ -38,6 +40,14 @@ test("a page's recipe, read by Node, is what Node's own flags would make", () =>
   const there = parsePretrainOptions({ data_path: 'folder' }, undefined, undefined, own);
   assert.equal(said(there), { ...said(own), data_path: 'folder' });
   assert.equal([there.patch_size, there.input_size, there.heldout], [8, [64, 64], 10]);
+});
+
+test('the page says how large its models are as commands do', () => {
+  const page = readFileSync('mae/web/index.html', 'utf8');
+  const offered = [...page.matchAll(/<option value="(mae_vit_\w+)">\w+, ([\d.]+ M)/g)];
+  assert.is(offered.length, 2);
+  for (const [, model, size] of offered)
+    assert.is(size, millionsText(parameterCount(parameterSpecs(configure(model)))));
 });
 
 test('a device without room is told of with what there is to press here, and to say on a command line', () => {
