@@ -7,6 +7,7 @@ import { loadBatches } from '../mae/data/loader.ts';
 import { newCapacities } from '../mae/data/pack.ts';
 import { epochOrder, randomPlaces } from '../mae/data/sampler.ts';
 import { Preparer } from '../mae/train/prepare.ts';
+import { threadCpu } from './threadcpu.ts';
 import { trialStep } from '../mae/train/step.ts';
 import { fail } from '../engine/errors.ts';
 import { summed } from './median.ts';
@@ -26,14 +27,17 @@ export const benchData: DataBench['benchData'] = async (engine, dataset, sizes, 
   if (dataset.length < batchSize)
     fail(`bench data: ${dataset.length} images are fewer than --batch_size ${batchSize}; lower it`);
   progress('decode and pack');
-  const rows = [rowOf('decode, pack', batchSize, await timeLoading(engine, dataset, sizes, options, null))];
+  const decoding = await timeLoading(engine, dataset, sizes, options, null);
+  const rows = [rowOf('decode, pack', batchSize, decoding)];
   progress('with upload and crops on the device');
   const { mean, std } = dataset;
   const preparer = new Preparer(engine, sizes.config, { mean, std });
   rows.push(rowOf('and upload, crop', batchSize, await timeLoading(engine, dataset, sizes, options, preparer)));
   if (options.step) {
     progress('the training step alone');
-    rows.push(rowOf('training step alone', batchSize, await timeSteps(engine, sizes, options.seconds)));
+    rows.push(
+      rowOf('training step alone', batchSize, { samples: await timeSteps(engine, sizes, options.seconds), main: null }),
+    );
   }
   const of = `${dataset.name}, ${batchSize} a batch, to ${sizes.config.img_size.join(' x ')}`;
   const named = rows.map((row) => ({ ...row, name: `${row.part}: ${of}` }));
@@ -45,8 +49,13 @@ export const benchData: DataBench['benchData'] = async (engine, dataset, sizes, 
   );
 };
 
-/** @param samples ms of batch after batch */
-function rowOf(part: string, batch: number, samples: readonly number[]): Omit<DataRow, 'name'> {
+/** ms of batch after batch; of all of them, what this thread worked. */
+interface Timed {
+  readonly samples: readonly number[];
+  readonly main: number | null;
+}
+
+function rowOf(part: string, batch: number, { samples, main }: Timed): Omit<DataRow, 'name'> {
   const total = samples.reduce((a, b) => a + b, 0);
   // Means: batches that are ready ahead come at once, and a later one pays for them.
   const ms = total / samples.length;
@@ -55,7 +64,9 @@ function rowOf(part: string, batch: number, samples: readonly number[]): Omit<Da
     samples.slice(i * size, (i + 1) * size).reduce((a, b) => a + b / size, 0),
   );
   const { spread } = summed(means);
-  return { part, ms, spread, images_per_s: (1000 * batch) / ms, images: batch * samples.length };
+  const images = batch * samples.length;
+  const main_us = main === null ? undefined : (1000 * main) / images;
+  return { part, ms, spread, images_per_s: (1000 * batch) / ms, images, main_us };
 }
 
 /** Time between one batch and the next, for so many seconds; over the epochs that this takes. */
@@ -65,7 +76,7 @@ async function timeLoading(
   { config, batchSize }: TrialSizes,
   { seconds, num_workers }: { seconds: number; num_workers: number },
   preparer: Preparer | null,
-): Promise<number[]> {
+): Promise<Timed> {
   const [height, width] = config.img_size;
   const output = { chans: config.in_chans, height, width };
   const maxBytes = engine.device.gpu.limits.maxStorageBufferBindingSize;
@@ -74,13 +85,14 @@ async function timeLoading(
   const samples: number[] = [];
   let before = Promise.resolve();
   let [seen, last, end] = [0, 0, Number.POSITIVE_INFINITY];
+  let worked = threadCpu();
   for (let epoch = 0; ; epoch++) {
     const loader = loadBatches(dataset, {
       order: epochOrder(SEED, epoch, dataset.length).subarray(0, whole),
       batchSize,
       place: randomPlaces(SEED, epoch),
       output: { ...output, maxBytes },
-      concurrency: num_workers,
+      workers: num_workers,
       replacement: replacements(SEED, epoch, dataset.length),
       capacities,
     });
@@ -93,11 +105,15 @@ async function timeLoading(
       }
       const now = performance.now();
       if (++seen > WARMUP) samples.push(now - last);
-      else end = now + 1000 * seconds;
+      else {
+        end = now + 1000 * seconds;
+        worked = threadCpu();
+      }
       last = now;
       if (samples.length < LEAST || now < end) continue;
+      const until = threadCpu();
       await before;
-      return samples;
+      return { samples, main: worked === null || until === null ? null : until - worked };
     }
   }
 }

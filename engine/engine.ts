@@ -7,25 +7,16 @@ import { Memory } from './memory.ts';
 import { Pipelines } from './pipelines.ts';
 import { makePlan, type Plan } from './plan.ts';
 import type { Recorded } from './recorded.ts';
-import { checkInput, type Look, Replay, type Results } from './replay.ts';
-import {
-  arrayOf,
-  type DType,
-  type HostData,
-  type HostTensor,
-  numel,
-  type Shape,
-  Slab,
-  type Tensor,
-  Variable,
-} from './tensor.ts';
+import { checkInput, type Input } from './input.ts';
+import { type Look, Replay, type Results } from './replay.ts';
+import { arrayOf, type DType, type HostData, numel, type Shape, Slab, type Tensor, Variable } from './tensor.ts';
 import { spanned } from './timings.ts';
 import { type Precision, Trace } from './trace.ts';
 
 /** The inputs of a program, by name. */
 export type InputTypes = Record<string, DType>;
 type Tensors<I> = { [N in keyof I]: Tensor };
-type HostTensors<I> = { [N in keyof I]: HostTensor };
+type Inputs<I> = { [N in keyof I]: Input };
 type Shapes<I> = { [N in keyof I]: Shape };
 
 /** A function of tensors, planned once for every combination of input shapes and replayed after that. */
@@ -35,14 +26,14 @@ export interface Program<I extends InputTypes, K extends string> {
   /** The recorded calls at these shapes, for the reference interpreter and for printing. */
   trace(shapes: Shapes<I>): { trace: Trace; outputs: Record<K, Tensor> };
   /** Uploads the inputs, submits, and gives what can be read back now or later. */
-  run(inputs: HostTensors<I>): Promise<Results<K>>;
+  run(inputs: Inputs<I>): Promise<Results<K>>;
   /**
    * Compiles and allocates for these shapes, and leaves encoding and submitting to the caller: for a frame loop, where
    * results stay in GPUBuffers. Variables must have been written before.
    */
   record(shapes: Shapes<I>): Promise<Recorded<keyof I & string, K>>;
   /** Runs call by call, slowly; `look` can read after each what it read and wrote. */
-  inspect(inputs: HostTensors<I>, look: Look): Promise<void>;
+  inspect(inputs: Inputs<I>, look: Look): Promise<void>;
 }
 
 /**
@@ -179,12 +170,12 @@ export class Engine {
       }
       return replay;
     };
-    const replayFor = (inputs: HostTensors<I>): Promise<Replay<K>> => {
+    const replayFor = (inputs: Inputs<I>): Promise<Replay<K>> => {
       const shapes = names.map((name) => [name, checkInput(name, types[name], inputs[name]).shape]);
       return replayOf(Object.fromEntries(shapes) as Shapes<I>);
     };
-    const run = async (inputs: HostTensors<I>) => (await replayFor(inputs)).run(inputs);
-    const inspect = async (inputs: HostTensors<I>, look: Look) => (await replayFor(inputs)).inspect(inputs, look);
+    const run = async (inputs: Inputs<I>) => (await replayFor(inputs)).run(inputs);
+    const inspect = async (inputs: Inputs<I>, look: Look) => (await replayFor(inputs)).inspect(inputs, look);
     const records = new Map<string, Promise<Recorded<keyof I & string, K>>>();
     const record = (shapes: Shapes<I>): Promise<Recorded<keyof I & string, K>> => {
       const key = keyOf(shapes);

@@ -32,7 +32,7 @@ export { type RawTensor, rawTensor, toFloat32 } from './rawtensor.ts';
 export type { Output, Recorded } from './recorded.ts';
 export type { Results } from './replay.ts';
 export { parseSafetensors, type Safetensors, writeSafetensors } from './safetensors.ts';
-export { type DType, type HostTensor, type Shape, Tensor, Variable } from './tensor.ts';
+export { type DType, type HostPieces, type HostTensor, type Shape, Tensor, Variable } from './tensor.ts';
 export { Trace } from './trace.ts';
 export { type Batch, type StepResults, Trainer } from './trainer.ts';
 export { tunables, tune } from './tune.ts';

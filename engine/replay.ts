@@ -1,23 +1,14 @@
 // A plan on the device: every pipeline, buffer and bind group made once, the same dispatches encoded again and again.
 import { allocate, layoutParams } from './allocate.ts';
 import type { Device } from './device.ts';
-import { DeviceHungError, DeviceLostError, fail, shapeText } from './errors.ts';
+import { DeviceHungError, DeviceLostError, fail } from './errors.ts';
+import { arraysOf, type Input } from './input.ts';
 import type { Memory } from './memory.ts';
 import type { Pipelines } from './pipelines.ts';
 import type { Plan } from './plan.ts';
 import { makeRecorded, type Recorded } from './recorded.ts';
 import { recording, type Recorder, runTimed, spanned, spannedNow } from './timings.ts';
-import {
-  arrayOf,
-  bytesOf,
-  checkArray,
-  type DType,
-  type HostData,
-  type HostTensor,
-  numel,
-  type Storage,
-  type Tensor,
-} from './tensor.ts';
+import { arrayOf, bytesOf, type HostData, numel, type Storage, type Tensor } from './tensor.ts';
 import type { Call } from './trace.ts';
 import { nameOf, type Work } from './watchdog.ts';
 
@@ -137,7 +128,7 @@ export class Replay<K extends string> {
   }
 
   /** Uploads the inputs and submits the step. Waits only when every staging slot is still in use. */
-  async run(inputs: Record<string, HostTensor>): Promise<Results<K>> {
+  async run(inputs: Record<string, Input>): Promise<Results<K>> {
     const recorder = recording();
     if (recorder) return recorder.inTurn(() => this.#run(inputs, recorder));
     const { watchdog } = this.#device;
@@ -145,7 +136,7 @@ export class Replay<K extends string> {
   }
 
   /** `cautious`: call by call, each waited for. */
-  async #run(inputs: Record<string, HostTensor>, recorder: Recorder | null, cautious = false): Promise<Results<K>> {
+  async #run(inputs: Record<string, Input>, recorder: Recorder | null, cautious = false): Promise<Results<K>> {
     this.#memory.check();
     const slot = this.#slots.length ? this.#slots[this.#next++ % this.#slots.length] : null;
     // Only then are the inputs written: a run that nobody awaited must not overwrite those of one that still waits here.
@@ -181,7 +172,7 @@ export class Replay<K extends string> {
   }
 
   /** Runs call by call until `look` says that it is enough. What nothing has written yet is 0 and not what an earlier run left. */
-  async inspect(inputs: Record<string, HostTensor>, look: Look): Promise<void> {
+  async inspect(inputs: Record<string, Input>, look: Look): Promise<void> {
     this.#device.check();
     this.#upload(inputs);
     const { gpu } = this.#device;
@@ -226,10 +217,13 @@ export class Replay<K extends string> {
     this.#device.gpu.queue.submit([encoder.finish()]);
   }
 
-  #upload(inputs: Record<string, HostTensor>): void {
+  #upload(inputs: Record<string, Input>): void {
     for (const [name, buffer] of this.#inputs) {
-      const { data } = inputs[name] ?? fail(`run: input ${name} is missing`);
-      this.#device.gpu.queue.writeBuffer(buffer, 0, data as Float32Array<ArrayBuffer>);
+      let offset = 0;
+      for (const data of arraysOf(inputs[name] ?? fail(`run: input ${name} is missing`))) {
+        this.#device.gpu.queue.writeBuffer(buffer, offset, data as Float32Array<ArrayBuffer>);
+        offset += data.byteLength;
+      }
     }
   }
 
@@ -286,14 +280,3 @@ function dispatch(pass: GPUComputePassEncoder, { pipeline, group, grid }: Dispat
   pass.setBindGroup(0, group);
   pass.dispatchWorkgroups(grid[0], grid[1], grid[2]);
 }
-
-export const checkInput = (name: string, dtype: DType, given: HostTensor | undefined): HostTensor => {
-  if (!given) fail(`run: input ${name} is missing`);
-  checkArray(`run: input ${name}`, dtype, given.data);
-  if (given.data.length !== numel(given.shape)) {
-    fail(
-      `run: input ${name} says ${shapeText(given.shape)} = ${numel(given.shape)} elements, its data has ${given.data.length}`,
-    );
-  }
-  return given;
-};

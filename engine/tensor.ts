@@ -14,6 +14,12 @@ export interface HostTensor {
   readonly shape: Shape;
 }
 
+/** Numbers that lie on the host in several arrays, one behind the other. Behind the last, what the device's buffer held stays. */
+export interface HostPieces {
+  readonly pieces: readonly HostData[];
+  readonly shape: Shape;
+}
+
 export const numel = (shape: Shape): number => shape.reduce((a, b) => a * b, 1);
 
 export const sameShape = (a: Shape, b: Shape): boolean => a.length === b.length && a.every((n, i) => n === b[i]);

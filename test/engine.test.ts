@@ -55,6 +55,19 @@ test('a wrong call is refused before anything reaches the GPU', async () => {
   engine.dispose();
 });
 
+test('an input may lie in pieces; what they do not fill stays as it was', async () => {
+  const engine = new Engine(device);
+  const program = engine.compile({ x: 'f32' }, ({ x }) => add({ a: x, b: x }, {}));
+  const run = async (...pieces: number[][]) => {
+    const given = { pieces: pieces.map((piece) => Float32Array.from(piece)), shape: [6] };
+    return Array.from((await (await program.run({ x: given })).read()).y);
+  };
+  assert.equal(await run([1, 2], [3], [], [4, 5, 6]), [2, 4, 6, 8, 10, 12]);
+  assert.equal(await run([7], [8, 9]), [14, 16, 18, 8, 10, 12]);
+  await refused(run([1, 2, 3, 4], [5, 6, 7]), /^run: input x says \(6\) = 6 elements, its pieces have 7/);
+  engine.dispose();
+});
+
 test('a plan knows its cost before it allocates, and that cost is true', async () => {
   const start = { bytes: spy.bytes, buffers: spy.buffers.size, made: { ...spy.made } };
   const engine = new Engine(device);

@@ -1,5 +1,5 @@
 // What fine-tuning does to images, by name or one by one: timm's definitions (field names are its flags), drawn by sample and epoch.
-import { cropBox, centreBox, type CropRange, flipped, type Place } from './sampler.ts';
+import { centrePlaces, type CropRange, type Place, randomPlaces } from './sampler.ts';
 import { draw, STREAM, unit } from './streams.ts';
 
 export interface Augmentation {
@@ -55,12 +55,9 @@ export function augmentedPlaces(
   seed: number,
   epoch: number,
 ): Place {
-  if (crop_scale === null) return (_, image) => ({ box: centreBox(image, output), flip: false });
-  const range: CropRange = { scale: [crop_scale, 1], ratio: RATIO };
-  return (sample, image) => ({
-    box: cropBox({ seed, epoch, sample }, image, range),
-    flip: flipped(seed, epoch, sample),
-  });
+  return crop_scale === null
+    ? centrePlaces(output)
+    : randomPlaces(seed, epoch, { scale: [crop_scale, 1], ratio: RATIO });
 }
 
 /** Of a batch's images: (batch, 4) of top, left, height, width; height 0 where nothing is erased (timm's RandomErasing). */

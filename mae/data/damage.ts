@@ -1,7 +1,7 @@
 // Images that cannot be decoded. In training each is replaced by another, which does not depend on workers, batch size or a resume; evaluation
 // leaves them out and says so. More than one in twenty stops either.
 import { fail, TesseraeError } from '../../engine/errors.ts';
-import type { Dataset, Sample } from './dataset.ts';
+import type { Dataset } from './dataset.ts';
 import { draw, STREAM, unit } from './streams.ts';
 
 /** A file that is truncated, empty, not an image, too large, or cannot be read. */
@@ -34,16 +34,16 @@ export const replacements =
     return Math.floor(unit(words[0], words[1]) * length);
   };
 
-/** Reads image `id`, or the first good one of its replacements; `found` is told of the damaged ones that were met. */
-export async function readOrReplace(
-  dataset: Dataset,
+/** What `read` makes of image `id`, or of the first good one of its replacements; `found` is told of the damaged ones that were met. */
+export async function readOrReplace<T>(
+  read: (index: number, attempt: number) => Promise<T>,
   id: number,
   replacement: Replacement | undefined,
   found: (damaged: DamagedImage) => void,
-): Promise<Sample> {
+): Promise<T> {
   for (let attempt = 0, at = id; ; at = replacement(id, attempt++)) {
     try {
-      return await dataset.read(at);
+      return await read(at, attempt);
     } catch (error) {
       if (!replacement || !(error instanceof DamagedImage)) throw error;
       found(error);

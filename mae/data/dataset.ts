@@ -1,4 +1,5 @@
 // What training asks of a set of images: how many, what they are called, and their decoded bytes one by one.
+import type { PartJob, PartResult } from './part.ts';
 
 export interface Sample {
   /** (height, width, channels) bytes, channels interleaved. */
@@ -10,6 +11,33 @@ export interface Sample {
   readonly label: number;
 }
 
+/** An image that is still to be decoded: where it lies, what it is called in messages. */
+export interface Encoded {
+  readonly name: string;
+  /** Its file, its place in one, or its bytes. */
+  readonly source: string | { readonly path: string; readonly offset: number; readonly size: number } | Uint8Array;
+  readonly label: number;
+  /** What colours become; three where not given. */
+  readonly channels?: number;
+}
+
+/** Reads one image. Fails with a message that names the file; with a `DamagedImage` where it is the file's fault. */
+export interface Reading {
+  (index: number): Promise<Sample>;
+  /** Of a set whose images are decoded, and threads that can do it: read(i) is what they make of locate(i). */
+  readonly encoded?: {
+    readonly locate: (index: number) => Promise<Encoded>;
+    /** At most `count` threads, or as many as suit the machine, for so many images; null where this thread had better do it. */
+    readonly threads: (count: number | undefined, images: number) => Promise<ReadingThreads | null>;
+  };
+}
+
+/** Threads that read, crop and pack images. */
+export interface ReadingThreads {
+  /** Once it is this job's turn and it is still `wanted` (else null). What cannot be read is told of and leaves a hole. */
+  read(job: PartJob, wanted: () => boolean): Promise<PartResult | null>;
+}
+
 export interface Dataset {
   readonly name: string;
   readonly length: number;
@@ -19,8 +47,7 @@ export interface Dataset {
   /** Per channel, of values in [0, 1]. */
   readonly mean: readonly number[];
   readonly std: readonly number[];
-  /** Fails with a message that names the file; a `DamagedImage` where it is the file's fault. */
-  read(index: number): Promise<Sample>;
+  readonly read: Reading;
   /** The class, without reading the image; absent where reading is the only way to know. */
   label?(index: number): number;
   /** What a person would call the image; absent where it has no name of its own. */
@@ -51,9 +78,18 @@ function mapped(set: Dataset, length: number, at: (index: number) => number): Da
   return {
     ...set,
     length,
-    read: (index) => set.read(at(index)),
+    read: readingOf(set, at),
     label: label && ((index) => label(at(index))),
     title: title && ((index) => title(at(index))),
     id: id && ((index) => id(at(index))),
   };
+}
+
+/** The set's reading of `at(index)`. */
+export function readingOf(set: Dataset, at: (index: number) => number): Reading {
+  const read = (index: number): Promise<Sample> => set.read(at(index));
+  const { encoded } = set.read;
+  return encoded
+    ? Object.assign(read, { encoded: { ...encoded, locate: (i: number) => encoded.locate(at(i)) } })
+    : read;
 }

@@ -11,9 +11,12 @@ const FORMATS: readonly string[] = ['jpeg', 'png', 'webp', 'gif', 'tiff'];
 const MOST_PIXELS = 2 ** 28;
 /** What is decoded at the same time has so many bytes together; an image that is larger is decoded alone. */
 const MOST_BYTES = 2 ** 29;
-const budget = new Budget(MOST_BYTES);
-/** More than fits beside anything. */
-const ALONE = 2 * MOST_BYTES;
+let budget = new Budget(MOST_BYTES);
+
+/** From now on this thread's images are decoded within a budget that it shares. */
+export function shareBudget(memory: SharedArrayBuffer): void {
+  budget = new Budget(MOST_BYTES, memory);
+}
 
 /** Decodes one file. @throws DamagedImage, which names it */
 export const readImage = (path: string, label = -1): Promise<Sample> => decodeImage(path, path, label);
@@ -25,7 +28,7 @@ export async function decodeImage(source: string | Uint8Array, path: string, lab
     return await decoded(sharp, source, label, (bytes, work) => budget.within(bytes, work));
   } catch {
     // The library keeps one error for all threads, so that the reason may be another image's. Nothing runs beside a second try.
-    return budget.within(ALONE, () =>
+    return budget.within(Number.POSITIVE_INFINITY, () =>
       decoded(sharp, source, label, (_, work) => work()).catch((error: Error) => {
         throw new DamagedImage(path, error.message.split('\n')[0]);
       }),

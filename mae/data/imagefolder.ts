@@ -4,6 +4,7 @@ import { basename, extname, join, relative } from 'node:path';
 import { fail } from '../../engine/errors.ts';
 import { withChannels } from './channels.ts';
 import { type Dataset, IMAGENET_MEAN, IMAGENET_STD } from './dataset.ts';
+import { decoding } from './encoded.ts';
 import { readImage } from './image.ts';
 
 const EXTENSIONS = new Set(['.jpg', '.jpeg', '.png', '.webp']);
@@ -44,7 +45,10 @@ export async function imageFolder(root: string, split = 'train'): Promise<Datase
     channels: 3,
     mean: IMAGENET_MEAN,
     std: IMAGENET_STD,
-    read: (index) => readImage(files[index].path, files[index].label),
+    read: decoding(async (index) => {
+      const { path, label } = files[index];
+      return { name: path, source: path, label };
+    }),
     label: (index) => files[index].label,
     title: (index) => relative(base, files[index].path),
     id: (index) => relative(root, files[index].path).replaceAll('\\', '/'),

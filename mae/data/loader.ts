@@ -1,9 +1,11 @@
-// Batches decoded and packed ahead of the device. Decoding runs in the image library's threads, packing here.
+// Batches decoded and packed ahead of the device: by threads, or here, where decoding alone is the image library's threads' work.
 import { fail } from '../../engine/errors.ts';
 import { spanned } from '../../engine/timings.ts';
-import { type DamagedImage, type Replacement, readOrReplace } from './damage.ts';
+import type { DamagedImage, Replacement } from './damage.ts';
 import type { Dataset } from './dataset.ts';
-import { type Capacities, newCapacities, type Packed, packer, type PackTo } from './pack.ts';
+import { type Capacities, layOut, newCapacities, type Packed, type PackTo, roomOf } from './pack.ts';
+import { type Manner, readHere, type ReadParts, readThere, settled } from './parts.ts';
+import { queueOf } from './queue.ts';
 import type { Place } from './sampler.ts';
 
 export interface Batch extends Packed {
@@ -29,8 +31,13 @@ export interface LoaderOptions {
   readonly output: PackTo;
   /** Batches in memory beside the one that is handed out. */
   readonly ahead?: number;
-  /** Images decoded at a time: what bounds decoded but not yet packed memory. */
+  /** Without threads, images decoded at a time: what bounds decoded but not yet packed memory. As many as `workers`, unless said. */
   readonly concurrency?: number;
+  /**
+   * Threads that decode in its place, where images are decoded and are not few: as many as suit the machine, or so many; 0: none. Batches are
+   * the same.
+   */
+  readonly workers?: number;
   /**
    * What stands in for an image that cannot be decoded; without it such an image fails its batch. The crop and all else that is drawn stay those
    * of the damaged image's number; pixels and label are the other's.
@@ -40,6 +47,11 @@ export interface LoaderOptions {
   readonly capacities?: Capacities;
 }
 
+/** Images of a batch that one thread reads together. */
+const PART = 8;
+/** Images that one thread alone decodes at a time, where nothing is said. */
+const AT_ONCE = 10;
+
 /** Batches in a whole epoch. */
 export const batchCount = (samples: number, batchSize: number): number => Math.ceil(samples / batchSize);
 
@@ -47,40 +59,43 @@ const range = (index: number, size: number): [number, number] => [index * size, 
 
 /** Yields the epoch's batches in order. What fails in decoding is thrown at the batch that it belongs to. */
 export async function* loadBatches(dataset: Dataset, options: LoaderOptions): AsyncGenerator<Batch, void, undefined> {
-  const { order, batchSize, places, startBatch = 0, ahead = 2, concurrency = 4, replacement } = options;
+  const { order, batchSize, places, startBatch = 0, ahead = 2, workers, concurrency = workers || AT_ONCE } = options;
   if (!(Number.isInteger(batchSize) && batchSize > 0))
     fail(`loader: batch_size must be a whole number >= 1, got ${batchSize}`);
   const capacities = options.capacities ?? newCapacities();
-  const turns = queueOf(concurrency);
   let stopped = false;
-  const assemble = async (index: number): Promise<Batch> => {
+  const { place, output: to, replacement } = options;
+  const manner: Manner = { replacement, place, to, wanted: () => !stopped };
+  const end = places ? places.length - 1 : batchCount(order.length, batchSize);
+  const images = order.length - (places ? places[startBatch] : startBatch * batchSize);
+  const read = (await threaded(dataset, manner, workers, images)) ?? readHere(dataset, manner, queueOf(concurrency));
+  const assemble = async (index: number, before: Promise<unknown>): Promise<Batch> => {
     const ids = places ? order.slice(places[index], places[index + 1]) : order.slice(...range(index, batchSize));
-    const labels = new Int32Array(ids.length);
-    const pack = packer(ids.length, options.output, capacities);
+    const count = ids.length;
+    const labels = new Int32Array(count);
     const damaged: DamagedImage[][] = Array.from(ids, () => []);
-    const one = async (slot: number): Promise<void> => {
-      if (stopped) return;
-      const sample = await readOrReplace(dataset, ids[slot], replacement, (found) => damaged[slot].push(found));
-      labels[slot] = sample.label;
-      pack.add(slot, sample, options.place(ids[slot], sample));
-    };
-    // All settle before the first failure is passed on, so that nothing of a failed batch still runs.
-    const results = await Promise.allSettled(Array.from(ids, (_, slot) => turns(() => one(slot))));
-    const failed = results.find((r) => r.status === 'rejected');
-    if (failed) throw failed.reason;
+    const firsts = Array.from({ length: Math.ceil(count / PART) }, (_, i) => i * PART);
+    const parts = firsts.map((first) => {
+      const size = Math.min(PART, count - first);
+      return read({ first, count: size, ids, labels, damaged }, roomOf(size, count, to));
+    });
+    const all = (await settled(parts)).flat();
+    // In order, so that sizes grow in the same steps whichever batch is read first.
+    await before;
     if (stopped) throw new Error('loader: stopped');
-    return { index, ids, labels, damaged: damaged.filter((found) => found.length > 0), ...pack.finish() };
+    return { index, ids, labels, damaged: damaged.filter((found) => found.length > 0), ...layOut(all, to, capacities) };
   };
 
-  const end = places ? places.length - 1 : batchCount(order.length, batchSize);
   const pending: Promise<Batch>[] = [];
   let next = startBatch;
+  let laidOut: Promise<unknown> = Promise.resolve();
   const fill = (): void => {
     while (next < end && pending.length < ahead) {
       const index = next++;
-      const batch = spanned('decode', `batch ${index}`, () => assemble(index));
+      const before = laidOut;
+      const batch = spanned('decode', `batch ${index}`, () => assemble(index, before));
       // Awaited below, perhaps much later: until then a failure is not an unhandled one.
-      batch.catch(() => {});
+      laidOut = batch.catch(() => {});
       pending.push(batch);
     }
   };
@@ -97,20 +112,15 @@ export async function* loadBatches(dataset: Dataset, options: LoaderOptions): As
   }
 }
 
-/** At most `limit` tasks at a time, started in the order asked. */
-function queueOf(limit: number): <T>(task: () => Promise<T>) => Promise<T> {
-  let running = 0;
-  const waiting: (() => void)[] = [];
-  return async (task) => {
-    if (running >= limit) await new Promise<void>((go) => waiting.push(go));
-    else running++;
-    try {
-      return await task();
-    } finally {
-      // The place passes straight to the next task, which keeps the order.
-      const go = waiting.shift();
-      if (go) go();
-      else running--;
-    }
-  };
+/** Where the set's images are decoded, and threads do it. */
+async function threaded(
+  { read }: Dataset,
+  manner: Manner,
+  workers: number | undefined,
+  images: number,
+): Promise<ReadParts | null> {
+  const { told } = manner.place;
+  if (!read.encoded || !told) return null;
+  const threads = await read.encoded.threads(workers, images);
+  return threads && readThere(read.encoded, threads, told, manner);
 }

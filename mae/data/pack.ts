@@ -1,4 +1,4 @@
-// Packs the boxes of a batch into one buffer of bytes, with the tables that the augment kernels read.
+// Packs the boxes of a batch for the device, with the tables that the augment kernels read. It is done by parts of a batch, wherever they are read.
 import { BLOCK, type Crop, layoutCrops, type Window } from '../../kernels/augment/layout.ts';
 import { type Taps, tapStride } from '../../kernels/augment/coefficients.ts';
 import { fail } from '../../engine/errors.ts';
@@ -8,8 +8,10 @@ import type { Box, Placed } from './sampler.ts';
 
 /** What a batch needs on the device; lengths are capacities, so that batches of a run share their plans. */
 export interface Packed {
-  /** Bytes of all boxes, four to a word. */
-  readonly pixels: Uint32Array;
+  /** Bytes of all boxes, four to a word, in pieces that lie one behind the other. Every box begins with a word. */
+  readonly pixels: readonly Uint32Array[];
+  /** Words of the buffer for them. */
+  readonly words: number;
   /** (batch, 10): kernels/augment/layout.ts. */
   readonly images: Uint32Array;
   readonly taps: Int32Array;
@@ -38,6 +40,29 @@ export interface Capacities {
 }
 export const newCapacities = (): Capacities => ({ words: 0, taps: 0, mid: 0, cache: new Map() });
 
+/** Bytes that boxes may take on the host, and their intermediate on the device. */
+export interface Room {
+  readonly bytes: number;
+  readonly mid: number;
+}
+
+/** A box as it lies in the pieces: its size and whether it is mirrored, and of which image it is. */
+export interface PackedBox {
+  readonly height: number;
+  readonly width: number;
+  readonly flip: boolean;
+  readonly window?: Window;
+  readonly image: { readonly height: number; readonly width: number };
+}
+
+/** Boxes of images that follow one another in a batch. */
+export interface Part {
+  /** Place of the first in the batch. */
+  readonly first: number;
+  readonly boxes: readonly PackedBox[];
+  readonly pieces: readonly Uint32Array[];
+}
+
 /** 128 MiB. */
 const DEFAULT_BINDING = 2 ** 27;
 /**
@@ -45,25 +70,31 @@ const DEFAULT_BINDING = 2 ** 27;
  * megapixels are resized as they arrive.
  */
 const roomFor = (out: number, limit: number): number => Math.min(limit, Math.max(2 ** 28, 4 * out));
+/** Boxes below this are copied together: a piece of its own costs more than that. */
+const PIECE = 2 ** 16;
 
-/** Collects `count` boxes in any order of arrival. */
-export function packer(count: number, to: PackTo, capacities: Capacities) {
+const wordsOf = (height: number, width: number, { chans }: PackTo): number => Math.ceil((height * width * chans) / 4);
+const smallest = (to: PackTo): Room => ({ bytes: 4 * wordsOf(to.height, to.width, to), mid: midBytes(to.height, to) });
+
+/** Of a batch of `count` images, what `part` of them may take. @throws where no buffer can hold the batch */
+export function roomOf(part: number, count: number, to: PackTo): Room {
   const limit = to.maxBytes ?? DEFAULT_BINDING;
-  const small = to.height * to.width * to.chans;
-  const smallMid = midBytes(to.height, to);
-  if (count * smallMid > limit) {
+  const { bytes, mid } = smallest(to);
+  if (count * mid > limit) {
     fail(
-      `loader: ${count} images of ${to.height}x${to.width}x${to.chans} need ${count * smallMid} bytes, ` +
+      `loader: ${count} images of ${to.height}x${to.width}x${to.chans} need ${count * mid} bytes, ` +
         `one buffer holds ${limit}: lower batch_size (and raise accum_iter)`,
     );
   }
-  const room = roomFor(count * small, limit);
-  const boxes: { data: Uint8Array; height: number; width: number; flip: boolean; window?: Window }[] = new Array(count);
+  return { bytes: (roomFor(count * bytes, limit) * part) / count, mid: (limit * part) / count };
+}
+
+/** Collects the boxes of `count` images, which follow one another from place `first` on, in any order of arrival. */
+export function packer(first: number, count: number, to: PackTo, room: Room) {
+  const small = smallest(to);
+  const boxes: (PackedBox & { readonly data: Uint32Array })[] = new Array(count);
   let waiting = count;
-  let bytes = 0;
-  let mid = 0;
-  /** What the same images would need uncropped. */
-  const uncropped = { bytes: 0, mid: 0, taps: 0 };
+  let [bytes, mid] = [0, 0];
   return {
     add(slot: number, { data, height, width, channels }: Sample, { box, flip, window }: Placed): void {
       if (channels !== to.chans) fail(`loader: images have ${channels} channels, the model takes ${to.chans}`);
@@ -72,52 +103,90 @@ export function packer(count: number, to: PackTo, capacities: Capacities) {
       }
       waiting--;
       const whole = cut(data, width * channels, box, channels);
-      let kept: (typeof boxes)[number] = { data: whole, height: box.height, width: box.width, flip, window };
+      const image = { height, width };
+      let kept = { data: whole, height: box.height, width: box.width, flip, window, image };
       // What does not fit together is resized here already: the same bits, slower.
-      const tooLarge = bytes + kept.data.length > room - waiting * small;
-      if (tooLarge || mid + midBytes(box.height, to) > limit - waiting * smallMid) {
-        kept = { data: resizedHere({ ...kept, channels }, to), height: to.height, width: to.width, flip };
+      const tooLarge = bytes + whole.byteLength > room.bytes - waiting * small.bytes;
+      if (tooLarge || mid + midBytes(box.height, to) > room.mid - waiting * small.mid) {
+        const data = resizedHere({ ...kept, channels }, to);
+        kept = { data, height: to.height, width: to.width, flip, window: undefined, image };
       }
-      boxes[slot] = kept;
-      uncropped.bytes += data.length;
-      uncropped.mid += midBytes(height, to);
-      uncropped.taps += tapWords({ height, width }, to);
-      bytes += kept.data.length;
+      boxes[slot - first] = kept;
+      bytes += kept.data.byteLength;
       mid += midBytes(kept.height, to);
     },
-    finish(): Packed {
-      let offset = 0;
-      const crops = boxes.map(({ data, height, width, flip, window }): Crop => {
-        offset += data.length;
-        return { offset: offset - data.length, pitch: width * to.chans, height, width, flip, window };
+    /** What was added, in order; where one is missing a part ends. `left` of the room is for those. */
+    finish(): { readonly parts: Part[]; readonly left: Room } {
+      const parts: { first: number; boxes: PackedBox[]; pieces: Uint32Array[] }[] = [];
+      let together: Uint32Array[] = [];
+      const piece = (): void => {
+        if (together.length) parts.at(-1)!.pieces.push(together.length === 1 ? together[0] : joined(together));
+        together = [];
+      };
+      let before = -1;
+      // Holes are left out by forEach.
+      boxes.forEach(({ data, ...box }, i) => {
+        if (i !== before + 1 || !parts.length) {
+          piece();
+          parts.push({ first: first + i, boxes: [], pieces: [] });
+        }
+        before = i;
+        parts.at(-1)!.boxes.push(box);
+        if (data.byteLength >= PIECE) piece();
+        together.push(data);
+        if (data.byteLength >= PIECE) piece();
       });
-      const layout = layoutCrops(crops, to, capacities.cache);
-      capacities.words = grown(
-        capacities.words,
-        Math.ceil(offset / 4),
-        Math.ceil(uncropped.bytes / 4),
-        Math.floor(room / 4),
-      );
-      capacities.taps = grown(capacities.taps, layout.taps.length, uncropped.taps);
-      capacities.mid = grown(capacities.mid, layout.mid, uncropped.mid / 4, Math.floor(limit / 4));
-      const pixels = new Uint32Array(capacities.words);
-      const target = new Uint8Array(pixels.buffer);
-      for (const [i, { data }] of boxes.entries()) target.set(data, crops[i].offset);
-      const taps = new Int32Array(capacities.taps);
-      taps.set(layout.taps);
-      return { pixels, images: layout.images, taps, mid_words: capacities.mid };
+      piece();
+      return { parts, left: { bytes: room.bytes - bytes, mid: room.mid - mid } };
     },
   };
 }
 
+/** A whole batch of its parts, in any order. */
+export function layOut(parts: readonly Part[], to: PackTo, capacities: Capacities): Packed {
+  const sorted = [...parts].sort((a, b) => a.first - b.first);
+  const boxes = sorted.flatMap((part) => part.boxes);
+  const limit = to.maxBytes ?? DEFAULT_BINDING;
+  let words = 0;
+  const crops = boxes.map(({ height, width, flip, window }): Crop => {
+    const offset = 4 * words;
+    words += wordsOf(height, width, to);
+    return { offset, pitch: width * to.chans, height, width, flip, window };
+  });
+  const layout = layoutCrops(crops, to, capacities.cache);
+  // What the same images would need uncropped.
+  const uncropped = { words: 0, mid: 0, taps: 0 };
+  for (const { image } of boxes) {
+    uncropped.words += wordsOf(image.height, image.width, to);
+    uncropped.mid += midBytes(image.height, to) / 4;
+    uncropped.taps += tapWords(image, to);
+  }
+  const room = roomFor(boxes.length * smallest(to).bytes, limit);
+  capacities.words = grown(capacities.words, words, uncropped.words, Math.floor(room / 4));
+  capacities.taps = grown(capacities.taps, layout.taps.length, uncropped.taps);
+  capacities.mid = grown(capacities.mid, layout.mid, uncropped.mid, Math.floor(limit / 4));
+  const taps = new Int32Array(capacities.taps);
+  taps.set(layout.taps);
+  const pixels = sorted.flatMap(({ pieces }) => pieces);
+  return { pixels, words: capacities.words, images: layout.images, taps, mid_words: capacities.mid };
+}
+
 /** What the kernels would make of a box, on the host. */
 function resizedHere(
-  { window, channels, ...box }: { data: Uint8Array; height: number; width: number; channels: number; window?: Window },
+  {
+    data,
+    window,
+    channels,
+    height,
+    width,
+  }: { data: Uint32Array; height: number; width: number; channels: number; window?: Window },
   to: PackTo,
-): Uint8Array {
-  if (!window) return resizeBytes({ ...box, channels }, to);
-  const whole = resizeBytes({ ...box, channels }, window);
-  return cut(whole, window.width * channels, { ...window, height: to.height, width: to.width }, channels);
+): Uint32Array {
+  const bytes = new Uint8Array(data.buffer, data.byteOffset, height * width * channels);
+  const whole = resizeBytes({ data: bytes, height, width, channels }, window ?? to);
+  const { top, left } = window ?? { top: 0, left: 0 };
+  const box = { top, left, height: to.height, width: to.width };
+  return cut(whole, (window ?? to).width * channels, box, channels);
 }
 
 /** Bytes of the intermediate of an image with so many lines. */
@@ -143,10 +212,10 @@ export function capacitiesFor(
   to: PackTo,
 ): Omit<Capacities, 'cache'> {
   const limit = to.maxBytes ?? DEFAULT_BINDING;
-  const words = Math.ceil((count * image.height * image.width * to.chans) / 4);
+  const words = count * wordsOf(image.height, image.width, to);
   const taps = count * tapWords(image, to);
   const mid = (count * midBytes(image.height, to)) / 4;
-  const room = roomFor(count * to.height * to.width * to.chans, limit);
+  const room = roomFor(count * smallest(to).bytes, limit);
   return {
     words: grown(0, Math.min(words, Math.floor(room / 4)), words, Math.floor(room / 4)),
     taps: grown(0, taps, taps),
@@ -154,13 +223,24 @@ export function capacitiesFor(
   };
 }
 
-/** A copy of the box's pixels. */
-function cut(data: Uint8Array, pitch: number, box: Box, channels: number): Uint8Array {
+/** A copy of the box's pixels, up to a whole word. */
+function cut(data: Uint8Array, pitch: number, box: Box, channels: number): Uint32Array {
   const row = box.width * channels;
-  const out = new Uint8Array(box.height * row);
+  const words = new Uint32Array(Math.ceil((box.height * row) / 4));
+  const out = new Uint8Array(words.buffer);
   for (let y = 0; y < box.height; y++) {
     const from = (box.top + y) * pitch + box.left * channels;
     out.set(data.subarray(from, from + row), y * row);
+  }
+  return words;
+}
+
+function joined(arrays: readonly Uint32Array[]): Uint32Array {
+  const out = new Uint32Array(arrays.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const array of arrays) {
+    out.set(array, at);
+    at += array.length;
   }
   return out;
 }

@@ -99,22 +99,30 @@ export interface Placed {
   readonly flip: boolean;
   readonly window?: Window;
 }
-export type Place = (sample: number, image: { height: number; width: number }) => Placed;
+export interface Place {
+  (sample: number, image: { height: number; width: number }): Placed;
+  /** What another thread needs to make the same one (`placeOf`); absent where only this thread can. */
+  readonly told?: ToldPlace;
+}
+
+/** A Place as its maker's name and arguments. */
+export type ToldPlace = { [M in keyof Makers]: readonly [maker: M, ...args: Parameters<Makers[M]>] }[keyof Makers];
+interface Makers {
+  random(seed: number, epoch: number, range: CropRange): Place;
+  weak(seed: number, epoch: number): Place;
+  centre(output: { height: number; width: number }): Place;
+  eval(output: { height: number; width: number }, crop_pct: number): Place;
+}
 
 /** Training: a random box and a flip, anew in every epoch. */
-export const randomPlaces =
-  (seed: number, epoch: number, range: CropRange = PRETRAIN_CROP): Place =>
-  (sample, image) => ({ box: cropBox({ seed, epoch, sample }, image, range), flip: flipped(seed, epoch, sample) });
+export const randomPlaces = (seed: number, epoch: number, range: CropRange = PRETRAIN_CROP): Place =>
+  placeOf(['random', seed, epoch, range]);
 
 /** Linear probing: the clamped crop and a flip. */
-export const weakPlaces =
-  (seed: number, epoch: number): Place =>
-  (sample, image) => ({ box: clampedBox({ seed, epoch, sample }, image), flip: flipped(seed, epoch, sample) });
+export const weakPlaces = (seed: number, epoch: number): Place => placeOf(['weak', seed, epoch]);
 
 /** Evaluation: the centre. */
-export const centrePlaces =
-  (output: { height: number; width: number }): Place =>
-  (_, image) => ({ box: centreBox(image, output), flip: false });
+export const centrePlaces = (output: { height: number; width: number }): Place => placeOf(['centre', output]);
 
 /** The part of the resized short side that evaluation keeps: facebookresearch/mae's build_transform. */
 export const cropPart = (side: number): number => (side <= 224 ? 224 / 256 : 1);
@@ -123,19 +131,39 @@ export const cropPart = (side: number): number => (side <= 224 ? 224 / 256 : 1);
  * torchvision's Resize and CenterCrop as the reference evaluates: the whole image is resized until its short side is int(output / crop_pct),
  * then its centre is cut out. For outputs that are not square, until it covers both sides.
  */
-export const evalPlaces =
-  (output: { height: number; width: number }, crop_pct: number): Place =>
-  (_, { height, width }) => {
-    const [h, w] = [Math.trunc(output.height / crop_pct), Math.trunc(output.width / crop_pct)];
-    // The side that decides gets its exact size, the other one int(size * long / short).
-    const byWidth = width * h <= height * w;
-    const whole = byWidth
-      ? { height: Math.trunc((w * height) / width), width: w }
-      : { height: h, width: Math.trunc((h * width) / height) };
-    const top = roundHalfEven((whole.height - output.height) / 2);
-    const left = roundHalfEven((whole.width - output.width) / 2);
-    return { box: { top: 0, left: 0, height, width }, flip: false, window: { ...whole, top, left } };
-  };
+export const evalPlaces = (output: { height: number; width: number }, crop_pct: number): Place =>
+  placeOf(['eval', output, crop_pct]);
+
+const MAKERS: Makers = {
+  random: (seed, epoch, range) => (sample, image) => ({
+    box: cropBox({ seed, epoch, sample }, image, range),
+    flip: flipped(seed, epoch, sample),
+  }),
+  weak: (seed, epoch) => (sample, image) => ({
+    box: clampedBox({ seed, epoch, sample }, image),
+    flip: flipped(seed, epoch, sample),
+  }),
+  centre: (output) => (_, image) => ({ box: centreBox(image, output), flip: false }),
+  eval:
+    (output, crop_pct) =>
+    (_, { height, width }) => {
+      const [h, w] = [Math.trunc(output.height / crop_pct), Math.trunc(output.width / crop_pct)];
+      // The side that decides gets its exact size, the other one int(size * long / short).
+      const byWidth = width * h <= height * w;
+      const whole = byWidth
+        ? { height: Math.trunc((w * height) / width), width: w }
+        : { height: h, width: Math.trunc((h * width) / height) };
+      const top = roundHalfEven((whole.height - output.height) / 2);
+      const left = roundHalfEven((whole.width - output.width) / 2);
+      return { box: { top: 0, left: 0, height, width }, flip: false, window: { ...whole, top, left } };
+    },
+};
+
+/** The Place that was told of. */
+export function placeOf(told: ToldPlace): Place {
+  const [maker, ...args] = told;
+  return Object.assign((MAKERS[maker] as (...given: unknown[]) => Place)(...args), { told });
+}
 
 /** As Python's round: ties to the even number. */
 function roundHalfEven(x: number): number {

@@ -57,7 +57,7 @@ export class Extractor<K extends Feature> {
     const output = { chans, height: img_size[0], width: img_size[1] };
     const batchSize = this.#batchSize;
     const seen = place ?? centrePlaces(output);
-    const loading = { order, batchSize, place: seen, output, capacities: this.#capacities, concurrency: 10 };
+    const loading = { order, batchSize, place: seen, output, capacities: this.#capacities };
     const waiting: Promise<Extracted<K>>[] = [];
     try {
       for await (const batch of loadBatches(dataset, loading)) {

@@ -47,7 +47,7 @@ export class Judge {
     const { img_size, in_chans: chans } = this.#classifier.config;
     const output = { chans, height: img_size[0], width: img_size[1] };
     const place = cropPct === 1 ? centrePlaces(output) : evalPlaces(output, cropPct);
-    const loading = { order, batchSize, place, output, capacities: newCapacities(), concurrency: 10 };
+    const loading = { order, batchSize, place, output, capacities: newCapacities() };
     const waiting: Promise<void>[] = [];
     let done = 0;
     for await (const batch of loadBatches(dataset, loading)) {

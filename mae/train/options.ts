@@ -1,6 +1,7 @@
 // Options of pretraining: facebookresearch/mae's names, defaults and meanings, and a few of ours. The one source of the
 // flags, of the keys of a config file, of their errors and of the help.
 import { DATA_PATH_HELP, isNamedSet } from '../data/help.ts';
+import { STANDARD_THREADS } from '../data/threads.ts';
 import { PRECISIONS } from '../../engine/trace.ts';
 import { lenKeep, LOSSES, OBJECTIVES, patchesOf, POSITIONS, PRESETS, ratioFor } from '../model/config.ts';
 import { MASKS, patchNumbers } from '../model/masks.ts';
@@ -52,7 +53,12 @@ export const OPTIONS = {
   ),
   ...SPLIT_OPTIONS,
   train_images: optional(whole(1), DATA, 'train on the first N images only (default: all)'),
-  num_workers: required(whole(1, 1024), 10, DATA, 'images decoded at the same time'),
+  num_workers: required(
+    whole(0, 256),
+    STANDARD_THREADS,
+    DATA,
+    'threads that decode images, each two at a time; 0: none, the main thread does it (default: cores less one, at most 10)',
+  ),
 
   model: required(
     oneOf(Object.keys(PRESETS)),

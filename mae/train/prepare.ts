@@ -53,10 +53,10 @@ export class Preparer {
   }
 
   /** Crops, resizes, flips and normalises a batch into `images(batch)`; `plan` (batch, slots, 8) is of operations on its bytes before that. */
-  async run({ pixels, images, taps, mid_words }: Packed, plan: HostTensor | null = null): Promise<void> {
+  async run({ pixels, words, images, taps, mid_words }: Packed, plan: HostTensor | null = null): Promise<void> {
     await this.#program(mid_words, plan !== null).run({
       plan: plan ?? { data: new Float32Array(1), shape: [1] },
-      pixels: { data: pixels, shape: [pixels.length] },
+      pixels: { pieces: pixels, shape: [words] },
       images: { data: images, shape: [images.length / IMAGE_WORDS, IMAGE_WORDS] },
       taps: { data: taps, shape: [taps.length] },
     });

@@ -119,7 +119,7 @@ export abstract class TrainingRun<I extends InputTypes, C extends Checkpointed> 
       startBatch: updates.firstPart(this.#at.step),
       place: this.place(this.#at.epoch),
       output: { ...output, maxBytes: engine.device.gpu.limits.maxStorageBufferBindingSize },
-      concurrency: options.num_workers,
+      workers: options.num_workers,
       replacement: replacements(seed, this.#at.epoch, train.length),
       capacities: this.#capacities,
     });

@@ -12,6 +12,7 @@ import { DamagedImage, DamageLedger, NO_DAMAGE, overReadable, replacements } fro
 import type { Dataset, Sample } from '../../mae/data/dataset.ts';
 import { type Batch, loadBatches, type LoaderOptions } from '../../mae/data/loader.ts';
 import { centrePlaces, epochOrder, randomPlaces } from '../../mae/data/sampler.ts';
+import { wholePixels } from '../support/packed.ts';
 import { openLedger } from '../../mae/train/damaged.ts';
 import { Journal } from '../../mae/train/journal.ts';
 
@@ -75,8 +76,9 @@ async function collect(dataset: Dataset, options: Partial<LoaderOptions> & { ord
 
 /** For every slot in turn: whose pixels are there, and the label. */
 const shown = (batches: readonly Batch[]) =>
-  batches.flatMap(({ ids, labels, images: table, pixels }) => {
-    const bytes = new Uint8Array(pixels.buffer);
+  batches.flatMap((batch) => {
+    const { ids, labels, images: table } = batch;
+    const bytes = new Uint8Array(wholePixels(batch).buffer);
     return Array.from(ids, (id, slot) => ({ id, label: labels[slot], pixel: bytes[table[slot * 10]] }));
   });
 

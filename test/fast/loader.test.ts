@@ -1,12 +1,13 @@
 // The loader: order, resume, bounded look-ahead, errors where they belong, and packed boxes that resize to PIL's bytes.
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { horizontal, resizeAcross, resizeDown, vertical } from '../../kernels/augment/augment.ref.ts';
+import { resizeAcross, resizeDown } from '../../kernels/augment/augment.ref.ts';
 import { random } from '../../kernels/random/random.ts';
 import type { Dataset, Sample } from '../../mae/data/dataset.ts';
 import { type Batch, batchCount, loadBatches, type LoaderOptions } from '../../mae/data/loader.ts';
 import { newCapacities } from '../../mae/data/pack.ts';
 import { centrePlaces, epochOrder, randomPlaces } from '../../mae/data/sampler.ts';
+import { resized, wholePixels } from '../support/packed.ts';
 
 const unhandled: unknown[] = [];
 process.on('unhandledRejection', (reason) => unhandled.push(reason));
@@ -55,15 +56,7 @@ async function collect(dataset: Dataset, o: LoaderOptions): Promise<Batch[]> {
   return all;
 }
 
-/** The resized images (batch, chans, height, width) of a batch, as the kernels would make them, with bytes as values. */
-function pictures({ pixels, images, taps: _, mid_words, ids }: Batch): Float64Array {
-  const problem = { ...output, batch: ids.length };
-  const mid = new Uint32Array(mid_words);
-  horizontal({ pixels, images, mid }, problem);
-  const img = new Float64Array(ids.length * output.chans * output.height * output.width);
-  vertical({ mid, images, img, table: Float64Array.from({ length: 768 }, (_, i) => i & 255) }, problem);
-  return img;
-}
+const pictures = (batch: Batch): Float64Array => resized(batch, output);
 
 test('batches come in order with a short last one, and without it on request', async () => {
   const { dataset } = images(18);
@@ -132,7 +125,7 @@ test('images too large for a buffer together are resized on the host, to the sam
   const plain = await collect(dataset, options(order));
   const tight = await collect(dataset, options(order, { output: { ...output, maxBytes: 4 * 768 } }));
   for (const [i, b] of tight.entries()) {
-    assert.ok(b.pixels.byteLength <= 4 * 768 && b.mid_words * 4 <= 4 * 768);
+    assert.ok(4 * b.words <= 4 * 768 && wholePixels(b).length === b.words && b.mid_words * 4 <= 4 * 768);
     assert.equal(pictures(b), pictures(plain[i]));
   }
   const tiny = { ...output, maxBytes: 1000 };
@@ -167,11 +160,11 @@ test('buffers of a run settle on one size', async () => {
   for (let epoch = 1; epoch <= 8; epoch++) {
     const place = randomPlaces(8, 8 + epoch);
     const batches = await collect(dataset, options(epochOrder(1, epoch, 64), { capacities, place }));
-    for (const b of batches) sizes.add(`${b.pixels.length} ${b.taps.length} ${b.mid_words}`);
+    for (const b of batches) sizes.add(`${b.words} ${b.taps.length} ${b.mid_words}`);
   }
   assert.ok(sizes.size <= 5, `${sizes.size} sizes in 8 epochs`);
   for (const b of again)
-    assert.equal([b.pixels.length, b.taps.length, b.mid_words], [settled.words, settled.taps, settled.mid]);
+    assert.equal([b.words, b.taps.length, b.mid_words], [settled.words, settled.taps, settled.mid]);
 });
 
 test('a file that cannot be read fails its own batch, with its name, and nothing else', async () => {

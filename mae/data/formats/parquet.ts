@@ -5,7 +5,7 @@ import { stat } from 'node:fs/promises';
 import { fail, TesseraeError } from '../../../engine/errors.ts';
 import { DamagedImage } from '../damage.ts';
 import { type Dataset, IMAGENET_MEAN, IMAGENET_STD } from '../dataset.ts';
-import { decodeImage } from '../image.ts';
+import { decoding } from '../encoded.ts';
 import type { Data } from '../open.ts';
 import { readAt, withFile } from './bytes.ts';
 import { checkPages } from './parquet-pages.ts';
@@ -168,7 +168,7 @@ function setOf(name: string, files: readonly { file: Opened; labels: Int32Array 
     const { labels, group, inGroup } = placeOfRow(index);
     return labels ? labels[group.first + inGroup] : -1;
   };
-  const read = async (index: number) => {
+  const locate = async (index: number) => {
     const { file, group, number, inGroup } = placeOfRow(index);
     const { image, struct } = file.columns;
     const leaf = struct ? [image, 'bytes'] : [image];
@@ -176,12 +176,12 @@ function setOf(name: string, files: readonly { file: Opened; labels: Int32Array 
     const value = struct ? (values[inGroup] as { bytes?: unknown } | null)?.bytes : values[inGroup];
     const where = `${file.path}: row ${group.first + inGroup}`;
     if (!(value instanceof Uint8Array)) throw new DamagedImage(where, 'it has no bytes');
-    return decodeImage(value, where, label(index));
+    return { name: where, source: value, label: label(index) };
   };
   const length = ends.at(-1) ?? 0;
   const most = files.reduce((m, { labels }) => labels?.reduce((a, b) => Math.max(a, b), m) ?? m, -1);
   const look = { mean: IMAGENET_MEAN, std: IMAGENET_STD };
-  const set: Dataset = { name, length, classes: null, channels: 3, ...look, read, label };
+  const set: Dataset = { name, length, classes: null, channels: 3, ...look, read: decoding(locate), label };
   return { set, most, names: files[0].file.columns.names };
 }
 

@@ -7,11 +7,11 @@ import { fail } from '../../../engine/errors.ts';
 import { writeFileAtomic } from '../../../engine/node/files.ts';
 import { cacheDir } from '../cache.ts';
 import { type Dataset, IMAGENET_MEAN, IMAGENET_STD } from '../dataset.ts';
+import { decoding } from '../encoded.ts';
 import type { FetchProgress } from '../fetch.ts';
-import { decodeImage } from '../image.ts';
 import { isImage } from '../imagefolder.ts';
 import type { Data } from '../open.ts';
-import { type ByteSource, readAt, withSource } from './bytes.ts';
+import { type ByteSource, withSource } from './bytes.ts';
 import { bySplit, expandBraces, filesWithin } from './splits.ts';
 import { tarEntries } from './tar.ts';
 
@@ -54,11 +54,11 @@ export async function webDataset(path: string, progress: FetchProgress = () => {
       std: IMAGENET_STD,
       label: labelAt,
       id: (index) => `${basename(samples[index].shard)}/${samples[index].entry[3]}`,
-      read: async (index) => {
+      read: decoding(async (index) => {
         const { shard, entry } = samples[index];
         const [offset, size, , key] = entry;
-        return decodeImage(await readAt(shard, offset, size), `${shard}: ${key}`, labelAt(index));
-      },
+        return { name: `${shard}: ${key}`, source: { path: shard, offset, size }, label: labelAt(index) };
+      }),
     };
   };
   const { train, val, test } = shards;
