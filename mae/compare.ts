@@ -2,6 +2,7 @@
 import { readFile, stat } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { fail } from '../engine/errors.ts';
+import { epochsDone, epochText } from './report/lines.ts';
 import { misuse } from './usage.ts';
 
 /** Numbers of one epoch, as log.txt has them. */
@@ -10,7 +11,7 @@ export type EpochLine = Readonly<Record<string, number>>;
 export interface RunLog {
   /** What it is called in tables and legends. */
   readonly name: string;
-  /** In order; `epoch` counts from 0. */
+  /** In order; `epoch` counts from 0, and `part` says how much of it was done where a run ended within it. */
   readonly lines: readonly EpochLine[];
 }
 
@@ -33,7 +34,7 @@ export async function readRun(path: string): Promise<RunLog> {
     misuse(
       recipe
         ? `compare: no run stands beside the recipe ${path}: ${file} is missing`
-        : `compare: ${path} has no log.txt: name the output_dir of a run that finished an epoch`,
+        : `compare: ${path} has no log.txt: name the output_dir of a run that has ended, or finished an epoch`,
     ),
   );
   const name = recipe ? basename(path) : isFolder ? basename(resolve(path)) : basename(path);
@@ -65,7 +66,7 @@ export function sharedMetrics(runs: readonly RunLog[]): string[] {
     const names = new Set(lines.flatMap((line) => Object.keys(line)));
     for (const name of names) counts.set(name, (counts.get(name) ?? 0) + 1);
   }
-  const shared = [...counts].filter(([name, n]) => n > 1 && !/^(epoch|train_lr|n_parameters)$/.test(name));
+  const shared = [...counts].filter(([name, n]) => n > 1 && !/^(epoch|part|train_lr|n_parameters)$/.test(name));
   return shared.map(([name]) => name).sort((a, b) => Number(LARGER.test(a)) - Number(LARGER.test(b)));
 }
 
@@ -73,13 +74,13 @@ export interface Parting {
   readonly metric: string;
   /** Epochs that both have. */
   readonly epochs: number;
-  /** The last epoch that both have, from 0, and the values there. */
+  /** Where the last of them ends, in epochs, and the values there. */
   readonly last: number;
   readonly a: number;
   readonly b: number;
   /** (b - a) / |a| at the last common epoch. */
   readonly difference: number;
-  /** The first epoch from which on they differ by more than `within` to the end; null where they end together. */
+  /** Where the first epoch ends from which on they differ by more than `within` to the end; null where they end together. */
   readonly from: number | null;
   /** Whether b ends better than a. */
   readonly better: boolean;
@@ -87,35 +88,37 @@ export interface Parting {
 
 /** Where `b` parts from `a` in a metric; null where no epoch has it in both. */
 export function parting(a: RunLog, b: RunLog, metric: string, within: number): Parting | null {
-  const other = new Map(b.lines.filter((line) => metric in line).map((line) => [line.epoch, line[metric]]));
-  const common = a.lines.filter((line) => metric in line && other.has(line.epoch));
+  // Within an epoch two runs stand together only where both ended at the same part of it.
+  const other = new Map(b.lines.filter((line) => metric in line).map((line) => [epochsDone(line), line[metric]]));
+  const common = a.lines.filter((line) => metric in line && other.has(epochsDone(line)));
   const end = common.at(-1);
   if (!end) return null;
   const apart = (line: EpochLine): number =>
-    ((other.get(line.epoch) as number) - line[metric]) / Math.abs(line[metric]);
+    ((other.get(epochsDone(line)) as number) - line[metric]) / Math.abs(line[metric]);
   let from: number | null = null;
   for (const line of common) {
     if (Math.abs(apart(line)) <= within) from = null;
-    else from ??= line.epoch;
+    else from ??= epochsDone(line);
   }
   const difference = apart(end);
   const better = LARGER.test(metric) ? difference > 0 : difference < 0;
   return {
     metric,
     epochs: common.length,
-    last: end.epoch,
+    last: epochsDone(end),
     a: end[metric],
-    b: other.get(end.epoch) as number,
+    b: other.get(epochsDone(end)) as number,
     difference,
     from,
     better,
   };
 }
 
-/** A sentence: `heldout_loss: 3.1 % better from epoch 4 on`. Epochs count from 1 here, as on the progress bar. */
+/** A sentence: `heldout_loss: 3.1 % better from epoch 4 on`. An epoch is named by its end, as on the progress bar: the first is 1. */
 export function verdict({ epochs, last, difference, from, better }: Parting, within: number): string {
   const percent = (x: number): string => `${(100 * Math.abs(x)).toFixed(1)} %`;
-  if (from === null) return `together: within ${percent(within)} at epoch ${last + 1}, the last of ${epochs} in common`;
-  const how = `${percent(difference)} ${better ? 'better' : 'worse'} at epoch ${last + 1}`;
-  return `apart from epoch ${from + 1} on: ${how}`;
+  if (from === null)
+    return `together: within ${percent(within)} at epoch ${epochText(last)}, the last of ${epochs} in common`;
+  const how = `${percent(difference)} ${better ? 'better' : 'worse'} at epoch ${epochText(last)}`;
+  return `apart from epoch ${epochText(from)} on: ${how}`;
 }

@@ -8,7 +8,7 @@ import type { Features } from './evaluate/features.ts';
 import { keptFeatures } from './evaluate/features.ts';
 import { chosen } from './evaluate/kinds.ts';
 import { knn } from './evaluate/knn.ts';
-import { PROBE_DEFAULTS } from './evaluate/linprobe.ts';
+import { PROBE_DEFAULTS, tooSlow } from './evaluate/linprobe.ts';
 import { labelledData, type Labels, openModel } from './evaluate/open.ts';
 import { effectiveRank } from './evaluate/rank.ts';
 import { sweep } from './evaluate/sweep.ts';
@@ -179,6 +179,8 @@ async function probes(
   report: Reporter,
 ): Promise<StudyRow[]> {
   const rows: StudyRow[] = [];
+  const slow = tooSlow(data.train.length, linprobe.blrs, linprobe);
+  if (slow) report.note(slow);
   for (const encoder of ENCODERS) {
     const { model, checkpoint: opened } = await openModel(engine, checkpoint, encoder === 'random' ? seed : undefined);
     const { mean, std } = opened.data;

@@ -16,6 +16,7 @@ import { speedText } from '../mae/durations.ts';
 import { configure } from '../mae/model/config.ts';
 import { initialWeights } from '../mae/model/init.ts';
 import { saveCheckpoint } from '../mae/train/checkpoint.ts';
+import { writePhotograph } from './support/photographs.ts';
 import { cli } from './support/spawn-cli.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'tesserae-cli-'));
@@ -178,10 +179,7 @@ test('reconstruct: a panel, the same for the same seed, another for another', as
     training: null,
   });
   const sharp = await loadSharp();
-  const pixels = Uint8Array.from({ length: 40 * 30 * 3 }, () => 256 * Math.random());
-  await sharp(pixels, { raw: { width: 40, height: 30, channels: 3 } })
-    .png()
-    .toFile(at('image.png'));
+  await writePhotograph(0, at('image.png'));
   const pictures: Buffer[] = [];
   for (const seed of ['1', '1', '2']) {
     const { code, out, err } = await cli([
@@ -206,14 +204,8 @@ test('reconstruct: a panel, the same for the same seed, another for another', as
 });
 
 test('pretrain by a YAML file leaves log, metrics and a checkpoint that reconstruct takes', async () => {
-  const sharp = await loadSharp();
   mkdirSync(at('photos'));
-  for (let i = 0; i < 11; i++) {
-    const pixels = Uint8Array.from({ length: 20 * 16 * 3 }, () => 256 * Math.random());
-    await sharp(pixels, { raw: { width: 20, height: 16, channels: 3 } })
-      .png()
-      .toFile(at(`photos/${i}.png`));
-  }
+  for (let i = 0; i < 11; i++) await writePhotograph(i, at(`photos/${i}.png`));
   const { batch_size, mask_ratio, ...sizes } = TINY;
   const yaml = {
     ...sizes,

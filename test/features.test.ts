@@ -4,7 +4,6 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parquetReadObjects } from 'hyparquet';
-import sharp from 'sharp';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Engine } from '../engine/engine.ts';
@@ -23,6 +22,7 @@ import { encodeTokens, everyPatch } from '../mae/model/encoder.ts';
 import { FEATURES, tokensOf } from '../mae/model/features.ts';
 import { MaskedAutoencoder } from '../mae/model/model.ts';
 import { saveCheckpoint } from '../mae/train/checkpoint.ts';
+import { writePhotograph } from './support/photographs.ts';
 import { relative } from './support/relative.ts';
 import { cli } from './support/spawn-cli.ts';
 import { shaken, TINY, tinyBatch } from './support/tiny.ts';
@@ -41,19 +41,16 @@ const model = new MaskedAutoencoder(engine, TINY, weights);
 const data = { mean: [0.5, 0.4, 0.3], std: [0.2, 0.25, 0.3] };
 const [PATCHES, DIM] = [6, TINY.embed_dim];
 
-/** Two classes of photographs of odd sizes, one name that a table must quote. */
+/** Two classes of photographs of several sizes, one name that a table must quote. */
 const photos = join(root, 'photos');
+let which = 0;
 for (const [name, count] of [
   ['a', 4],
   ['b, "two"', 5],
 ] as const) {
   mkdirSync(join(photos, name), { recursive: true });
   for (let i = 0; i < count; i++) {
-    const [width, height] = [9 + rng.below(20), 9 + rng.below(20)];
-    const raw = Uint8Array.from({ length: 3 * width * height }, () => rng.below(256));
-    await sharp(raw, { raw: { width, height, channels: 3 } })
-      .png()
-      .toFile(join(photos, name, `${i}.png`));
+    await writePhotograph(which++, join(photos, name, `${i}.png`));
   }
 }
 const IDS = [...[0, 1, 2, 3].map((i) => `a/${i}.png`), ...[0, 1, 2, 3, 4].map((i) => `b, "two"/${i}.png`)];

@@ -75,6 +75,10 @@ for (const [name, flags] of Object.entries(KINDS)) {
     const { done } = await pretrain(engine, options(stopped, { ...flags, max_steps: 8 }), silent);
     assert.is(done, 8);
     assert.ok((await loadCheckpoint(latest(stopped), { training: true })).training?.step, 'it stands within an epoch');
+    // What it ended with is told, and taken back by who goes on.
+    const end = logOf(stopped).at(-1) ?? {};
+    assert.ok(end.part > 0 && end.part < 1 && end.train_loss > 0 && end.heldout_loss > 0, JSON.stringify(end));
+    assert.is('knn_top1' in end, name === 'evidence');
     const recipe = await recipeToResume('auto', at(stopped));
     const rest = parsePretrainOptions({ resume: 'auto', output_dir: at(stopped) }, undefined, undefined, recipe);
     const { best, evidence_freq, evidence_images } = options(whole, flags);

@@ -153,7 +153,7 @@ When something goes wrong:
 
 /** Examples for the end of a command's help. */
 export const examples = (...lines: readonly (readonly [command: string, what: string])[]): string =>
-  `\nExamples:\n${lines.map(([command, what]) => `  $ ${command}\n      ${what}`).join('\n')}\n`;
+  `\nExamples:\n${lines.map(([command, what]) => `  $ ${command}${what && `\n      ${what}`}`).join('\n')}\n`;
 
 /** A path within a command that a user may paste: quoted for the shell where it has to be. */
 export const pasted = (path: string): string =>

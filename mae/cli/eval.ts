@@ -7,7 +7,7 @@ import { oneOf, real, text, whole } from '../train/flags.ts';
 import { misuse } from '../usage.ts';
 import { columns, examples, type Flags, globalsOf, openEngine, value, WEIGHTS_HELP } from './command.ts';
 import { SPLIT_FLAGS, splitIn } from './evaluation.ts';
-import { makeReporter } from './progress.ts';
+import { imageRate, makeReporter } from './progress.ts';
 
 export function define(command: Command): void {
   command
@@ -79,17 +79,18 @@ export async function evaluate(path: string, flags: Flags, command: Command): Pr
   using engine = await openEngine(globalsOf(command), { note: reporter.note });
   try {
     const classifier = new Classifier(engine, config, weights);
-    const progress = (done: number, count: number): void => reporter.fetching(done / count, `images of ${images.name}`);
+    const rate = imageRate();
+    const progress = (done: number, count: number): void =>
+      reporter.fetching(done / count, `images of ${images.name}`, rate(done));
     const judge = new Judge(engine, classifier, { ...data, batchSize, cropPct, progress, note: reporter.note });
-    const began = performance.now();
     const metrics = await judge.metrics(images);
-    const seconds = (performance.now() - began) / 1000;
+    const pace = rate(metrics.images);
     reporter.finish();
     const percent = (x: number): string => `${x.toFixed(2)} %`;
     const head = ['split', 'images', 'top-1', 'top-5', 'loss'].map((name) => picocolors.dim(name));
     const row = [split, String(metrics.images), percent(metrics.top1), percent(metrics.top5), metrics.loss.toFixed(4)];
     for (const line of columns([head, row], [1, 2, 3, 4])) process.stdout.write(`${line}\n`);
-    process.stdout.write(`${(metrics.images / seconds).toFixed(0)} images/s\n`);
+    process.stdout.write(`${pace}\n`);
     const { writeFileAtomic } = await import('../../engine/node/files.ts');
     if (confusion !== undefined) {
       const { confusionPicture } = await import('../pictures/confusion.ts');

@@ -11,6 +11,7 @@ import { oneOf, real, text, whole } from '../train/flags.ts';
 import type { Reporter } from '../train/reporter.ts';
 import { misuse } from '../usage.ts';
 import { type Flags, value, WEIGHTS_HELP } from './command.ts';
+import { imageRate } from './progress.ts';
 
 export interface Evaluation {
   readonly data_path: string;
@@ -92,7 +93,9 @@ export async function openEvaluation(
   const data = await labelledData(data_path, fetching, { asked: split, recipe });
   const of = (set: typeof data.train, number?: number): Promise<Features> => {
     const dataset = withChannels(set, model.config.in_chans);
-    const progress = (done: number, count: number): void => fetching(done / count, `features of ${dataset.name}`);
+    const rate = imageRate();
+    const progress = (done: number, count: number): void =>
+      fetching(done / count, `features of ${dataset.name}`, rate(done));
     const view = number === undefined ? undefined : { seed, number };
     return keptFeatures(engine, model, dataset, { mean, std, view, source: data.source, cache, note, progress });
   };

@@ -7,7 +7,7 @@ import { oneOf, text, whole } from '../train/flags.ts';
 import { asUsage, misuse, suggestion } from '../usage.ts';
 import { columns, examples, type Flags, globalsOf, openEngine, value, WEIGHTS_HELP } from './command.ts';
 import { interruptible } from './interrupt.ts';
-import { makeReporter } from './progress.ts';
+import { imageRate, makeReporter } from './progress.ts';
 
 const SPLITS = ['train', 'val', 'test'] as const;
 
@@ -93,8 +93,7 @@ async function run(path: string, dataPath: string, flags: Flags, command: Comman
     const { train, heldout, test } = await openData(dataPath, reporter.fetching);
     const asked: Dataset | null = { train, val: heldout, test }[split as (typeof SPLITS)[number]];
     const images = withChannels(asked ?? misuse(`--split ${split}: ${dataPath} has none`), model.config.in_chans);
-    const began = performance.now();
-    const rate = (done: number): string => `${((1000 * done) / (performance.now() - began)).toFixed(1)} images/s`;
+    const rate = imageRate();
     const written = await writeFeatures(engine, model, images, out, {
       ...checkpoint.data,
       kinds,

@@ -4,7 +4,7 @@ import picocolors from 'picocolors';
 import { real, text, whole } from '../train/flags.ts';
 import { columns, examples, type Flags, globalsOf, openEngine, value } from './command.ts';
 import { addEvaluation, evaluationOf, openEvaluation } from './evaluation.ts';
-import { makeReporter } from './progress.ts';
+import { imageRate, makeReporter } from './progress.ts';
 
 export function define(command: Command): void {
   addEvaluation(command, 'cls,gap');
@@ -43,8 +43,9 @@ async function run(path: string, flags: Flags, command: Command): Promise<void> 
     const rows: string[][] = [];
     for (const choice of evaluation.choices) {
       const [bank, queries] = [chosen(train, choice), chosen(judged, choice)];
+      const rate = imageRate();
       const progress = (done: number, count: number): void =>
-        reporter.fetching(done / count, `neighbours by ${choice}`);
+        reporter.fetching(done / count, `neighbours by ${choice}`, rate(done));
       const options = { ks, temperature, classes: opened.classes.length, progress };
       const sets = [bank, queries].map(({ x }, i) => ({ x, labels: [train, judged][i].labels }));
       const found = await knn(engine, sets[0], sets[1], bank.dim, options);

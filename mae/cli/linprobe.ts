@@ -23,7 +23,7 @@ export function define(command: Command): void {
     'after',
     `\nBatchNorm without affine part and a linear layer on frozen features, trained by LARS: facebookresearch/mae's main_linprobe.py. Features are
 computed once and kept in the cache folder, so that another sweep takes seconds. Rates are chosen on validation images; the test set is
-touched with --split test alone, once, by the chosen rate.\n${examples(
+touched with --split test alone, once, by the chosen rate. The default rate is one for a million images: fewer want higher ones, and are told which.\n${examples(
       ['tesserae linprobe runs/quickstart/checkpoint.safetensors --data_path cifar10 --blr 0.1,0.4,1.6', 'a sweep'],
       [
         'tesserae linprobe runs/quickstart/checkpoint.safetensors --data_path cifar10 --random_init',
@@ -39,7 +39,7 @@ async function run(path: string, flags: Flags, command: Command): Promise<void> 
   const blrs = (value(flags, 'blr', text('LIST')) ?? '0.1')
     .split(',')
     .map((blr) => value({ blr }, 'blr', real({ open: true })) as number);
-  const { PROBE_DEFAULTS } = await import('../evaluate/linprobe.ts');
+  const { PROBE_DEFAULTS, tooSlow } = await import('../evaluate/linprobe.ts');
   const training = {
     batch_size: value(flags, 'batch_size', whole(2)) ?? PROBE_DEFAULTS.batch_size,
     epochs: value(flags, 'epochs', whole(1)) ?? PROBE_DEFAULTS.epochs,
@@ -56,6 +56,8 @@ async function run(path: string, flags: Flags, command: Command): Promise<void> 
     const opened = await openEvaluation(engine, path, evaluation, reporter);
     const { sweep } = await import('../evaluate/sweep.ts');
     const sets = { views: await opened.train(views), val: await opened.val(), test: await opened.test() };
+    const slow = tooSlow(sets.views[0].count, blrs, training);
+    if (slow) reporter.note(slow);
     const swept = performance.now();
     const rows = [];
     const { seed } = evaluation;
@@ -70,17 +72,15 @@ async function run(path: string, flags: Flags, command: Command): Promise<void> 
     reporter.finish();
     const seconds = ((performance.now() - swept) / 1000).toFixed(1);
     const percent = (x: number | undefined): string => (x === undefined ? '' : `${x.toFixed(2)} %`);
-    const head = ['features', 'blr', 'val top-1', 'top-5', 'loss', 'test top-1', 'top-5'].map((name) =>
-      picocolors.dim(name),
-    );
+    const tested = evaluation.test ? ['test top-1', 'top-5'] : [];
+    const head = ['features', 'blr', 'val top-1', 'top-5', 'loss', ...tested].map((name) => picocolors.dim(name));
     const lines = rows.map((r) => [
       r.features,
       String(r.blr),
       r.best ? picocolors.bold(percent(r.val.top1)) : percent(r.val.top1),
       percent(r.val.top5),
       r.val.loss.toFixed(4),
-      percent(r.test?.top1),
-      percent(r.test?.top5),
+      ...(evaluation.test ? [percent(r.test?.top1), percent(r.test?.top5)] : []),
     ]);
     for (const line of columns([head, ...lines], [1, 2, 3, 4, 5, 6])) process.stdout.write(`${line}\n`);
     process.stdout.write(

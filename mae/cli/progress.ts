@@ -74,6 +74,12 @@ function barReporter(stream: Stream): Reporter {
   };
 }
 
+/** How fast images go by from now on, as text: of so many that are done. */
+export function imageRate(now: Clock = seconds): (done: number) => string {
+  const began = now();
+  return (done) => `${speedText(done / (now() - began))} images/s`;
+}
+
 const LINE_SECONDS = 10;
 const LINE_PART = 0.05;
 const LINE_SECONDS_MOST = 60;

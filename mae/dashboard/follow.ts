@@ -1,7 +1,7 @@
 // A run's folder as it grows: its logs line by line, its facts and pictures, and whether the run still lives.
 import { open, readdir, readFile, stat } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
-import type { Line } from '../report/lines.ts';
+import { epochsDone, type Line } from '../report/lines.ts';
 import { Metrics } from '../report/metrics.ts';
 import { parseFacts } from '../report/runfacts.ts';
 import type { RunFacts } from '../train/facts.ts';
@@ -110,7 +110,8 @@ export class RunFollower {
 
   #state(facts: RunFacts | null, alive: boolean | null): State {
     const { epochs, max_steps } = facts?.options ?? {};
-    const done = this.#epochs.length ? (this.#epochs.at(-1)?.epoch ?? -1) + 1 : 0;
+    const last = this.#epochs.at(-1);
+    const done = last ? epochsDone(last) : 0;
     if (facts && (done >= Number(epochs) || this.#metrics.lastStep >= Number(max_steps ?? Number.NaN)))
       return 'finished';
     if (alive) return 'running';

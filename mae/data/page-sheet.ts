@@ -1,4 +1,5 @@
-// Makes mae/web/images/cifar10.webp, the images that the page trains on, from CIFAR-10's binary files: `npx tesserae run mae/data/page-sheet.ts`.
+// Makes mae/web/images/cifar10.webp, the images that the page trains on, and their labels from CIFAR-10's binary files:
+// `npx tesserae run mae/data/page-sheet.ts`.
 import { writeFile } from 'node:fs/promises';
 import { openData } from './open.ts';
 import { loadSharp } from './sharp.ts';
@@ -8,10 +9,12 @@ const { columns, side } = SHEET;
 const width = columns * side;
 const height = Math.ceil((TRAIN + HELDOUT) / columns) * side;
 const pixels = new Uint8Array(3 * width * height);
+let labels = '';
 
 const { train, heldout } = await openData('cifar10', undefined, HELDOUT);
 for (let i = 0; i < TRAIN + HELDOUT; i++) {
-  const { data } = i < TRAIN ? await train.read(i) : await heldout!.read(i - TRAIN);
+  const { data, label } = i < TRAIN ? await train.read(i) : await heldout!.read(i - TRAIN);
+  labels += i % columns === columns - 1 ? `${label}\n` : label;
   const [top, left] = [Math.floor(i / columns) * side, (i % columns) * side];
   for (let y = 0; y < side; y++)
     pixels.set(data.subarray(3 * y * side, 3 * (y + 1) * side), 3 * ((top + y) * width + left));
@@ -22,7 +25,7 @@ const sheet = sharp(pixels, { raw: { width, height, channels: 3 } }).webp({
   effort: 4,
   quality: 100,
 });
-const path = new URL('../web/images/cifar10.webp', import.meta.url);
 const bytes = await sheet.toBuffer();
-await writeFile(path, bytes);
+await writeFile(new URL('../web/images/cifar10.webp', import.meta.url), bytes);
+await writeFile(new URL('../web/images/cifar10.labels.txt', import.meta.url), labels);
 process.stdout.write(`${TRAIN} + ${HELDOUT} images, ${(bytes.length / 1e6).toFixed(2)} MB\n`);

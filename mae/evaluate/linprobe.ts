@@ -18,13 +18,16 @@ import { BATCH_NORM_EPS } from '../weights/probe.ts';
 import type { Labelled } from './knn.ts';
 import { type Metrics, Tally } from './metrics.ts';
 
-export interface ProbeOptions {
-  readonly classes: number;
+interface ProbeSteps {
   /** Learning rate of 256 images. */
   readonly blr: number;
   readonly batch_size: number;
   readonly epochs: number;
   readonly warmup_epochs: number;
+}
+
+export interface ProbeOptions extends ProbeSteps {
+  readonly classes: number;
   readonly seed: number;
   readonly progress?: (done: number, epochs: number) => void;
 }
@@ -32,6 +35,7 @@ export interface ProbeOptions {
 /** facebookresearch/mae's, which has 16,384 images a step by many machines. */
 export const PROBE_DEFAULTS = { blr: 0.1, batch_size: 512, epochs: 90, warmup_epochs: 10 } as const;
 
+const LARS = { momentum: 0.9, trust: 0.001 } as const;
 const BATCH_NORM = { eps: BATCH_NORM_EPS, momentum: 0.1 } as const;
 const HEAD_STD = 0.01;
 
@@ -70,13 +74,13 @@ export class LinearProbe {
 
   /** Trains on views of the same images, one after the other from epoch to epoch; the last, shorter batch of an epoch is left out. */
   async train(views: readonly Float32Array[], labels: Int32Array, options: ProbeOptions): Promise<void> {
-    const { blr, epochs, warmup_epochs, seed, progress } = options;
+    const { epochs, seed, progress } = options;
     const count = labels.length;
-    const batch = Math.min(options.batch_size, count);
+    const { batch, steps, rate } = stepsOf(count, options);
     const dim = this.#dim;
     const engine = this.#engine;
     const banks = views.map((x, i) => engine.variable(`probe.view ${i}`, [1, count, dim], { data: x }));
-    const optimizer = new Lars(this.parameters, { group: () => ({ weightDecay: 0, lrScale: 1 }) });
+    const optimizer = new Lars(this.parameters, { ...LARS, group: () => ({ weightDecay: 0, lrScale: 1 }) });
     const trainers = banks.map(
       (bank) =>
         new Trainer(engine, {
@@ -85,17 +89,14 @@ export class LinearProbe {
           loss: (inputs, t) => this.loss(rowsOf(t, bank, inputs.ids, count, dim), inputs.labels),
         }),
     );
-    const lr = scaledRate(blr, batch);
-    const steps = Math.floor(count / batch);
     for (let epoch = 0; epoch < epochs; epoch++) {
       const order = epochOrder(seed, epoch, count);
       for (let step = 0; step < steps; step++) {
         const ids = order.slice(step * batch, (step + 1) * batch);
-        const rate = learningRate(epoch + step / steps, { lr, min_lr: 0, warmup_epochs, epochs });
         const chosen = { data: Int32Array.from(ids, (i) => labels[i]), shape: [batch] };
         await trainers[epoch % trainers.length].step(
           { ids: { data: ids, shape: [batch] }, labels: chosen },
-          { lr: rate },
+          { lr: rate(epoch, step) },
         );
       }
       await engine.finish();
@@ -130,6 +131,35 @@ export class LinearProbe {
     const running = new Map(Object.values(this.#running).map((v) => [v.name, v]));
     return new Map([...(await readVariables(this.#engine, running)), ...(await this.parameters.read())]);
   }
+}
+
+/** How `count` images are trained on: images of a step, steps of an epoch, the rate of each. */
+function stepsOf(count: number, { blr, batch_size, epochs, warmup_epochs }: ProbeSteps) {
+  const batch = Math.min(batch_size, count);
+  const schedule = { lr: scaledRate(blr, batch), min_lr: 0, warmup_epochs, epochs };
+  const steps = Math.floor(count / batch);
+  const rate = (epoch: number, step: number): number => learningRate(epoch + step / steps, schedule);
+  return { batch, steps, rate };
+}
+
+/** Of its own length, how far a head has to be able to turn to leave its random beginning; what did best on small sets turned it further. */
+const LEAST_TURN = 0.5;
+
+/**
+ * What to say of rates that are too small for so few images, whatever the features are worth; null where one is not. LARS moves weights by rate
+ * x trust of their length in a step, 1 / (1 - momentum) times that in all: facebookresearch/mae's rate is one for a million images.
+ */
+export function tooSlow(count: number, blrs: readonly number[], options: Omit<ProbeSteps, 'blr'>): string | null {
+  const blr = Math.max(...blrs);
+  const { steps, rate } = stepsOf(count, { ...options, blr });
+  let sum = 0;
+  for (let epoch = 0; epoch < options.epochs; epoch++)
+    for (let step = 0; step < steps; step++) sum += rate(epoch, step);
+  const turn = (sum * LARS.trust) / (1 - LARS.momentum);
+  if (turn >= LEAST_TURN) return null;
+  const better = [2, 6, 20].map((x) => Number(((x * LEAST_TURN * blr) / turn).toPrecision(1)));
+  const made = `${count} training images, ${steps} step${steps === 1 ? '' : 's'} an epoch, ${options.epochs} epochs`;
+  return `the head will hardly learn: ${made} at --blr ${blr} turn it by ${turn.toPrecision(1)} of its length; try --blr ${better} (validation chooses), or more --epochs`;
 }
 
 function freshHead(dim: number, classes: number, seed: number): ProbeHead {

@@ -17,7 +17,7 @@ export interface Probed {
 export interface SweepOptions extends Omit<ProbeOptions, 'blr' | 'progress'> {
   readonly blrs: readonly number[];
   readonly choice: Choice;
-  readonly progress?: (fraction: number, what: string) => void;
+  readonly progress?: (fraction: number, what: string, how: string) => void;
 }
 
 /** `views`: features of the training images, one set a view. @returns a row a rate, and the head of the best */
@@ -33,7 +33,7 @@ export async function sweep(
   for (const [i, blr] of blrs.entries()) {
     const probe = new LinearProbe(engine, dim, options.classes, options.seed);
     const told = (epoch: number, epochs: number): void =>
-      progress?.((i + epoch / epochs) / blrs.length, `linear probe of ${choice}, blr ${blr}`);
+      progress?.((i + epoch / epochs) / blrs.length, `linear probe of ${choice}`, `blr ${blr}`);
     await probe.train(banks, views[0].labels, { ...options, blr, progress: told });
     found.push({ blr, val: await probe.evaluate(held), probe });
   }

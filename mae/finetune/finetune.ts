@@ -260,7 +260,7 @@ class Run extends TrainingRun<StepInputs, ClassifierCheckpoint> {
     };
     const ema = averaged ? `; of the averaged weights ${averaged.top1.toFixed(2)} %` : '';
     this.report.note(
-      `validation after epoch ${this.epoch}: top-1 ${own.top1.toFixed(2)} %, loss ${own.loss.toFixed(4)}${ema}`,
+      `validation after ${this.at.moment}: top-1 ${own.top1.toFixed(2)} %, loss ${own.loss.toFixed(4)}${ema}`,
     );
     return this.#judged;
   }

@@ -1,6 +1,7 @@
 // Several runs over their epochs: one chart a metric, one colour a run, and after six of them dashes.
 import type { TopLevelSpec } from 'vega-lite';
 import type { RunLog } from '../compare.ts';
+import { epochsDone } from '../report/lines.ts';
 import { dashOf } from '../web/parts/stroke.ts';
 import { LEGEND, LOOK, renderSvg } from './vega.ts';
 
@@ -28,7 +29,7 @@ function specification(runs: readonly RunLog[], metrics: readonly string[], titl
     data: {
       values: runs.flatMap(({ lines }, run) =>
         lines.flatMap((line) =>
-          metric in line ? [{ epoch: line.epoch + 1, value: line[metric], run: names[run] }] : [],
+          metric in line ? [{ epoch: epochsDone(line), value: line[metric], run: names[run] }] : [],
         ),
       ),
     },

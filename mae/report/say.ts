@@ -5,7 +5,7 @@ import { millionsText } from '../model/parameter-count.ts';
 import type { RunFacts } from '../train/facts.ts';
 import type { Cell, Column, Figure } from '../web/parts/pieces.ts';
 import type { SeriesData } from '../web/parts/series.ts';
-import type { Line } from './lines.ts';
+import { epochsDone, epochText, type Line } from './lines.ts';
 
 /** A run as far as it came. */
 export interface Course {
@@ -26,11 +26,12 @@ export function progress({ facts, epochs, metrics }: Course) {
   const total = Math.min(all ?? Number.POSITIVE_INFINITY, numberOf(max_steps) ?? Number.POSITIVE_INFINITY);
   const step = Math.max(0, ...Object.values(metrics).map(({ last }) => last?.x ?? 0));
   const pace = metrics.images_per_s?.last?.y ?? null;
+  const last = epochs.at(-1);
   const perStep = numberOf(batch_size) ? Number(batch_size) * (numberOf(accum_iter) ?? 1) : null;
   return {
     step,
     total: Number.isFinite(total) ? total : null,
-    epochs: (epochs.at(-1)?.epoch ?? -1) + 1,
+    epochs: last ? epochsDone(last) : 0,
     plannedEpochs: numberOf(planned),
     imagesPerSecond: pace,
     /** Seconds to the end at this pace. */
@@ -47,7 +48,7 @@ export function summary(course: Course): string {
   const where = facts
     ? `; ${facts.adapter}, profile ${facts.profile}, ${facts.precision}; Tesserae ${facts.tesserae}`
     : '';
-  return `${epochs}${of} epochs${where}`;
+  return `${epochText(epochs)}${of} epochs${where}`;
 }
 
 /** @param living with the time that is left */

@@ -142,7 +142,11 @@ export const OPTIONS = {
     'compute the inside of blocks again for the backward pass: less memory, more time, the same numbers',
   ),
   seed: required(whole(0, 2 ** 32 - 1), 0, STEPS, 'of weights, order, crops, masks and dropout'),
-  max_steps: optional(whole(1), STEPS, 'stop after this many updates, however long the schedule is'),
+  max_steps: optional(
+    whole(1),
+    STEPS,
+    'stop after this many updates, however long the schedule is, and evaluate there',
+  ),
 
   output_dir: required(text('PATH'), './output_dir', OUTPUT, 'folder of log, metrics, checkpoints and pictures'),
   pictures: required(

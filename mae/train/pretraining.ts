@@ -169,7 +169,7 @@ export class PretrainRun extends TrainingRun<StepInputs, Checkpoint> {
 
   override async openFolder(): Promise<void> {
     await super.openFolder();
-    await this.#pictures?.open(this.epoch);
+    await this.#pictures?.open(this.at.epoch);
   }
 
   protected place = (epoch: number): Place => randomPlaces(this.#options.seed, epoch);
@@ -217,13 +217,13 @@ export class PretrainRun extends TrainingRun<StepInputs, Checkpoint> {
       lenKeep(patchesOf(this.#config), mask_ratio);
       this.#ratio.now = this.#shown.ratio = mask_ratio;
     }
-    if (lr !== undefined) this.peak(lr);
+    if (lr !== undefined) this.at.lr = lr;
     Object.assign(this.#recipe, lr === undefined ? {} : { lr }, mask_ratio === undefined ? {} : { mask_ratio });
   }
 
   /** Shows the fixed images as they are rebuilt now, out of turn. To be called between two updates. */
   async draw(): Promise<void> {
-    await this.#pictures?.draw(this.epoch, this.#updates.micro_batch);
+    await this.#pictures?.draw(this.at.epoch, this.#updates.micro_batch);
   }
 
   /** The loss on the held-out images, out of turn; null where there are none. To be called between two updates. */
@@ -233,16 +233,17 @@ export class PretrainRun extends TrainingRun<StepInputs, Checkpoint> {
 
   protected async evaluate(): Promise<Judgement> {
     const { epochs, evidence_freq, eval_freq } = this.#options;
-    if (this.#pictures?.isDue(this.epoch, epochs, eval_freq))
-      await this.#pictures.draw(this.epoch, this.#updates.micro_batch);
+    // Their names are of epochs.
+    if (!this.at.isWithinEpoch && this.#pictures?.isDue(this.at.epoch, epochs, eval_freq))
+      await this.#pictures.draw(this.at.epoch, this.#updates.micro_batch);
     if (!this.#judge) return {};
     const heldout_loss = await this.#judge.loss(this.#updates.micro_batch);
     const note = this.report.judged ?? this.report.note;
-    note(`held-out masked loss after epoch ${this.epoch}: ${heldout_loss.toFixed(4)}`);
-    const due = this.#evidence && (this.epoch === epochs || this.epoch % evidence_freq === 0);
+    note(`held-out masked loss after ${this.at.moment}: ${heldout_loss.toFixed(4)}`);
+    const due = this.at.isWithinEpoch || this.at.epoch === epochs || this.at.epoch % evidence_freq === 0;
     const found = due ? await this.#evidence?.judge() : {};
     const said = Object.entries(found ?? {}).map(([name, x]) => `${name} ${x.toFixed(2)}`);
-    if (said.length) note(`features after epoch ${this.epoch}: ${said.join(', ')}`);
+    if (said.length) note(`features after ${this.at.moment}: ${said.join(', ')}`);
     return { heldout_loss, ...found };
   }
 

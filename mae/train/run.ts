@@ -35,10 +35,10 @@ export abstract class TrainingRun<I extends InputTypes, C extends Checkpointed> 
   protected readonly engine: Engine;
   protected readonly report: Reporter;
   protected readonly stepsPerEpoch: number;
+  protected readonly at: Standing;
   readonly #setup: RunSetup<I, C>;
   readonly #capacities = newCapacities();
   readonly #keeper: Keeper<I, C>;
-  readonly #at: Standing;
   #damaged!: DamageLedger;
   readonly #nonFinite: NonFinite<I>;
   #inFlight: InFlight<I>[] = [];
@@ -53,9 +53,9 @@ export abstract class TrainingRun<I extends InputTypes, C extends Checkpointed> 
     this.stepsPerEpoch = updates.count;
     refuseUnfit(setup);
     if (from) restoreOptimizer(engine, trainer.optimizer, from);
-    this.#at = new Standing(from?.training ?? null, { ...options, lr: setup.lr, stepsPerEpoch: this.stepsPerEpoch });
+    this.at = new Standing(from?.training ?? null, { ...options, lr: setup.lr, stepsPerEpoch: this.stepsPerEpoch });
     this.#nonFinite = new NonFinite(trainer, train, report.note);
-    this.#keeper = new Keeper(setup, this.#at, {
+    this.#keeper = new Keeper(setup, this.at, {
       gather: (optimizer, training) => this.gather(optimizer, training),
       write: (path, checkpoint) => this.write(path, checkpoint),
     });
@@ -98,12 +98,13 @@ export abstract class TrainingRun<I extends InputTypes, C extends Checkpointed> 
       if (from === 0) await this.#judge();
       await this.#keep();
     }
-    while (this.#at.epoch < epochs && this.position < total && !this.#setup.stop?.aborted) {
+    while (this.at.epoch < epochs && this.position < total && !this.#setup.stop?.aborted) {
       await this.#trainEpoch(total);
-      if (this.#at.step < this.stepsPerEpoch) break;
+      if (this.at.step < this.stepsPerEpoch) break;
       await this.#endEpoch();
     }
     await this.#keeper.save(LATEST, await this.#keep(true), true);
+    if (!this.#setup.stop?.aborted) await this.#judgeEnd();
     this.report.finish();
     return { imagesPerSecond: this.#speed, done: this.#pace.done, checkpoint: this.#keeper.journal.path(LATEST) };
   }
@@ -111,29 +112,29 @@ export abstract class TrainingRun<I extends InputTypes, C extends Checkpointed> 
   async #trainEpoch(total: number): Promise<void> {
     const { engine, options, train, output, updates } = this.#setup;
     const { seed, batch_size, save_steps } = options;
-    const order = epochOrder(seed, this.#at.epoch, train.length);
+    const order = epochOrder(seed, this.at.epoch, train.length);
     const loader = loadBatches(train, {
       order: order.subarray(0, updates.images),
       batchSize: batch_size,
       places: updates.places(),
-      startBatch: updates.firstPart(this.#at.step),
-      place: this.place(this.#at.epoch),
+      startBatch: updates.firstPart(this.at.step),
+      place: this.place(this.at.epoch),
       output: { ...output, maxBytes: engine.device.gpu.limits.maxStorageBufferBindingSize },
       workers: options.num_workers,
-      replacement: replacements(seed, this.#at.epoch, train.length),
+      replacement: replacements(seed, this.at.epoch, train.length),
       capacities: this.#capacities,
     });
     let parts: Batch[] = [];
     for await (const batch of loader) {
       if (!parts.length && !(await this.#goesOn())) break;
       const { ids, damaged } = batch;
-      this.#at.damage = await this.#damaged.after(this.#at.damage, ids.length, damaged);
+      this.at.damage = await this.#damaged.after(this.at.damage, ids.length, damaged);
       parts.push(batch);
-      if (parts.length < updates.parts(this.#at.step).length) continue;
+      if (parts.length < updates.parts(this.at.step).length) continue;
       await this.#update(parts);
       parts = [];
       if (this.position >= total || this.#setup.stop?.aborted) break;
-      if (save_steps && this.#at.step % save_steps === 0) await this.#keeper.save(LATEST, await this.#keep(true));
+      if (save_steps && this.at.step % save_steps === 0) await this.#keeper.save(LATEST, await this.#keep(true));
       else if (this.#keeper.due) await this.#keep();
     }
     await this.#drain(0);
@@ -151,15 +152,15 @@ export abstract class TrainingRun<I extends InputTypes, C extends Checkpointed> 
 
   /** One optimizer step over its micro-batches; its loss is noted a few steps later. */
   async #update(parts: readonly Batch[]): Promise<void> {
-    const [epoch, step] = [this.#at.epoch, this.#at.step];
+    const [epoch, step] = [this.at.epoch, this.at.step];
     const sources = parts.map((batch) => () => this.inputs(batch, epoch, step));
     const images = parts.reduce((sum, { ids }) => sum + ids.length, 0);
     const weights = parts.map(({ ids }) => ids.length / images);
-    const results = await this.#timed(() => this.#setup.trainer.step(sources, { lr: this.rate(), weights }));
+    const results = await this.#timed(() => this.#setup.trainer.step(sources, { lr: this.at.rate(), weights }));
     const read = Promise.all(results.map((r) => r.read()));
     read.catch(() => undefined); // nobody may come to await it
     this.#inFlight.push({ step, read, ids: parts.flatMap(({ ids }) => [...ids]), sources, weights });
-    this.#at.step++;
+    this.at.step++;
     this.#pace.done++;
     this.#pace.images += images;
     await this.#drain(LOSSES_IN_FLIGHT);
@@ -180,17 +181,17 @@ export abstract class TrainingRun<I extends InputTypes, C extends Checkpointed> 
       const { step, weights } = next;
       const results = await next.read;
       const loss = results.reduce((sum, r, i) => sum + r.loss[0] * weights[i], 0);
-      const epoch = this.#at.epoch;
+      const epoch = this.at.epoch;
       const position = epoch * this.stepsPerEpoch + step + 1;
       if (this.#nonFinite.is(loss, results.at(-1)?.skipped?.[0])) {
         await this.#nonFinite.meet({ ...next, position, loss });
-        this.#at.left += this.#setup.updates.size(step);
+        this.at.left += this.#setup.updates.size(step);
         await this.#keeper.journal.metric({ step: position, epoch, left_out: 1 });
         continue;
       }
       const { updates } = this.#setup;
-      this.#at.lossSum += loss * (updates.size(step) / updates.full);
-      const lr = this.rate(step);
+      this.at.lossSum += loss * (updates.size(step) / updates.full);
+      const lr = this.at.rate(step);
       const imagesPerSecond = this.#measureSpeed();
       this.report.step({ epoch, step: position, loss, lr, imagesPerSecond });
       await this.#keeper.journal.metric({ step: position, epoch, loss, lr, images_per_s: imagesPerSecond });
@@ -200,41 +201,48 @@ export abstract class TrainingRun<I extends InputTypes, C extends Checkpointed> 
   async #endEpoch(): Promise<void> {
     const { save_freq, epochs, patience, gamma = 0.1 } = this.#setup.options;
     const { updates } = this.#setup;
-    const epoch = this.#at.epoch;
-    const log: Record<string, number> = {
-      train_lr: this.#at.meanRate(),
-      train_loss: this.#at.lossSum / ((updates.images - this.#at.left) / updates.full),
-      epoch,
-    };
+    const epoch = this.at.epoch;
+    const log = this.at.line(updates);
     await this.#keeper.journal.metric({ step: this.position, epoch, gpu_bytes: this.engine.stats.bytes });
     Object.assign(log, this.endEpoch(log.train_loss));
     const last = epoch + 1 === epochs;
-    this.#at.nextEpoch();
-    const before = this.#at.best;
+    this.at.nextEpoch();
+    const before = this.at.best;
     let better = false;
     if (last || this.isEvaluated(epoch)) {
       const judged = await this.#judge();
       Object.assign(log, judged);
       const loss = this.watched(judged);
-      if (Number.isFinite(loss)) this.#at.plateau = plateau(this.#at.plateau, loss, { patience, gamma });
+      if (Number.isFinite(loss)) this.at.plateau = plateau(this.at.plateau, loss, { patience, gamma });
       const merit = this.merit(judged);
-      better = merit !== null && merit > (this.#at.best ?? Number.NEGATIVE_INFINITY);
-      if (better) this.#at.best = merit;
+      better = merit !== null && merit > (this.at.best ?? Number.NEGATIVE_INFINITY);
+      if (better) this.at.best = merit;
     }
     await this.#keeper.journal.epoch(log);
     const kept = await this.#keep(true);
     // One that could not be kept is none to be better than.
-    if (better && !(await this.#keeper.save(BEST, kept))) this.#at.best = before;
+    if (better && !(await this.#keeper.save(BEST, kept))) this.at.best = before;
     // The latest one after it: it says which numbered ones there are.
     if (save_freq && (last || epoch % save_freq === 0))
       await this.#keeper.save(`checkpoint-${epoch}.safetensors`, kept);
     await this.#keeper.save(LATEST, kept);
   }
 
+  /**
+   * Judges where --max_steps ended the run, unless that was done. The checkpoint is of before these lines: who goes on from it takes them back.
+   */
+  async #judgeEnd(): Promise<void> {
+    const { epoch, step } = this.at;
+    if (epoch === this.#setup.options.epochs || (step === 0 && this.isEvaluated(epoch - 1))) return;
+    const judged = await this.#judge();
+    if (step > 0) await this.#keeper.journal.epoch({ ...this.at.line(this.#setup.updates), ...judged });
+    else if (Object.keys(judged).length) await this.#keeper.journal.epoch({ epoch: epoch - 1, ...judged });
+  }
+
   async #judge(): Promise<Judgement> {
     const judged = await this.evaluate();
     if (Object.keys(judged).length)
-      await this.#keeper.journal.metric({ step: this.position, epoch: this.#at.epoch, ...judged });
+      await this.#keeper.journal.metric({ step: this.position, epoch: this.at.epoch, ...judged });
     return judged;
   }
 
@@ -269,12 +277,9 @@ export abstract class TrainingRun<I extends InputTypes, C extends Checkpointed> 
     return this.#keeper.salvage();
   }
 
-  protected get epoch(): number {
-    return this.#at.epoch;
-  }
   /** Optimizer steps since the beginning. */
   get position(): number {
-    return this.#at.position;
+    return this.at.position;
   }
 
   /** Images per second of this process up to now, evaluations and saves included: told, written, and summed up in the end as it is here. */
@@ -282,15 +287,5 @@ export abstract class TrainingRun<I extends InputTypes, C extends Checkpointed> 
     const seconds = (performance.now() - this.#pace.started) / 1000;
     this.#speed = Math.round((10 * this.#pace.images) / seconds) / 10;
     return this.#speed;
-  }
-
-  /** Of a step of this epoch; of the next one unless said. */
-  protected rate(step?: number): number {
-    return this.#at.rate(step);
-  }
-
-  /** Another peak learning rate, from the next step on. */
-  protected peak(lr: number): void {
-    this.#at.lr = lr;
   }
 }

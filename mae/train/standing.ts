@@ -3,6 +3,7 @@ import { type DamageCount, NO_DAMAGE } from '../data/damage.ts';
 import type { TrainingState } from './checkpoint.ts';
 import { learningRate, type PlateauState, type Schedule } from './schedule.ts';
 import type { RunOptions } from './setup.ts';
+import type { Updates } from './updates.ts';
 
 type Settings = RunOptions & { readonly lr: number; readonly stepsPerEpoch: number };
 
@@ -18,7 +19,7 @@ export class Standing {
   /** The best evaluation so far. */
   best: number | null;
   damage: DamageCount;
-  /** The peak learning rate. */
+  /** The peak learning rate; another one holds from the next step on. */
   lr: number;
   readonly #settings: Settings;
 
@@ -38,6 +39,15 @@ export class Standing {
     return this.epoch * this.#settings.stepsPerEpoch + this.step;
   }
 
+  get isWithinEpoch(): boolean {
+    return this.step > 0;
+  }
+
+  /** Where it stands, in words. */
+  get moment(): string {
+    return this.isWithinEpoch ? `step ${this.position}` : `epoch ${this.epoch}`;
+  }
+
   /** Its part of a checkpoint. */
   get state(): Pick<TrainingState, 'epoch' | 'step' | 'lossSum' | 'left' | 'plateau' | 'best' | 'damage'> {
     const { epoch, step, lossSum, left, plateau, best, damage } = this;
@@ -49,16 +59,23 @@ export class Standing {
     [this.step, this.lossSum, this.left] = [0, 0, 0];
   }
 
+  /** Of a step of this epoch; of the next one unless said. */
   rate(step = this.step): number {
     const { sched, stepsPerEpoch, ...rest } = this.#settings;
     const schedule = { ...rest, lr: this.lr, sched: sched as Schedule['sched'], factor: this.plateau.factor };
     return learningRate(this.epoch + step / stepsPerEpoch, schedule);
   }
 
-  /** The reference logs the mean over the epoch's iterations. */
-  meanRate(): number {
-    let sum = 0;
-    for (let step = 0; step < this.#settings.stepsPerEpoch; step++) sum += this.rate(step);
-    return sum / this.#settings.stepsPerEpoch;
+  /** What log.txt says of this epoch as far as it has come; `part` says how far, where that is not its end. */
+  line(updates: Updates): Record<string, number> {
+    const { epoch, step, left, lossSum } = this;
+    let [rates, images] = [0, 0];
+    for (let i = 0; i < step; i++) {
+      rates += this.rate(i);
+      images += updates.size(i);
+    }
+    // The reference logs the mean rate over the epoch's iterations.
+    const line = { train_lr: rates / step, train_loss: lossSum / ((images - left) / updates.full), epoch };
+    return step < updates.count ? { ...line, part: step / updates.count } : line;
   }
 }

@@ -19,7 +19,7 @@ test('two runs part at the first epoch after which they never meet again', () =>
   const a = log('a', 1, 0.5, 0.4, 0.35, 0.3);
   const b = log('b', 1.5, 0.5, 0.404, 0.38, 0.33);
   const found = parting(a, b, 'heldout_loss', 0.02);
-  assert.is(found?.from, 3);
+  assert.is(found?.from, 4);
   assert.ok(Math.abs((found?.difference ?? 0) - 0.1) < 1e-12);
   assert.is(found?.better, false);
   assert.is(verdict(found as never, 0.02), 'apart from epoch 4 on: 10.0 % worse at epoch 5');
@@ -31,9 +31,19 @@ test('a run that is not done yet is held against the epochs that it has; what is
   const a = log('a', 1, 0.5, 0.4);
   const found = parting(a, log('b', 1, 0.5), 'heldout_loss', 0.01);
   assert.is(found?.from, null);
-  assert.is(found?.last, 1);
+  assert.is(found?.last, 2);
   assert.match(verdict(found as never, 0.01), /^together: within 1.0 % at epoch 2, the last of 2/);
   assert.is(parting(a, { name: 'c', lines: [{ epoch: 7, heldout_loss: 1 }] }, 'heldout_loss', 0.01), null);
+});
+
+test('a run that ended within an epoch is held against one that ended there, too, else up to the epoch before', () => {
+  const ended = (...ends: Record<string, number>[]): RunLog => ({ name: 'x', lines: [...log('a', 1).lines, ...ends] });
+  const [a, b] = [0.5, 0.6].map((heldout_loss) => ended({ epoch: 1, part: 3 / 8, heldout_loss }));
+  const found = parting(a, b, 'heldout_loss', 0.02);
+  assert.is(verdict(found as never, 0.02), 'apart from epoch 1.38 on: 20.0 % worse at epoch 1.38');
+  for (const other of [log('c', 1, 0.5), ended({ epoch: 1, part: 0.5, heldout_loss: 9 })])
+    assert.match(verdict(parting(a, other, 'heldout_loss', 0.02) as never, 0.02), /at epoch 1, the last of 1 in/);
+  assert.equal(sharedMetrics([a, b]), ['heldout_loss', 'knn_top1']);
 });
 
 test('shared metrics are those of two runs at least, losses first', () => {

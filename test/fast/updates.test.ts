@@ -64,7 +64,12 @@ test('the learning rate falls along the updates of an epoch, the last and smalle
     rates,
     [0, 1, 2, 3].map((step) => 0.5 * (1 + Math.cos((Math.PI * step) / 4 / 2))),
   );
-  assert.is(standing.meanRate(), sum(rates) / 4);
+  // Loss sums are of updates by their sizes: 3 full ones and an eighth.
+  Object.assign(standing, { step: 4, lossSum: 6.25 });
+  assert.equal(standing.line(updates), { train_lr: sum(rates) / 4, train_loss: 2, epoch: 0 });
+  Object.assign(standing, { step: 2, lossSum: 4, left: 32 });
+  const within = { train_lr: (rates[0] + rates[1]) / 2, train_loss: 4, epoch: 0, part: 0.5 };
+  assert.equal(standing.line(updates), within);
 });
 
 test('amounts of memory are read as people write them', () => {

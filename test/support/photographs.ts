@@ -24,24 +24,29 @@ export const digest = (bytes: Uint8Array): string => createHash('sha256').update
 export const photographs = (): Piece[] =>
   fixture<(Omit<Piece, 'rgb'> & { rgb: string })[]>('photographs.json').map((p) => ({ ...p, rgb: unpacked(p.rgb) }));
 
+/** Writes one of them as a PNG file. */
+export const writePhotograph = (which: number, path: string): Promise<void> => write(photographs()[which], path);
+
+async function write({ rgb, width, height }: Piece, path: string): Promise<void> {
+  const sharp = await loadSharp();
+  await sharp(rgb, { raw: { width, height, channels: 3 } })
+    .png()
+    .toFile(path);
+}
+
 /** Writes `folder`/SPLIT/KIND/N.png: of every kind so many as `counts` says (five in all). */
 export async function writePhotographs(
   folder: string,
   counts: Readonly<Record<string, number>>,
   kinds?: readonly string[],
 ): Promise<void> {
-  const sharp = await loadSharp();
   const all = photographs();
   for (const kind of kinds ?? new Set(all.map((p) => p.kind))) {
     const own = all.filter((p) => p.kind === kind);
     for (const [split, count] of Object.entries(counts)) {
       mkdirSync(join(folder, split, kind), { recursive: true });
-      for (const [i, { width, height, rgb }] of own.splice(0, count).entries()) {
-        const path = join(folder, split, kind, `${i}.png`);
-        await sharp(rgb, { raw: { width, height, channels: 3 } })
-          .png()
-          .toFile(path);
-      }
+      for (const [i, piece] of own.splice(0, count).entries())
+        await write(piece, join(folder, split, kind, `${i}.png`));
     }
   }
 }

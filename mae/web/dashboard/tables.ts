@@ -1,5 +1,6 @@
 // The tables of a board: runs beside one another, epochs of one, kernels, and the settings in which runs differ.
 import type { Comparison } from '../../dashboard/wire.ts';
+import { epochsDone, epochText } from '../../report/lines.ts';
 import { figuresOf, kernelsOf, progress, settingsOf } from '../../report/say.ts';
 import { domOf } from '../parts/dom.ts';
 import { h, type Markup } from '../parts/markup.ts';
@@ -26,7 +27,7 @@ export function runsTable(runs: readonly LiveRun[], stateOf: (run: LiveRun) => S
       {},
       h('th', { scope: 'row', title: run.path }, swatch(run), run.name),
       h('td', {}, pill(stateOf(run))),
-      h('td', { class: 'number' }, plannedEpochs ? `${epochs} of ${plannedEpochs}` : String(epochs)),
+      h('td', { class: 'number' }, [epochText(epochs), ...(plannedEpochs ? ['of', plannedEpochs] : [])].join(' ')),
       ...keys.map((key) => h('td', { class: 'number', 'data-key': key }, all[i].get(key)?.value ?? '')),
     );
   };
@@ -77,10 +78,12 @@ export function verdicts(runs: readonly LiveRun[], comparison: readonly Comparis
 
 /** log.txt, the newest epoch first. Epochs count from 1, as on the progress bar. */
 export function epochRows({ epochs }: LiveRun): { columns: Column[]; rows: Cell[][] } {
-  const names = [...new Set(epochs.flatMap((line) => Object.keys(line)))].filter((name) => name !== 'epoch');
+  const names = [...new Set(epochs.flatMap((line) => Object.keys(line)))].filter(
+    (name) => !/^(epoch|part)$/.test(name),
+  );
   const columns = ['epoch', ...names].map((label) => ({ label, numeric: true }));
   const rows = epochs.map((line): Cell[] => [
-    { text: String(line.epoch + 1), value: line.epoch },
+    { text: epochText(epochsDone(line)), value: epochsDone(line) },
     ...names.map((name): Cell => (name in line ? number(line[name]) : { text: '', value: Number.NEGATIVE_INFINITY })),
   ]);
   return { columns, rows: rows.reverse() };
