@@ -8,7 +8,7 @@ import type { Engine } from '../../engine/engine.ts';
 import { reasonOf } from '../../engine/node/file-errors.ts';
 import { PROFILES, type Profile } from '../../kernels/kernel.ts';
 import type { Kind } from '../train/flags.ts';
-import type { OptionSpec, OptionTable } from '../train/table.ts';
+import { isSwitch, OFF, type OptionSpec, type OptionTable } from '../train/table.ts';
 import type { Precision } from '../../engine/trace.ts';
 import { asUsage, meant, misuse } from '../usage.ts';
 
@@ -57,12 +57,14 @@ export const flagText = (name: string, value: string): string => (value ? `--${n
 
 /** Every option of a table as a flag, and --config for a file of them. */
 export function addOptions(command: Command, table: OptionTable): void {
-  for (const [name, spec] of Object.entries(table))
+  for (const [name, spec] of Object.entries(table)) {
     command.addOption(new Option(flagText(name, spec.kind.value), helpOf(spec)).helpGroup(`${spec.group}:`));
+    if (isSwitch(spec)) command.addOption(new Option(`--${OFF}${name}`).hideHelp());
+  }
   command.addOption(
     new Option(
       '--config <FILE>',
-      'YAML with any of these names as keys, in sections or not (mae/recipes has some); flags beat the file',
+      'YAML with any of these names as keys, in sections or not (mae/recipes has some); flags beat the file, and --no_NAME turns a switch of it off',
     ).helpGroup('Output:'),
   );
 }

@@ -33,6 +33,10 @@ export const optional = <T>(kind: Kind<T>, group: string, help: string): OptionS
   help,
 });
 
+/** Before the name of a switch: the flag that turns off what a file turned on. */
+export const OFF = 'no_';
+export const isSwitch = ({ kind }: OptionSpec<unknown>): boolean => kind.value === '';
+
 /** What a config file may group its keys under; `study` is another command's. */
 const SECTIONS = ['model', 'data', 'optim', 'schedule', 'output'] as const;
 const ELSEWHERE = 'study';
@@ -84,9 +88,12 @@ function checkKeys(
   configFile?: string,
 ): Record<string, unknown> {
   const values: Record<string, unknown> = {};
-  for (const [written, value] of Object.entries(given)) {
-    const name = written.replaceAll('-', '_');
-    if (value === undefined || value === null) continue;
+  for (const [written, said] of Object.entries(given)) {
+    if (said === undefined || said === null) continue;
+    const plain = written.replaceAll('-', '_');
+    const of = table[plain.slice(OFF.length)];
+    const off = plain.startsWith(OFF) && configFile === undefined && of !== undefined && isSwitch(of);
+    const [name, value] = off ? [plain.slice(OFF.length), !said] : [plain, said];
     if (Object.hasOwn(unused, name)) {
       const { only, why } = unused[name];
       if (only !== undefined && String(value) !== only && Number(value) !== Number(only))
@@ -100,7 +107,7 @@ function checkKeys(
       misuse(`${where} is not known${suggestion(name, known, configFile === undefined ? '--' : '')}`);
     }
     const { kind } = table[name];
-    if (name in values) misuse(`${say(name)} is given twice, with dashes and with underscores: keep one`);
+    if (name in values) misuse(`${say(name)} is given twice, by two spellings: keep one`);
     const result = kind.schema.safeParse(value);
     if (!result.success) misuse(`${say(name)} must be ${kind.rule}, got ${show(value)}${meant(kind.names, value)}`);
     values[name] = (result as z.ZodSafeParseSuccess<unknown>).data;

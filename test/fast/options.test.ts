@@ -79,6 +79,8 @@ test('a file gives numbers, flags beat it, defaults fill the rest', () => {
   assert.equal(modelConfig(options).img_size, [64, 96]);
   assert.is(peakRate(options), (1.5e-4 * 32 * 4) / 256);
   assert.is(peakRate(parsePretrainOptions({ lr: '3e-4' }, path)), 3e-4);
+  assert.is(parsePretrainOptions({ no_norm_pix_loss: true }, path).norm_pix_loss, false);
+  assert.is(parsePretrainOptions({ 'no-norm-pix-loss': true }, path).norm_pix_loss, false);
 });
 
 test('sizes: N, HxW, and single sizes over a preset', () => {
@@ -110,6 +112,8 @@ for (const [flags, said] of [
   [{ min_lr: '1' }, /--min_lr 1 must not pass the learning rate 0.00025/],
   [{ bathc_size: '1' }, '--bathc_size is not known; did you mean --batch_size?'],
   [{ batch_size: '1', 'batch-size': '2' }, /given twice/],
+  [{ norm_pix_loss: true, no_norm_pix_loss: true }, /--norm_pix_loss is given twice/],
+  [{ no_epochs: true }, '--no_epochs is not known'],
   [{ norm_pix_loss: 'yes' }, /--norm_pix_loss must be true or false, got yes/],
 ] as const) {
   test(`refused: ${JSON.stringify(flags)}`, () => {
