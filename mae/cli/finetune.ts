@@ -3,13 +3,12 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Command, Option } from 'commander';
 import { AUGMENTATIONS_TEXT } from '../data/augmentation.ts';
-import { speedText } from '../durations.ts';
 import { FINETUNE_OPTIONS, FINETUNE_UNUSED, parseFinetuneOptions } from '../finetune/options.ts';
 import { type Flags, givenOptions } from '../train/table.ts';
 import { misuse } from '../usage.ts';
 import { ACCIDENTS, addDashboard, addOptions, examples, flagText, globalsOf, openEngine, pasted } from './command.ts';
 import { interruptible } from './interrupt.ts';
-import { makeReporter } from './progress.ts';
+import { makeReporter, paceText } from './progress.ts';
 
 export function define(command: Command): void {
   command.usage('--finetune CHECKPOINT --data_path PATH [flags]');
@@ -72,9 +71,7 @@ async function run(flags: Flags & { config?: string; dashboard?: string | true }
     );
     if (stop.aborted) return;
     reporter.finish();
-    const pace = done
-      ? `${speedText(imagesPerSecond)} images/s, evaluations on the way included`
-      : 'this run had ended already';
+    const pace = paceText(done, imagesPerSecond);
     const best = judged.test_acc1 === undefined ? '' : `validation top-1 ${judged.test_acc1.toFixed(2)} %; `;
     // A run that had ended in another folder has left no numbers in this one.
     const course = existsSync(join(options.output_dir, 'metrics.jsonl')) ? await showCourse(options.output_dir) : '';

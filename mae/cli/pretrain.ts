@@ -2,12 +2,11 @@
 import { existsSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { type Command, Option } from 'commander';
-import { speedText } from '../durations.ts';
 import { OPTIONS, parsePretrainOptions, type PretrainFlags, type PretrainOptions, UNUSED } from '../train/options.ts';
 import { givenOptions } from '../train/table.ts';
 import { ACCIDENTS, addDashboard, addOptions, examples, flagText, globalsOf, openEngine, pasted } from './command.ts';
 import { interruptible } from './interrupt.ts';
-import { makeReporter } from './progress.ts';
+import { makeReporter, paceText } from './progress.ts';
 
 export function define(command: Command): void {
   command.usage('--data_path PATH [flags]');
@@ -73,9 +72,7 @@ async function run(
     );
     if (stop.aborted) return;
     reporter.finish();
-    const pace = done
-      ? `${speedText(imagesPerSecond)} images/s, evaluations on the way included`
-      : 'this run had ended already';
+    const pace = paceText(done, imagesPerSecond);
     // A run that had ended in another folder has left no numbers in this one.
     const course = existsSync(join(options.output_dir, 'metrics.jsonl')) ? await showCourse(options) : '';
     process.stdout.write(`${pace}; ${checkpoint} has the model${course}\n`);

@@ -124,6 +124,10 @@ export function lineReporter(write: (line: string) => void, now: Clock = seconds
   };
 }
 
+/** How fast a run was in the end, which its last line of progress told, too. @param done steps of this process */
+export const paceText = (done: number, imagesPerSecond: number): string =>
+  done ? `${speedText(imagesPerSecond)} images/s, evaluations on the way included` : 'this run had ended already';
+
 const texts = (r: StepReport, left: number) => ({
   epoch: String(r.epoch + 1),
   loss: Number.isFinite(r.loss) ? r.loss.toFixed(4) : '-',

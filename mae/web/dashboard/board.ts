@@ -32,6 +32,8 @@ export class Board {
   readonly #head = domOf(h('header', { class: 'head' }));
   readonly #troubles = domOf(h('div', { class: 'troubles', role: 'status' }));
   readonly #axes = domOf(h('div', { class: 'choice', role: 'group', 'aria-label': 'axis of the curves' }));
+  readonly #verdicts = domOf(h('div', { class: 'wide verdicts' }));
+  readonly #compared = new Folded(this.#verdicts, 'comparisons');
   readonly #parts = {
     verdicts: section(
       'Beside the first run',
@@ -62,6 +64,7 @@ export class Board {
     this.element.append(this.#head, this.#troubles, verdicts.element);
     if (runs.length > 1) this.element.append(this.#chooseAxis());
     else this.element.append(this.#figures.element);
+    verdicts.body.append(this.#compared.element);
     this.#parts.curves.body.append(this.#charts.others);
     this.element.append(this.#charts.first, ...Object.values(others).map(({ element }) => element));
     this.#layPictures();
@@ -80,7 +83,9 @@ export class Board {
   compare(comparison: readonly Comparison[]): void {
     const table = verdicts(this.#runs, comparison);
     this.#parts.verdicts.element.hidden = table === null;
-    this.#parts.verdicts.body.replaceChildren(...(table ? [table] : []));
+    if (!table) return;
+    this.#verdicts.replaceChildren(table);
+    this.#compared.count(comparison.reduce((sum, { rows }) => sum + rows.length, 0));
   }
 
   /** Whether the server answers. */

@@ -3,7 +3,7 @@ import { domOf, setText } from '../parts/dom.ts';
 import { h } from '../parts/markup.ts';
 
 /** Rows that are seen without it. */
-const FEW = 8;
+const FEW = 6;
 
 export class Folded {
   readonly element = domOf(h('div', {}));

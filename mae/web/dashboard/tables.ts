@@ -73,7 +73,7 @@ export function verdicts(runs: readonly LiveRun[], comparison: readonly Comparis
       ),
     ),
   );
-  return domOf(h('div', { class: 'wide long verdicts' }, h('table', {}, ...bodies)));
+  return domOf(h('table', {}, ...bodies));
 }
 
 /** log.txt, the newest epoch first. Epochs count from 1, as on the progress bar. */
