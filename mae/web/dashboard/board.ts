@@ -64,7 +64,7 @@ export class Board {
     this.element.append(this.#head, this.#troubles, verdicts.element);
     if (runs.length > 1) this.element.append(this.#chooseAxis());
     else this.element.append(this.#figures.element);
-    verdicts.body.append(this.#compared.element);
+    if (runs.length > 1) verdicts.body.append(this.#compared.element);
     this.#parts.curves.body.append(this.#charts.others);
     this.element.append(this.#charts.first, ...Object.values(others).map(({ element }) => element));
     this.#layPictures();
@@ -85,7 +85,8 @@ export class Board {
     this.#parts.verdicts.element.hidden = table === null;
     if (!table) return;
     this.#verdicts.replaceChildren(table);
-    this.#compared.count(comparison.reduce((sum, { rows }) => sum + rows.length, 0));
+    const rows = comparison.reduce((sum, one) => sum + one.rows.length, 0);
+    this.#compared.count(rows, rows + comparison.length);
   }
 
   /** Whether the server answers. */

@@ -2,8 +2,8 @@
 import { domOf, setText } from '../parts/dom.ts';
 import { h } from '../parts/markup.ts';
 
-/** Rows that are seen without it. */
-const FEW = 6;
+/** Lines that are seen without it. */
+const FEW = 8;
 
 export class Folded {
   readonly element = domOf(h('div', {}));
@@ -21,14 +21,19 @@ export class Folded {
     this.#button.addEventListener('click', () => {
       const all = !table.classList.toggle('long');
       this.#button.setAttribute('aria-expanded', String(all));
-      this.count(this.#rows);
+      this.#name();
     });
   }
 
-  /** How many there are by now. */
-  count(rows: number): void {
+  /** How many there are by now. @param lines that they take, with heads between them */
+  count(rows: number, lines = rows): void {
     this.#rows = rows;
-    this.#button.hidden = rows <= FEW;
-    setText(this.#button, this.#table.classList.contains('long') ? `all ${rows} ${this.#what}` : `fewer ${this.#what}`);
+    this.#button.hidden = lines <= FEW;
+    this.#name();
+  }
+
+  #name(): void {
+    const folded = this.#table.classList.contains('long');
+    setText(this.#button, folded ? `all ${this.#rows} ${this.#what}` : `fewer ${this.#what}`);
   }
 }
