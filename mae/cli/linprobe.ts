@@ -3,6 +3,7 @@ import { mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { type Command, Option } from 'commander';
 import picocolors from 'picocolors';
+import { reasonOf } from '../../engine/node/file-errors.ts';
 import { real, text, whole } from '../train/flags.ts';
 import { misuse } from '../usage.ts';
 import { columns, examples, type Flags, globalsOf, openEngine, value } from './command.ts';
@@ -48,7 +49,7 @@ async function run(path: string, flags: Flags, command: Command): Promise<void> 
   const views = value(flags, 'views', whole(0)) ?? 0;
   const folder = value(flags, 'output_dir', text('PATH')) ?? dirname(path);
   // Before anything is computed that would be lost without it.
-  await mkdir(folder, { recursive: true }).catch((error: Error) => misuse(`--output_dir ${folder}: ${error.message}`));
+  await mkdir(folder, { recursive: true }).catch((error) => misuse(`--output_dir ${folder}: ${reasonOf(error)}`));
   const reporter = makeReporter();
   using engine = await openEngine(globalsOf(command), { note: reporter.note });
   try {

@@ -5,6 +5,7 @@ import { mkdir, mkdtemp, open, readdir, readFile, rename, rm, stat } from 'node:
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { fail } from '../../engine/errors.ts';
+import { reasonOf } from '../../engine/node/file-errors.ts';
 import { cacheDir } from './cache.ts';
 
 /** `fraction` of the whole work that is done, and what is being done. */
@@ -43,8 +44,8 @@ export async function fetchSet(
 ): Promise<string> {
   const folder = join(cache, set.name);
   if (await isVerified(set, folder)) return folder;
-  await mkdir(cache, { recursive: true }).catch((error: NodeJS.ErrnoException) =>
-    fail(`${set.name}: cannot make ${cache} (${error.code}): set TESSERAE_CACHE to a folder that you may write`),
+  await mkdir(cache, { recursive: true }).catch((error) =>
+    fail(`${set.name}: the cache ${cache} (TESSERAE_CACHE sets it): ${reasonOf(error)}`),
   );
   await removeAbandoned(cache, workPrefix(set.name));
   const reasons: string[] = [];

@@ -2,7 +2,9 @@
 import { readdir, stat } from 'node:fs/promises';
 import { basename, extname, join, relative } from 'node:path';
 import { fail } from '../../engine/errors.ts';
+import { reasonOf } from '../../engine/node/file-errors.ts';
 import { withChannels } from './channels.ts';
+import { DamagedImage } from './damage.ts';
 import { type Dataset, IMAGENET_MEAN, IMAGENET_STD } from './dataset.ts';
 import { decoding } from './encoded.ts';
 import { readImage } from './image.ts';
@@ -60,10 +62,8 @@ export const hasSplit = async (root: string, split: string): Promise<boolean> =>
   (await stat(join(root, split)).catch(() => null))?.isDirectory() ?? false;
 
 async function baseOf(root: string, split: string): Promise<string> {
-  const found = await stat(root).catch((error: NodeJS.ErrnoException) =>
-    fail(
-      `imagefolder: cannot open ${root} (${error.code}): ${error.code === 'EACCES' ? PERMISSIONS : 'give an existing folder'}`,
-    ),
+  const found = await stat(root).catch((error) =>
+    fail(`imagefolder: ${root}: ${reasonOf(error, { absent: 'give an existing folder of images' })}`),
   );
   if (!found.isDirectory()) fail(`imagefolder: ${root} is a file: give the folder that holds the images`);
   if (await hasSplit(root, split)) return join(root, split);
@@ -71,12 +71,8 @@ async function baseOf(root: string, split: string): Promise<string> {
   return root;
 }
 
-const PERMISSIONS = 'see who may read it';
-
 const entriesOf = (folder: string) =>
-  readdir(folder, { withFileTypes: true }).catch((error: NodeJS.ErrnoException) =>
-    fail(`imagefolder: cannot read the folder ${folder} (${error.code}): ${PERMISSIONS}`),
-  );
+  readdir(folder, { withFileTypes: true }).catch((error) => fail(`imagefolder: ${folder}: ${reasonOf(error)}`));
 
 export const isImage = (name: string): boolean => EXTENSIONS.has(extname(name).toLowerCase());
 
@@ -101,12 +97,18 @@ async function imagesUnder(folder: string): Promise<string[]> {
   return [...own, ...below];
 }
 
+/** A file that somebody named alone. */
+const named = (file: string): ReturnType<typeof readImage> =>
+  readImage(file).catch((error) => {
+    throw error instanceof DamagedImage ? new DamagedImage(file, error.why, 'name another, or leave it out') : error;
+  });
+
 /** Files by their paths, for a model that takes so many channels. All are decoded at once: a wrong file is told before anything else is done. */
 export async function imageFiles(
   files: readonly string[],
   { channels, mean, std }: Pick<Dataset, 'channels' | 'mean' | 'std'>,
 ): Promise<Dataset> {
-  const samples = await Promise.all(files.map((file) => readImage(file)));
+  const samples = await Promise.all(files.map(named));
   const colour: Dataset = {
     name: 'images',
     length: files.length,

@@ -3,6 +3,7 @@
 import { readFile, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { fail } from '../../../engine/errors.ts';
+import { reasonOf } from '../../../engine/node/file-errors.ts';
 import type { Dataset, Sample } from '../dataset.ts';
 import type { Data } from '../open.ts';
 import { benchmarkSplit } from './benchmark.ts';
@@ -131,8 +132,10 @@ async function fromFolder(kind: CifarKind, folder: string, names: readonly strin
   const files: Files = new Map();
   for (const name of names) {
     const path = join(folder, name);
-    const bytes = await readFile(path).catch((error: NodeJS.ErrnoException) =>
-      fail(`${kind.name}: cannot read ${path} (${error.code}): all ${names.length} original binary files are needed`),
+    const bytes = await readFile(path).catch((error) =>
+      fail(
+        `${kind.name}: ${path}: ${reasonOf(error, { absent: `all ${names.length} original binary files are needed` })}`,
+      ),
     );
     files.set(name, recordsOf(kind, path, bytes));
   }

@@ -4,6 +4,7 @@
 import { readdir, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { fail } from '../../../engine/errors.ts';
+import { reasonOf } from '../../../engine/node/file-errors.ts';
 import { DamagedImage } from '../damage.ts';
 import type { Dataset, Sample } from '../dataset.ts';
 import type { Data } from '../open.ts';
@@ -32,9 +33,7 @@ export interface Npy {
 
 /** The header, checked against the file's size. */
 export async function npyHeader(path: string): Promise<Npy> {
-  const { size } = await stat(path).catch((error: NodeJS.ErrnoException) =>
-    fail(`npy: ${path} cannot be read (${error.code}): check that it exists`),
-  );
+  const { size } = await stat(path).catch((error) => fail(`npy: ${path}: ${reasonOf(error)}`));
   const head = await headOf(path, 12);
   if (head.length < 12 || !isNpy(head))
     fail(`npy: ${path} of ${size} bytes does not begin as a .npy file: it is damaged or another kind of file`);

@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto';
 import { mkdir, readFile, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { fail } from '../../../engine/errors.ts';
+import { reasonOf } from '../../../engine/node/file-errors.ts';
 import { writeFileAtomic } from '../../../engine/node/files.ts';
 import { cacheDir } from '../cache.ts';
 import { type Dataset, IMAGENET_MEAN, IMAGENET_STD } from '../dataset.ts';
@@ -85,8 +86,8 @@ function classesOf(path: string, entries: readonly Entry[]): { names: readonly s
 
 /** From the cache where the shard is as it was. */
 async function indexOf(shard: string): Promise<readonly Entry[]> {
-  const found = await stat(shard).catch((error: NodeJS.ErrnoException) =>
-    fail(`webdataset: ${shard} cannot be read (${error.code}): check that all shards are there`),
+  const found = await stat(shard).catch((error) =>
+    fail(`webdataset: ${shard}: ${reasonOf(error, { absent: 'check that all shards are there' })}`),
   );
   const key = createHash('sha256')
     .update(JSON.stringify([VERSION, shard, found.size, found.mtimeMs]))
