@@ -82,11 +82,12 @@ test('pretrain: the loss falls on images that it does not see, and the features 
   assert.ok(effective_rank > 1 && effective_rank <= 48);
 });
 
-test('a run that --max_steps ends within an epoch is judged there, and compare takes it', async () => {
+test('a run that --max_steps ends within an epoch is judged there, compare takes it, and it goes on as if nothing had been', async () => {
   const cut = { ...PRETRAINING, output_dir: at('cut'), max_steps: 9 };
   const { err } = await tesserae('pretrain', ...data, ...flags(cut));
-  const [whole, part] = linesOf('cut/log.txt');
-  assert.equal(whole, (({ knn_top1, linear_top1, effective_rank, ...line }) => line)(linesOf('mae/log.txt')[0]));
+  const [first, part] = linesOf('cut/log.txt');
+  const whole = linesOf('mae/log.txt').map(({ knn_top1, linear_top1, effective_rank, ...line }) => line);
+  assert.equal(first, whole[0]);
   assert.equal([part.epoch, part.part], [1, 0.5]);
   assert.ok(err.includes(`held-out masked loss after step 9: ${part.heldout_loss.toFixed(4)}`), err);
   const { out } = await tesserae('compare', at('mae'), at('cut'), '--output', at('compare.svg'));
@@ -96,6 +97,8 @@ test('a run that --max_steps ends within an epoch is judged there, and compare t
       new RegExp(`mae +cut\\n(?:.+\\n)?${metric} .*together: within 2.0 % at epoch 1, the last of 1 in common`),
     );
   assert.match(readFileSync(at('compare.svg'), 'utf8'), /<svg[\s\S]*heldout_loss/);
+  await tesserae('pretrain', '--resume', 'auto', '--output_dir', at('cut'));
+  assert.equal(linesOf('cut/log.txt'), whole);
 });
 
 test('finetune by a file: the training loss falls, and what an encoder knows is not asked for', async () => {

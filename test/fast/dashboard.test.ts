@@ -10,7 +10,9 @@ import { RunFollower } from '../../mae/dashboard/follow.ts';
 import { LogFile } from '../../mae/dashboard/logfile.ts';
 import { Watch } from '../../mae/dashboard/watch.ts';
 import type { Message, Run } from '../../mae/dashboard/wire.ts';
+import { readRunFolder } from '../../mae/report/gather.ts';
 import type { Line } from '../../mae/report/lines.ts';
+import { summary } from '../../mae/report/say.ts';
 import { isAlive, thisProcess } from '../../mae/train/process.ts';
 import { FACTS, jsonLines, metricsOf, writeRun } from '../support/run-folder.ts';
 
@@ -83,6 +85,12 @@ test('the state of a run: waiting, running, finished, stopped, unknown', async (
   // All epochs are there: the process may still be at something else, as a study is.
   await writeRun(at('finished'), { facts: { process: me } });
   assert.is(await stateIn('finished'), 'finished');
+  // Ended within its third epoch, and goes on.
+  await writeRun(at('within'), { epochs: 2, facts: { process: me } });
+  appendFileSync(at('within', 'log.txt'), '{"epoch":2,"part":0.5,"train_loss":1}\n');
+  assert.is(await stateIn('within'), 'running');
+  const { facts, epochs } = await readRunFolder(at('within'));
+  assert.match(summary({ facts, epochs, metrics: {} }), /^2\.5 of 3 epochs/);
   await writeRun(at('short'), { epochs: 1, facts: { process: dead, options: { ...FACTS.options, max_steps: 10 } } });
   assert.is(await stateIn('short'), 'finished');
   await writeRun(at('stopped'), { epochs: 2, facts: { process: dead } });
