@@ -9,7 +9,7 @@ import { openDawn } from '../engine/node/dawn.ts';
 import type { Dataset } from '../mae/data/dataset.ts';
 import { loadBatches } from '../mae/data/loader.ts';
 import { newCapacities } from '../mae/data/pack.ts';
-import { cropPart, evalPlaces } from '../mae/data/sampler.ts';
+import { evalPlaces } from '../mae/data/sampler.ts';
 import { configure } from '../mae/model/config.ts';
 import { Preparer } from '../mae/train/prepare.ts';
 import { digest, fixture, photographs } from './support/photographs.ts';
@@ -54,7 +54,7 @@ for (const maxBytes of whole ? [undefined] : [undefined, 4096]) {
       });
       const preparer = new Preparer(engine, config, none);
       const output = { chans: 3, height: size, width: size, maxBytes };
-      const place = evalPlaces(output, cropPart(size));
+      const place = evalPlaces(output, size <= 224 ? 224 / 256 : 1);
       const order = Uint32Array.from(own.keys());
       const loading = { order, batchSize: 1, place, output, capacities: newCapacities() };
       for await (const batch of loadBatches(set, loading)) {

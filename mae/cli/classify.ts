@@ -1,7 +1,7 @@
 // `tesserae classify CHECKPOINT IMAGE…`: what a classifier takes images for.
 import type { Command } from 'commander';
 import picocolors from 'picocolors';
-import { real, whole } from '../train/flags.ts';
+import { part, whole } from '../train/flags.ts';
 import { columns, examples, type Flags, globalsOf, openEngine, value, WEIGHTS_HELP } from './command.ts';
 
 export function define(command: Command): void {
@@ -10,14 +10,14 @@ export function define(command: Command): void {
     .argument('<images...>', 'JPEG, PNG or WebP files; their centres are resized to the size that the model sees')
     .option('--top <N>', 'classes to name for every image (default: 5)')
     .option('--ema', 'the averaged weights, where the run kept them')
-    .option('--crop_pct <X>', 'as in tesserae eval (default: 1)')
+    .option('--crop_pct <X>', 'as in tesserae eval')
     .addHelpText('after', examples(['tesserae classify runs/finetuned/checkpoint.safetensors cat.jpg dog.png', '']))
     .action(run);
 }
 
 async function run(path: string, files: string[], flags: Flags, command: Command): Promise<void> {
   const top = value(flags, 'top', whole(1)) ?? 5;
-  const cropPct = value(flags, 'crop_pct', real({ open: true })) ?? 1;
+  const cropPct = value(flags, 'crop_pct', part());
   const [{ loadClassifier, weightsOf }, { imageFiles }, { Classifier }, { Judge }] = await Promise.all([
     import('../finetune/checkpoint.ts'),
     import('../data/imagefolder.ts'),

@@ -124,8 +124,19 @@ export const weakPlaces = (seed: number, epoch: number): Place => placeOf(['weak
 /** Evaluation: the centre. */
 export const centrePlaces = (output: { height: number; width: number }): Place => placeOf(['centre', output]);
 
-/** The part of the resized short side that evaluation keeps: facebookresearch/mae's build_transform. */
-export const cropPart = (side: number): number => (side <= 224 ? 224 / 256 : 1);
+/**
+ * The part of the resized short side that evaluation keeps: facebookresearch/mae's build_transform, but for small pictures (CIFAR's), which are
+ * taken whole: their authors left no margin around what they show.
+ */
+export const cropPart = (side: number): number => (side > 64 && side <= 224 ? 224 / 256 : 1);
+
+/** What evaluation sees of an image, unless told otherwise. */
+export function evaluationPlaces(
+  output: { height: number; width: number },
+  crop_pct = cropPart(Math.max(output.height, output.width)),
+): Place {
+  return crop_pct === 1 ? centrePlaces(output) : evalPlaces(output, crop_pct);
+}
 
 /**
  * torchvision's Resize and CenterCrop as the reference evaluates: the whole image is resized until its short side is int(output / crop_pct),

@@ -3,7 +3,7 @@ import type { Engine, Program } from '../../engine/engine.ts';
 import type { Dataset } from '../data/dataset.ts';
 import { loadBatches } from '../data/loader.ts';
 import { newCapacities } from '../data/pack.ts';
-import { centrePlaces, type Place } from '../data/sampler.ts';
+import { evaluationPlaces, type Place } from '../data/sampler.ts';
 import { type Feature, type FeatureModel, featuresOf } from '../model/features.ts';
 import { Preparer } from '../train/prepare.ts';
 import { fittingBatch } from './fitting.ts';
@@ -51,12 +51,12 @@ export class Extractor<K extends Feature> {
     this.#preparer = new Preparer(engine, model.config, options);
   }
 
-  /** Of the images of these indices; `place` says what part of each is seen, the whole centre unless said. */
+  /** Of the images of these indices; `place` says what part of each is seen, `evaluationPlaces` unless said. */
   async *over(dataset: Dataset, order: Uint32Array, place?: Place): AsyncGenerator<Extracted<K>, void, undefined> {
     const { img_size, in_chans: chans } = this.#model.config;
     const output = { chans, height: img_size[0], width: img_size[1] };
     const batchSize = this.#batchSize;
-    const seen = place ?? centrePlaces(output);
+    const seen = place ?? evaluationPlaces(output);
     const loading = { order, batchSize, place: seen, output, capacities: this.#capacities };
     const waiting: Promise<Extracted<K>>[] = [];
     try {

@@ -156,7 +156,7 @@ async function keyOf(
   const hash = createHash('sha256');
   const { name, length } = dataset;
   const { config } = model;
-  hash.update(JSON.stringify([3, config, precision, source, name, length, mean, std, view ?? null]));
+  hash.update(JSON.stringify([4, config, precision, source, name, length, mean, std, view ?? null]));
   for (const [weight, data] of await model.parameters.read()) {
     if (/^(decoder_|mask_token)/.test(weight)) continue;
     hash.update(weight).update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));

@@ -4,7 +4,7 @@ import { overReadable } from '../data/damage.ts';
 import type { Dataset } from '../data/dataset.ts';
 import { loadBatches } from '../data/loader.ts';
 import { newCapacities } from '../data/pack.ts';
-import { centrePlaces, evalPlaces } from '../data/sampler.ts';
+import { evaluationPlaces } from '../data/sampler.ts';
 import { fittingBatch } from '../evaluate/fitting.ts';
 import { type Metrics, Tally } from '../evaluate/metrics.ts';
 import type { Classifier } from '../model/classifier.ts';
@@ -15,7 +15,7 @@ export interface JudgeOptions {
   readonly std: readonly number[];
   /** Fewer where the device binds no more. */
   readonly batchSize: number;
-  /** Part of the resized short side that is kept; 1: the whole centre. */
+  /** Part of the resized short side that is kept; `cropPart` unless said. 1: the whole centre. */
   readonly cropPct?: number;
   readonly progress?: (done: number, count: number) => void;
   /** Told of damaged images, which are left out. */
@@ -43,10 +43,10 @@ export class Judge {
     each: (logits: Float32Array, labels: Int32Array) => void,
     order: Uint32Array = Uint32Array.from({ length: dataset.length }, (_, i) => i),
   ): Promise<void> {
-    const { batchSize, cropPct = 1, progress } = this.#options;
+    const { batchSize, cropPct, progress } = this.#options;
     const { img_size, in_chans: chans } = this.#classifier.config;
     const output = { chans, height: img_size[0], width: img_size[1] };
-    const place = cropPct === 1 ? centrePlaces(output) : evalPlaces(output, cropPct);
+    const place = evaluationPlaces(output, cropPct);
     const loading = { order, batchSize, place, output, capacities: newCapacities() };
     const waiting: Promise<void>[] = [];
     let done = 0;

@@ -45,6 +45,13 @@ export const fraction = (): Kind<number> => ({
   value: 'X',
 });
 
+/** A part of something, or all of it. */
+export const part = (): Kind<number> => ({
+  schema: z.preprocess(fromText, z.number().gt(0).max(1)),
+  rule: 'a number above 0 and at most 1',
+  value: 'X',
+});
+
 /** A switch; a file says true or false. */
 export const onOff = (): Kind<boolean> => ({ schema: z.boolean(), rule: 'true or false', value: '' });
 
