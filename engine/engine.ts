@@ -192,8 +192,11 @@ export class Engine {
 
   /** Waits until the device has done all that was submitted. */
   async finish(): Promise<void> {
-    await spanned('wait', 'wait for the device', () => this.device.wait(this.device.gpu.queue.onSubmittedWorkDone()));
-    this.device.check();
+    const { device } = this;
+    const done = device.watchdog.until();
+    await spanned('wait', 'wait for the device', () => device.wait(device.gpu.queue.onSubmittedWorkDone()));
+    done();
+    device.check();
   }
 
   /** Destroys every buffer that the engine made; the device stays. What was compiled here must not run again, and says so. */

@@ -77,6 +77,14 @@ export class Watchdog {
     };
   }
 
+  /** What this gives is to be called when all that is submitted by now is done: of work that nothing is read of nobody else says so. */
+  until(): () => void {
+    const last = this.#inFlight.at(-1);
+    return () => {
+      if (last) this.#inFlight.splice(0, this.#inFlight.indexOf(last) + 1);
+    };
+  }
+
   /** From here on a device would be asked to do work again: what came before never has to be. */
   kept(): void {
     this.#runs = 0;

@@ -70,6 +70,9 @@ test('convert tells what a file is and writes each format; a second time it asks
   const again = await cli(['convert', at('out/hf'), at('out/own.safetensors')], env);
   assert.is(again.code, 2);
   assert.match(again.err, /own\.safetensors is there already: --overwrite replaces it/);
+  const typo = await cli(['convert', at('out/hf'), at('out/own.safetensor')], env);
+  assert.is(typo.code, 2);
+  assert.match(typo.err, /own\.safetensor would be a folder for transformers: end OUT in \.safetensors/);
   const torch = await cli(['convert', at('out/hf'), at('out/own.pth')], env);
   assert.is(torch.code, 2);
   assert.match(torch.err, /own\.pth: written are \.safetensors files .* and folders/);

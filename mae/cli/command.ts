@@ -8,7 +8,8 @@ import type { Engine } from '../../engine/engine.ts';
 import { reasonOf } from '../../engine/node/file-errors.ts';
 import { PROFILES, type Profile } from '../../kernels/kernel.ts';
 import type { Kind } from '../train/flags.ts';
-import { isSwitch, OFF, type OptionSpec, type OptionTable } from '../train/table.ts';
+import { isSwitch, OFF } from '../train/switches.ts';
+import type { OptionSpec, OptionTable } from '../train/table.ts';
 import type { Precision } from '../../engine/trace.ts';
 import { asUsage, meant, misuse } from '../usage.ts';
 

@@ -1,4 +1,5 @@
 // `tesserae convert IN OUT`: says what a file of weights is, and writes it in another format.
+import { basename } from 'node:path';
 import type { Command } from 'commander';
 import picocolors from 'picocolors';
 import { imageSize, oneOf, whole } from '../train/flags.ts';
@@ -46,6 +47,10 @@ async function run(path: string, out: string | undefined, flags: Flags): Promise
   if (out !== undefined && /\.(pth?|bin|ckpt|tar|npz|h5|pkl)$/i.test(out))
     misuse(
       `${out}: written are .safetensors files (--to mae by the names of facebookresearch/mae) and folders for transformers`,
+    );
+  if (out !== undefined && flags.to === undefined && to === 'huggingface' && /\.[a-z]\w*$/i.test(basename(out)))
+    misuse(
+      `${out} would be a folder for transformers: end OUT in .safetensors for a file, or say --to huggingface if a folder of that name is meant`,
     );
   if (flags.half === true && (out === undefined || to !== 'tesserae'))
     misuse('--half is for a .safetensors file of Tesserae: give it as OUT, without --to');

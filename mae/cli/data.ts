@@ -5,7 +5,6 @@ import picocolors from 'picocolors';
 import { IMAGENET_MEAN } from '../data/dataset.ts';
 import { DATA_PATH_HELP } from '../data/help.ts';
 import type { Data } from '../data/open.ts';
-import { misuse, suggestion } from '../usage.ts';
 import { columns, examples, type Flags } from './command.ts';
 import { makeReporter } from './progress.ts';
 
@@ -34,14 +33,9 @@ const say = (line = ''): void => void process.stdout.write(`${line}\n`);
 async function run(name: string | undefined, _: Flags): Promise<void> {
   if (name === undefined) return list();
   const { openData } = await import('../data/open.ts');
-  const { KNOWN } = await import('../data/known.ts');
   const reporter = makeReporter();
   try {
-    const data = await openData(name, reporter.fetching).catch((error: Error) => {
-      const near = /ENOENT/.test(error.message) ? suggestion(name, Object.keys(KNOWN)) : '';
-      if (!near) throw error;
-      return misuse(`${error.message}${near}`);
-    });
+    const data = await openData(name, reporter.fetching);
     reporter.finish();
     await describe(name, data);
   } finally {

@@ -2,6 +2,7 @@
 import { stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { fail } from '../../engine/errors.ts';
+import { misuse, suggestion } from '../usage.ts';
 import type { Dataset } from './dataset.ts';
 import { type FetchProgress, fetchSet } from './fetch.ts';
 import { headOf, isPacked } from './formats/bytes.ts';
@@ -45,6 +46,8 @@ export async function openData(given: string, progress: FetchProgress = () => {}
   }
   if (Object.hasOwn(ELSEWHERE, asked.path) && !(await exists(asked.path)))
     fail(`${asked.path} cannot be fetched by name: it is at ${ELSEWHERE[asked.path].where}`);
+  const near = (await exists(asked.path)) ? '' : suggestion(asked.path, Object.keys(KNOWN));
+  if (near) misuse(`${asked.path} is no file, no folder and no set that has a name${near}`);
   return openAt({ ...asked, progress, heldout });
 }
 

@@ -5,6 +5,7 @@ import type { z } from 'zod';
 import { reasonOf } from '../../engine/node/file-errors.ts';
 import { meant, misuse, suggestion, UsageError } from '../usage.ts';
 import type { Kind } from './flags.ts';
+import { isSwitch, OFF } from './switches.ts';
 
 export interface OptionSpec<T, D extends T | undefined = T | undefined> {
   readonly kind: Kind<T>;
@@ -32,10 +33,6 @@ export const optional = <T>(kind: Kind<T>, group: string, help: string): OptionS
   group,
   help,
 });
-
-/** Before the name of a switch: the flag that turns off what a file turned on. */
-export const OFF = 'no_';
-export const isSwitch = ({ kind }: OptionSpec<unknown>): boolean => kind.value === '';
 
 /** What a config file may group its keys under; `study` is another command's. */
 const SECTIONS = ['model', 'data', 'optim', 'schedule', 'output'] as const;
@@ -107,7 +104,7 @@ function checkKeys(
       misuse(`${where} is not known${suggestion(name, known, configFile === undefined ? '--' : '')}`);
     }
     const { kind } = table[name];
-    if (name in values) misuse(`${say(name)} is given twice, by two spellings: keep one`);
+    if (name in values) misuse(`${say(name)} is given twice: keep one`);
     const result = kind.schema.safeParse(value);
     if (!result.success) misuse(`${say(name)} must be ${kind.rule}, got ${show(value)}${meant(kind.names, value)}`);
     values[name] = (result as z.ZodSafeParseSuccess<unknown>).data;

@@ -170,6 +170,7 @@ test('CIFAR-10 files that are missing, cut or something else are named', async (
   assert.match(await thrown(() => openData(root)), /data_batch_3\.bin: record 0 has the label 77/);
   writeCifar(root, 2);
   rmSync(join(root, 'data_batch_4.bin'));
+  assert.match(await thrown(() => openData('cifar11')), /^cifar11 is no file, .*; did you mean cifar10\?$/);
   assert.match(await thrown(() => openData(root)), /data_batch_4\.bin: No such file or directory: all 6 original/);
 });
 

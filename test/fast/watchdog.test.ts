@@ -44,6 +44,21 @@ test('work that may take long is waited for, and so is what follows other answer
   assert.instance(await after(5000, done.guard(never)), DeviceHungError, 'what is done is no excuse any more');
 });
 
+test('work that nothing is read of is over when all has been waited for', async () => {
+  const watchdog = new Watchdog(true, { limitMs: 20 });
+  watchdog.begin(work(['a', 'a'], 1e13));
+  const done = watchdog.until();
+  watchdog.begin(work(['b']));
+  done();
+  const error = (await after(5000, watchdog.guard(never))) as DeviceHungError;
+  assert.match(error.message, /^GPU: b /, 'what is done is neither named nor an excuse');
+  const idle = watchdog.until();
+  watchdog.begin(work(['c']));
+  idle();
+  watchdog.until()();
+  assert.is(await after(5, watchdog.guard(never)), null);
+});
+
 test('a machine that slept is not a device that hangs', async () => {
   let now = 0;
   const watchdog = new Watchdog(true, { limitMs: 40 }, () => now);
