@@ -121,7 +121,7 @@ export const randomPlaces = (seed: number, epoch: number, range: CropRange = PRE
 /** Linear probing: the clamped crop and a flip. */
 export const weakPlaces = (seed: number, epoch: number): Place => placeOf(['weak', seed, epoch]);
 
-/** Evaluation: the centre. */
+/** The largest centre of the output's shape: what is evaluated of small pictures, held-out losses, pictures of a model. */
 export const centrePlaces = (output: { height: number; width: number }): Place => placeOf(['centre', output]);
 
 /**

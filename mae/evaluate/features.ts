@@ -32,7 +32,7 @@ export interface FeatureOptions {
   readonly mean: readonly number[];
   readonly std: readonly number[];
   readonly batchSize?: number;
-  /** A weak random view (crop and flip) of every image, by its number and `seed`; the whole centre without. */
+  /** A weak random view (crop and flip) of every image, by its number and `seed`; without, what `evaluationPlaces` shows of it. */
   readonly view?: { readonly seed: number; readonly number: number };
   readonly progress?: (done: number, count: number) => void;
   /** Told of damaged images, which are left out. */
