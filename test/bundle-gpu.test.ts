@@ -109,6 +109,11 @@ test('every part runs from the bundle alone, and what is checked is right', asyn
     assert.ok(Number(found[0].ms) > 0 && Number(found[0].share) > 0, `${what}: ${JSON.stringify(found[0])}`);
   }
   assert.ok(kernels.some((row) => row.what === 'gemm forward' && String(row.mode).endsWith(' f16')));
+  // What moves memory stands beside a copy of as many bytes, and products do not.
+  for (const row of kernels) {
+    const product = /^(gemm|attention)/.test(String(row.what));
+    assert.ok(product ? row.copy_ms === undefined : Number(row.copy_ms) > 0, JSON.stringify(row));
+  }
   for (const precision of ['f32', 'f16']) {
     const [step] = rows(report, 'step').filter((row) => String(row.mode).endsWith(precision));
     const { ms, images_per_s, host_ms, peak_bytes, batch, dispatches } = step as Record<string, number>;
@@ -120,7 +125,7 @@ test('every part runs from the bundle alone, and what is checked is right', asyn
   assert.is(calls, dispatched, 'the profile has every call of the step');
   for (const head of ['| check |', '| ceiling |', '| step |', '| kernel |', '| mode |'])
     assert.ok(out.includes(head), head);
-  assert.ok(out.includes(String(adapter.description)));
+  assert.ok(out.includes('| of a copy of that size |') && out.includes(String(adapter.description)));
 });
 
 test('a part that hangs or crashes is told, what it had found is kept, and the rest goes on', async () => {

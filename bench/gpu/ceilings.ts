@@ -1,7 +1,9 @@
 // What the device can do at best, measured: copy bandwidth, multiply-adds in registers, products of subgroup matrices.
 // Each probe also checks a number that it computed: a rate of something else would be no ceiling.
 import type { Device } from '../../engine/device.ts';
-import type { MatrixShape } from '../../kernels/kernel.ts';
+import { elementwiseCopy } from '../../kernels/elementwise/elementwise.ts';
+import type { AnyKernel, MatrixShape } from '../../kernels/kernel.ts';
+import { type Sampling, timeCalls } from '../call.ts';
 
 export interface Ceiling {
   readonly what: 'copy' | 'fma f32' | 'fma f16' | 'matrix f16';
@@ -56,6 +58,27 @@ export async function measureCeilings(
     if (ceiling.rate > (best.get(what)?.rate ?? 0)) best.set(what, ceiling);
   }
   return [...best.values()];
+}
+
+/** More than that is copied at the speed of that. */
+const LARGEST_COPY = 2 ** 30;
+
+/**
+ * How long, in milliseconds, a plain copy takes that reads and writes so many bytes together: what a kernel that moves as much can hope for,
+ * however short it is. A copy of every size is timed once, as kernels are.
+ */
+export function copyTimes(device: Device, sampling: Sampling): (bytes: number) => Promise<number> {
+  const found = new Map<number, number>();
+  return async (bytes) => {
+    const most = 2 * Math.min(LARGEST_COPY, device.traits.maxBindingBytes);
+    const n = Math.max(4, 4 * Math.round(Math.min(bytes, most) / 32));
+    let ms = found.get(n);
+    if (ms === undefined) {
+      const call = { kernel: elementwiseCopy as unknown as AnyKernel, problem: { n } };
+      found.set(n, (ms = (await timeCalls(device, [call], sampling)).ms));
+    }
+    return (ms * bytes) / (8 * n);
+  };
 }
 
 /** y = x, `per` vec4 a thread, WG apart. */

@@ -105,15 +105,21 @@ function productTable(report: Report): string[] {
   return table(['TFLOP/s', 'ours, f32', 'fp32', 'TF32', 'ours, f16', 'bf16', 'ours / bf16'], body);
 }
 
+const percent = (part: number): string => `${(100 * part).toFixed(0)} %`;
+
+/** Beside the best copy, of a gigabyte, one of as many bytes: a short call is in part its own beginning and end. */
 function streamTable(report: Report): string[] {
-  const cell = (row: Row | undefined): string =>
-    row ? `${few(Number(row.gb_s))} GB/s, ${(100 * Number(row.share)).toFixed(0)} %` : '';
+  const rate = (row: Row | undefined): string =>
+    row ? `${few(Number(row.gb_s))} GB/s, ${percent(Number(row.share))}` : '';
+  const ofCopy = (row: Row | undefined): string => (row?.copy_ms ? percent(Number(row.copy_ms) / Number(row.ms)) : '');
   const body = grouped(report, 'kernels', ['what', 'shape']).flatMap(({ ours }) => {
     const [{ what, shape }] = ours;
     if (/^(gemm|attention)/.test(String(what)) || !ours.some(({ ms }) => ms)) return [];
-    return [[`${what} ${shape}`, cell(best(ours, false)), cell(best(ours, true))]];
+    const [full, half] = [best(ours, false), best(ours, true)];
+    return [[`${what} ${shape}`, rate(full), ofCopy(full), rate(half), ofCopy(half)]];
   });
-  return table(['what moves memory', 'f32, share of the best copy', 'f16'], body);
+  const copy = 'share of a copy of that size';
+  return table(['what moves memory', 'f32, share of the best copy', copy, 'f16', copy], body);
 }
 
 /** PyTorch's time over ours, f32 beside fp32 and TF32, f16 beside bf16. */

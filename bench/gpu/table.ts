@@ -146,9 +146,11 @@ function kernelLines(report: Report): string[] {
     row.flops ? cell(row.gflop_s) : '',
     cell(row.gb_s),
     row.share ? `${per(Number(row.share))} of ${row.bound}` : '',
+    row.copy_ms && row.ms ? per(Number(row.copy_ms) / Number(row.ms)) : '',
     ratios(row, torch, ['what', 'shape']),
   ]);
-  return table(['kernel', 'shape', 'mode', 'ms', 'GFLOP/s', 'GB/s', 'of the ceiling', 'torch / ours'], rows);
+  const head = ['kernel', 'shape', 'mode', 'ms', 'GFLOP/s', 'GB/s', 'of the ceiling', 'of a copy of that size'];
+  return table([...head, 'torch / ours'], rows);
 }
 
 /** The calls that make up most of a step, for every mode. */

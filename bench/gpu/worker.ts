@@ -4,7 +4,7 @@ import { openDawn } from '../../engine/node/dawn.ts';
 import { usePicks } from '../../mae/cli/picks.ts';
 import { movedBytes } from '../../kernels/kernel.ts';
 import { type KernelCall, timeCalls } from '../call.ts';
-import { measureCeilings } from './ceilings.ts';
+import { copyTimes, measureCeilings } from './ceilings.ts';
 import { checkConformance, checkKernels, type Harness } from './checks.ts';
 import { send } from './child.ts';
 import { adapterRow } from './conditions.ts';
@@ -98,6 +98,7 @@ async function measureKernels(work: Work): Promise<void> {
   const sampling = options.quick ? QUICK : device.adapter.software ? {} : BRISK;
   /** FLOP and bytes a millisecond that earlier rows reached at worst: nothing is forecast before there is one. */
   let [rate, speed] = [Infinity, Infinity];
+  const copyTime = copyTimes(device, sampling);
   for (const { what, shape, calls } of shapes(options.quick)) {
     const made = calls(mode, device.traits);
     if (!made) continue;
@@ -126,6 +127,7 @@ async function measureKernels(work: Work): Promise<void> {
         gb_s: time.bytes / time.ms / 1e6,
         flops: time.flops,
         bytes: time.bytes,
+        ...(product ? {} : { copy_ms: await copyTime(time.bytes) }),
       });
     } catch (error) {
       emit({ ...row, error: (error as Error).message.split('\n')[0].slice(0, 300) });
