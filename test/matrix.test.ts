@@ -44,6 +44,8 @@ test('gemm: subgroups and matrices in unequal numbers', async () => {
   const tiles = [
     { SM: 1, SN: 2, RM: 2, RN: 1, BK: 16, STAGES: 1 },
     { SM: 2, SN: 1, RM: 1, RN: 3, BK: 32, STAGES: 2 },
+    // Eights of a row of A that do not divide the threads: dbias.
+    { SM: 1, SN: 2, RM: 3, RN: 1, BK: 16, STAGES: 1 },
   ];
   const eights = kernel.variants.matrix as Variant;
   const halves = { A16: true, B16: true };
@@ -55,7 +57,12 @@ test('gemm: subgroups and matrices in unequal numbers', async () => {
       ] as const) {
         const tune: Variant['tune'] = (p, adapter) => ({ ...tried.tune(p, adapter), ...tile });
         const forced: AnyKernel = { ...kernel, variants: { ...kernel.variants, matrix: { ...tried, tune } } };
-        const trial = prepare(forced, { ...whole({ ...sizes, LAYOUT }), ...stored }, device, base + i);
+        const trial = prepare(
+          forced,
+          { ...whole({ ...sizes, LAYOUT }), ...stored, DBIAS: LAYOUT === TN },
+          device,
+          base + i,
+        );
         await compare(forced, trial, device, Number.NaN);
       }
     }

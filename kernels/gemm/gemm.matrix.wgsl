@@ -73,10 +73,6 @@ fn main(
     turn++;
     for (var i = 0u; i < PER_A; i++) { // unroll
       pool[stage + (t + i * THREADS) / LONG_A * STRIDE_A + (t + i * THREADS) % LONG_A] = x[i];
-      if (DBIAS && tile.col == 0u) {
-        low += vec4<f32>(bitcast<vec4<f16>>(x[i].xy));
-        high += vec4<f32>(bitcast<vec4<f16>>(x[i].zw));
-      }
     }
     for (var i = 0u; i < PER_B; i++) { // unroll
       pool[stage + SLICE_A + (t + i * THREADS) / LONG_B * STRIDE_B + (t + i * THREADS) % LONG_B] = y[i];
@@ -87,6 +83,13 @@ fn main(
     }
     for (var i = 0u; i < PER_B; i++) { // unroll
       y[i] = fetchB(tile, base + BK, t + i * THREADS);
+    }
+    if (DBIAS && tile.col == 0u && t < SUMMING) {
+      for (var i = t; i < BK * LONG_A; i += SUMMING) {
+        let eight = pool[stage + i / LONG_A * STRIDE_A + t % LONG_A];
+        low += vec4<f32>(bitcast<vec4<f16>>(eight.xy));
+        high += vec4<f32>(bitcast<vec4<f16>>(eight.zw));
+      }
     }
     for (var depth = 0u; depth < BK; depth += MK) {
       // These bounds show that no load reaches out of bounds. Where that must be checked, a load's stride is no constant any

@@ -13,6 +13,7 @@ const ACROSS = RN * MN / 4u + 2u; // of a row of a subgroup's sums
 const REACH_A = select((RM * MM - 1u) * STRIDE_A + MK / 8u, (MK - 1u) * STRIDE_A + RM * MM / 8u, LAYOUT == 2u);
 const REACH_B = select((MK - 1u) * STRIDE_B + RN * MN / 8u, (RN * MN - 1u) * STRIDE_B + MK / 8u, LAYOUT == 1u);
 const POOL = max(max(STAGES * SLICE, SM * SN * MM * ACROSS), 2u * THREADS);
+const SUMMING = THREADS / LONG_A * LONG_A; // threads that sum rows for dbias: so many that each keeps to eight of them
 var<workgroup> pool: array<vec4<u32>, POOL>;
 
 // Eight i of the slice of A at base. Rows beyond the matrix repeat others, depths beyond are 0; loads behind an `if` took
@@ -62,7 +63,7 @@ fn sumRows(tile: Tile, t: u32, low: vec4<f32>, high: vec4<f32>) {
   workgroupBarrier();
   for (var i = t; i < BM; i += THREADS) {
     var sum = 0.0;
-    for (var s = i / 8u; s < THREADS; s += LONG_A) { sum += bitcast<f32>(pool[2u * s + i % 8u / 4u][i % 4u]); }
+    for (var s = i / 8u; s < SUMMING; s += LONG_A) { sum += bitcast<f32>(pool[2u * s + i % 8u / 4u][i % 4u]); }
     if (tile.row + i < p.m) { dbias[tile.d + tile.row + i] = sum; }
   }
   workgroupBarrier();
