@@ -131,11 +131,12 @@ test('every part runs from the bundle alone, and what is checked is right', asyn
 test('a part that hangs or crashes is told, what it had found is kept, and the rest goes on', async () => {
   const row = (n: number) => `echo '@@ {"row":{"what":"gemm","mode":"torch fp32","ms":${n}}}'`;
   const python = `#!/bin/sh
+turn=$(printf %s "$2" | sed 's/.*"turn":"\\([^"]*\\)".*/\\1/')
+echo '@@ {"torch":"9.9"}'
 case "$*" in
-  *"import torch"*) echo "9.9 None False" ;;
   *'"what":"step"'*) ${row(1)}; sleep 100 ;;
   *'"what":"kernels"'*) ${row(2)}; echo "no such card" >&2; kill -SEGV $$ ;;
-  *) ${row(3)} ;;
+  *) while [ ! -s "$turn" ]; do sleep 0.01; done; ${row(3)} ;;
 esac
 `;
   writeFileSync(join(folder, 'python'), python);
@@ -165,7 +166,35 @@ esac
     [1, 2, 3],
   );
   assert.match(parts[1].error as string, /^SIGSEGV: no such card$/);
+  assert.is(read('bad.json').conditions.torch, '9.9');
   assert.match(out, /\| torch step \| out of time \|/);
+});
+
+test("PyTorch's figures of an earlier run stand beside ours, and one is taken again", async () => {
+  const write = (name: string, report: object) => writeFileSync(join(folder, name), JSON.stringify(report));
+  const { conditions } = read('bad.json');
+  const step = (mode: string, ms: number) => ({ model: 'ViT-nano/4, 32 px', batch: 4, mode, ms });
+  const rows = [step('torch bf16', 5), step('torch bf16 compiled', 4)];
+  const earlier = {
+    tool: 'tesserae bench gpu',
+    began: '2026-01-02T03:04:05Z',
+    conditions,
+    parts: [{ kind: 'torch', rows }],
+  };
+  write('earlier.json', earlier);
+  write('other.json', { ...earlier, conditions: { adapter: { description: 'another card' } } });
+  const again = step('torch bf16', 6);
+  writeFileSync(join(folder, 'python'), `#!/bin/sh\necho '@@ ${JSON.stringify({ row: again })}'\n`);
+  const only = ['--quick', '--only', 'step,torch', '--precisions', 'f16', '--torch', 'cpu', '--python', './python'];
+  const flags = (from: string) => [...only, '--minutes', '5', '--torch_from', from, '--out', 'merged.json'];
+  const { code, out, err } = await bench(flags('earlier.json'));
+  assert.is(code, 0, err);
+  const [anchor, kept] = kind(read('merged.json'), 'torch');
+  assert.equal([anchor.rows, kept.rows], [[again], [rows[1]]]);
+  assert.match(out, /a run of 2026-01-02 03:04 UTC .* torch bf16 took 5\.000 ms then and 6\.000 ms in this run/);
+  const refused = await bench(flags('other.json'));
+  assert.is(refused.code, 1);
+  assert.match(refused.err, /--torch_from was measured on another card, this is /);
 });
 
 test('a wrong flag is told in one line', async () => {

@@ -18,7 +18,7 @@ const HELP = `npm run bundle:gpu -- [--out FILE] [--pack DIR] [--golden DIR]
 const MOST_BYTES = 64 * 2 ** 20;
 
 /** The program: benches and tests import each other nowhere in the clone, so here is where they meet. */
-const entry = (version, torchScript) => `
+const entry = (version, torchScripts) => `
 import { Command } from 'commander';
 import * as bench from './bench/gpu/bench.ts';
 import { addGpu } from './mae/cli/benchgpu.ts';
@@ -31,7 +31,7 @@ const command = new Command('tesserae-gpu')
 addGpu(command, {
   bench: async () => bench,
   harness: async () => harness,
-  torchScript: async () => ${JSON.stringify(torchScript)},
+  torchScripts: async () => (${JSON.stringify(torchScripts)}),
   version: async () => ${JSON.stringify(version)},
 });
 let code = 0;
@@ -50,9 +50,11 @@ process.stdout.write('', () => process.exit(code));
 /** @returns bytes of the bundle */
 async function bundle(outfile) {
   const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
-  const torchScript = readFileSync(join(root, 'bench', 'gpu', 'torch_step.py'), 'utf8');
+  const folder = join(root, 'bench', 'gpu');
+  const python = readdirSync(folder).filter((name) => name.endsWith('.py'));
+  const torchScripts = Object.fromEntries(python.map((name) => [name, readFileSync(join(folder, name), 'utf8')]));
   const { errors } = await build({
-    stdin: { contents: entry(version, torchScript), resolveDir: root, sourcefile: 'tesserae-gpu.mjs' },
+    stdin: { contents: entry(version, torchScripts), resolveDir: root, sourcefile: 'tesserae-gpu.mjs' },
     outfile,
     bundle: true,
     format: 'esm',

@@ -1,6 +1,5 @@
 // `tesserae bench gpu`: every part as a process of its own, one after the other, and a report that is on disk after each.
-import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { writeFileAtomic } from '../../engine/node/files.ts';
@@ -8,12 +7,12 @@ import type { GpuBench } from '../../mae/cli/benchgpu.ts';
 import { type Ended, endTogether, endWithStarter, type Message, ownCommand, REQUEST, runChild } from './child.ts';
 import { type Harness, kernelsOf } from './checks.ts';
 import { foundIn, machine, nvidia } from './conditions.ts';
+import { addEarlier, readEarlier, sameCard } from './earlier.ts';
 import { holdClocks } from './hold.ts';
 import { FIRST, type Part, partsFor } from './parts.ts';
-import { checksOf, type Found, type Options, type PartResult, type Report, type Row } from './report.ts';
-import { shapes } from './shapes.ts';
-import { MASK_RATIO, stepShapes } from './steps.ts';
+import { checksOf, type Found, type PartResult, type Report, type Row } from './report.ts';
 import { markdown, withShares } from './table.ts';
+import { Torch, withModels } from './torch.ts';
 import { work } from './worker.ts';
 
 export { KINDS } from './parts.ts';
@@ -25,7 +24,7 @@ const MOST_LANES = 4;
 const LEAST_MS = 5000;
 const GENEROUS = 2;
 
-export const benchGpu: GpuBench['benchGpu'] = async (options, { harness, torchScript, version, out }) => {
+export const benchGpu: GpuBench['benchGpu'] = async (options, { harness, torchScripts, version, out }) => {
   const request = process.env[REQUEST];
   if (request) {
     endWithStarter();
@@ -43,7 +42,8 @@ export const benchGpu: GpuBench['benchGpu'] = async (options, { harness, torchSc
     conditions: { machine: machine(), picks: options.picks, nvidia: { before: nvidia() } },
     parts: [],
   };
-  const run = new Run(report, out, await torchScript());
+  const earlier = options.torch_from === null ? null : readEarlier(options.torch_from);
+  const run = new Run(report, out, await torchScripts(), earlier);
   const clocks = nvidia() ? await holdClocks(options.python) : null;
   report.conditions = {
     ...report.conditions,
@@ -74,15 +74,17 @@ class Run {
   readonly #report: Report;
   readonly #out: string;
   readonly #folder = mkdtempSync(join(tmpdir(), 'tesserae-gpu-'));
-  readonly #script = join(this.#folder, 'torch_step.py');
+  readonly #torch: Torch;
+  readonly #earlier: Report | null;
   readonly #began = performance.now();
   #found: Found | null = null;
   #noted = 0;
 
-  constructor(report: Report, out: string, torchScript: string) {
+  constructor(report: Report, out: string, torchScripts: Readonly<Record<string, string>>, earlier: Report | null) {
     this.#report = report;
     this.#out = out;
-    writeFileSync(this.#script, torchScript);
+    this.#earlier = earlier;
+    this.#torch = new Torch(report.options, this.#folder, torchScripts);
   }
 
   async all(): Promise<void> {
@@ -91,7 +93,9 @@ class Run {
     if (!parts[0].rows.length) throw new Error(`bench gpu: no adapter: ${parts[0].error ?? 'none was found'}`);
     this.#report.conditions = { ...this.#report.conditions, adapter: parts[0].rows[0] };
     this.#found = foundIn(parts[0].rows[0]);
-    const list = partsFor(this.#found, options);
+    if (this.#earlier) sameCard(this.#report, this.#earlier);
+    const list = withModels(partsFor(this.#found, options), options);
+    this.#torch.prepare(list.filter(({ kind }) => kind === 'torch'));
     const together = list.filter((part) => part.together);
     const lanes = this.#found.software ? 1 : Math.min(MOST_LANES, Math.max(1, availableParallelism() >> 2));
     await this.#lanes(
@@ -101,6 +105,7 @@ class Run {
     );
     const rest = list.filter((part) => !part.together);
     for (const [i, part] of rest.entries()) await this.#part(part, this.#limit(part, rest.slice(i)));
+    if (this.#earlier) addEarlier(this.#report, this.#earlier);
     const { nvidia: before } = this.#report.conditions as { nvidia: object };
     this.#report.conditions = { ...this.#report.conditions, nvidia: { ...before, after: nvidia() } };
     await this.#save();
@@ -146,9 +151,13 @@ class Run {
     this.#report.parts.push(result);
     const got = (message: Message) => {
       if ('row' in message) result.rows.push(message.row);
-      else this.#note(part, message.note);
+      else if ('note' in message) this.#note(part, message.note);
     };
-    const ended = part.kind === 'torch' ? await this.#torch(part, limitMs, got) : await this.#own(part, limitMs, got);
+    const ended = await (part.kind === 'torch'
+      ? this.#torch.turn(part, limitMs, USABLE * limitMs, got)
+      : this.#own(part, limitMs, got));
+    const { version } = this.#torch;
+    if (version) this.#report.conditions = { ...this.#report.conditions, torch: version };
     Object.assign(result, ended, { seconds: (performance.now() - began) / 1000 });
     const bad = result.rows.filter(isBad).length;
     const end = ended.status === 'ok' ? '' : `, ${ended.status}: ${ended.error}`;
@@ -161,44 +170,6 @@ class Run {
   #own(part: Part, limitMs: number, got: (message: Message) => void): Promise<Ended> {
     const request = JSON.stringify({ part, options: this.#report.options, budgetMs: USABLE * limitMs });
     return runChild(ownCommand(), { [REQUEST]: request }, limitMs, got);
-  }
-
-  async #torch(part: Part, limitMs: number, got: (message: Message) => void): Promise<Ended> {
-    const { options } = this.#report;
-    const missing = this.#torchMissing(options);
-    if (missing) return { status: 'skipped', error: missing };
-    const request = {
-      what: part.what,
-      device: options.torch,
-      quick: options.quick,
-      budget_s: (USABLE * limitMs) / 1000,
-      kernels: shapes(options.quick).flatMap(({ what, shape, torch }) => (torch ? [{ what, shape, ...torch }] : [])),
-      steps: stepShapes(options.quick)
-        .map((shape) => ({ ...shape, mask_ratio: MASK_RATIO }))
-        // Compiling takes most of a minute a shape: only the size that is compared.
-        .filter(({ batch }) => part.what !== 'compile' || options.quick || batch === 256),
-    };
-    const env = { PYTHONUNBUFFERED: '1', OMP_WAIT_POLICY: 'PASSIVE' };
-    return runChild([options.python, this.#script, JSON.stringify(request)], env, limitMs, got);
-  }
-
-  /** Why PyTorch cannot be run here, or null; its version goes into the conditions. */
-  #torchMissing({ python, torch }: Options): string | null {
-    if (this.#report.conditions.torch) return null;
-    const ask = `import torch; print(torch.__version__, torch.version.cuda, torch.cuda.is_available() and torch.cuda.get_device_name(0))`;
-    try {
-      const said = execFileSync(python, ['-c', ask], {
-        encoding: 'utf8',
-        timeout: 60_000,
-        stdio: ['ignore', 'pipe', 'ignore'],
-      });
-      if (torch === 'cuda' && said.trim().endsWith('False'))
-        return `${python} has torch ${said.split(' ')[0]}, which sees no CUDA device`;
-      this.#report.conditions = { ...this.#report.conditions, torch: said.trim() };
-      return null;
-    } catch {
-      return `${python} has no PyTorch`;
-    }
   }
 
   #clock = (): string => `[${((performance.now() - this.#began) / 1000).toFixed(0).padStart(3)} s]`;

@@ -9,7 +9,12 @@ const MARK = '@@ ';
 /** The request of a worker, as JSON. */
 export const REQUEST = 'TESSERAE_GPU_PART';
 
-export type Message = { readonly row: Row } | { readonly note: string };
+/** A row; where it stands, and whether it now waits for its turn; of PyTorch its version, or why there is none. */
+export type Message =
+  | { readonly row: Row }
+  | { readonly note: string; readonly waits?: true }
+  | { readonly torch: string }
+  | { readonly missing: string };
 
 export const send = (message: Message): void => void process.stdout.write(`${MARK}${JSON.stringify(message)}\n`);
 
@@ -47,11 +52,29 @@ function end(pid: number): void {
 
 /** Runs a command for at most `limitMs`; `got` is called with everything that it sends. */
 export function runChild(
-  [program, ...args]: readonly string[],
+  command: readonly string[],
   env: Record<string, string>,
   limitMs: number,
   got: (message: Message) => void,
 ): Promise<Ended> {
+  const { ended, limit } = startChild(command, env, got);
+  limit(limitMs);
+  return ended;
+}
+
+export interface Child {
+  readonly pid: number;
+  readonly ended: Promise<Ended>;
+  /** From now on it may take so long. */
+  readonly limit: (ms: number) => void;
+}
+
+/** Runs a command without a limit of time, until one is set. */
+export function startChild(
+  [program, ...args]: readonly string[],
+  env: Record<string, string>,
+  got: (message: Message) => void,
+): Child {
   const child = spawn(program, args, {
     env: { ...process.env, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -59,27 +82,33 @@ export function runChild(
   });
   const pid = child.pid ?? 0;
   if (pid) running.add(pid);
-  let [rest, said, late] = ['', '', false];
+  let [rest, said] = ['', ''];
+  let late: number | null = null;
+  let timer: NodeJS.Timeout | undefined;
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
     const lines = (rest + text).split('\n');
     rest = lines.pop() as string;
     for (const line of lines) if (line.startsWith(MARK)) got(JSON.parse(line.slice(MARK.length)));
   });
   child.stderr.setEncoding('utf8').on('data', (text: string) => (said = (said + text).slice(-4000)));
-  const timer = setTimeout(() => {
-    late = true;
-    end(pid);
-  }, limitMs);
-  return new Promise((settle) => {
+  const limit = (ms: number): void => {
+    clearTimeout(timer);
+    timer = setTimeout(() => {
+      late = ms;
+      end(pid);
+    }, ms);
+  };
+  const ended = new Promise<Ended>((settle) => {
     child.on('error', (error) => settle({ status: 'failed', error: `${program} cannot be started: ${error.message}` }));
     child.on('close', (code, signal) => {
       clearTimeout(timer);
       running.delete(pid);
-      if (late) settle({ status: 'out of time', error: `did not end within ${(limitMs / 1000).toFixed(0)} s` });
+      if (late !== null) settle({ status: 'out of time', error: `did not end within ${(late / 1000).toFixed(0)} s` });
       else if (code === 0) settle({ status: 'ok' });
       else settle({ status: 'failed', error: `${signal ?? `exit code ${code}`}: ${lastWords(said)}` });
     });
   });
+  return { pid, ended, limit };
 }
 
 /** The end of what a process said on stderr, without the two warnings that Dawn prints at every start. */

@@ -1,6 +1,7 @@
 // The parts of `bench gpu`, in order, with their shares of the time. Each is a process of its own.
 import { PROFILES } from '../../kernels/kernel.ts';
 import { type Found, type Mode, modeText, type Options } from './report.ts';
+import type { StepShape } from './steps.ts';
 
 export const KINDS = ['conformance', 'tests', 'ceilings', 'kernels', 'step', 'profile', 'torch'] as const;
 export type Kind = (typeof KINDS)[number] | 'adapter';
@@ -13,6 +14,8 @@ export interface Part {
   readonly mode?: Mode;
   /** Which of several things of its kind it does. */
   readonly what?: string;
+  /** Of a part with a single model: which. */
+  readonly shape?: StepShape;
   /** Measures no time: may run beside others of that sort. */
   readonly together?: boolean;
 }
@@ -50,7 +53,9 @@ export function partsFor(found: Found, options: Options): Part[] {
       return { name: `${kind} ${profile}`, kind, weight, mode, together: true };
     });
   const torch = (what: string, weight: number): Part[] =>
-    options.torch === 'off' ? [] : [{ name: `torch ${what}`, kind: 'torch', weight, what }];
+    options.torch === 'off' || (options.torch_from === null) === (what === 'anchor')
+      ? []
+      : [{ name: `torch ${what}`, kind: 'torch', weight, what }];
   const simt: Mode = { profile: 'simt', precision: 'f32' };
   const plain: Part = {
     name: `tests simt, ${PLAIN}`,
@@ -71,10 +76,11 @@ export function partsFor(found: Found, options: Options): Part[] {
     // PyTorch's right after ours: what comes last goes short where time does.
     ...each('step', 45),
     ...torch('step', 45),
+    ...torch('anchor', 12),
     ...each('kernels', 45),
     ...torch('kernels', 25),
-    ...torch('compile', 60),
-    ...each('profile', 12).slice(0, options.quick ? 1 : undefined),
+    ...torch('compile', 12),
+    ...each('profile', 20).slice(0, options.quick ? 1 : undefined),
   ];
   return parts.filter(({ kind }) => !options.only.length || options.only.includes(kind));
 }

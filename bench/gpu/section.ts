@@ -1,5 +1,6 @@
 // A kept run of `bench gpu` as a section of the page, and as dots of its plot: what the card does, and PyTorch on the same card.
 import type { Dot, Peer } from '../plot.ts';
+import { earlierText } from './earlier.ts';
 import { type Report, type Row, rowsOf } from './report.ts';
 
 /** PyTorch's ways of computing, as its rows name them: what f32 is held against, then f16. */
@@ -8,9 +9,12 @@ export const RIVALS: readonly Peer[] = [
   { name: 'torch tf32', colour: '#2ca02c', shape: 'circle' },
   { name: 'torch bf16', colour: '#d62728', shape: 'circle' },
   { name: 'torch bf16 compiled', colour: '#9467bd', shape: 'diamond' },
+  { name: 'torch bf16 compiled, graphs', colour: '#8c564b', shape: 'diamond' },
 ];
 const F32 = ['torch fp32', 'torch tf32'];
 const F16 = ['torch bf16', 'torch bf16 compiled'];
+/** The compiler's own remedy where the host cannot keep up. */
+const GRAPHS = 'torch bf16 compiled, graphs';
 
 const is = (mode: unknown, half: boolean): boolean => String(mode).endsWith(half ? ' f16' : ' f32');
 const best = (rows: readonly Row[], half: boolean): Row | undefined =>
@@ -61,35 +65,98 @@ export function gpuSection(report: Report): string {
     `Driver ${card?.driver_version ?? 'unknown'}, clocks ${clocks ?? 'as the driver sets them'}; Dawn ${machine.webgpu}, Node ${machine.node}, ${machine.cpu}; PyTorch ${torch ?? 'not there'}; ${report.began.slice(0, 10)}: \`tesserae bench gpu\`. At best the card did, measured in the same run: ${most.join(', ')}.`,
     '',
     ...stepTable(report),
+    ...ratioTable(report),
+    ...[flatness(report), earlierText(report)].flatMap((text) => (text ? [text, ''] : [])),
     ...productTable(report),
     ...streamTable(report),
   ].join('\n');
 }
 
+/** A model at a batch with everything that was measured of it. */
+const stepsIn = (report: Report) =>
+  grouped(report, 'step', ['model', 'batch']).flatMap(({ ours, torch }) => {
+    const [full, half] = [best(ours, false), best(ours, true)];
+    const [{ model, batch }] = ours;
+    const unchecked = rowsOf(report, 'step').find(
+      (row) =>
+        row.model === model &&
+        row.batch === batch &&
+        is(String(row.mode).replace(' unchecked', ''), true) &&
+        String(row.mode).includes('unchecked') &&
+        row.ms,
+    );
+    return full || half
+      ? [{ name: `${model}, batch ${batch}`, full, half, unchecked, of: (mode: string) => found(torch, mode) }]
+      : [];
+  });
+
 function stepTable(report: Report): string[] {
   const rate = (row: Row | undefined): string => (row?.images_per_s ? few(Number(row.images_per_s)) : '');
-  const memory = (row: Row | undefined): string => (row?.peak_bytes ? few(Number(row.peak_bytes) / 2 ** 30) : '');
-  const body = grouped(report, 'step', ['model', 'batch']).flatMap(({ ours, torch }) => {
-    const [full, half] = [best(ours, false), best(ours, true)];
-    if (!full && !half) return [];
-    const [{ model, batch }] = ours;
-    const cells = [full, ...F32.map((m) => found(torch, m)), half, ...F16.map((m) => found(torch, m))].map(rate);
-    const ratio = half && found(torch, F16[1]) ? few(Number(found(torch, F16[1])?.ms) / Number(half.ms)) : '';
-    return [[`${model}, batch ${batch}`, ...cells, ratio, memory(half), memory(found(torch, F16[0]))]];
-  });
+  const body = stepsIn(report).map(({ name, full, half, unchecked, of }) => [
+    name,
+    ...[full, ...F32.map(of), half, unchecked, ...F16.map(of), of(GRAPHS)].map(rate),
+  ]);
   const head = [
     'training step, images/s',
     'ours, f32',
     'fp32',
     'TF32',
     'ours, f16',
+    'unchecked',
     'bf16',
     'compiled',
-    'ours / compiled',
-    'GiB, f16',
-    'GiB, bf16',
+    'with graphs',
   ];
   return table(head, body);
+}
+
+/** PyTorch's time over ours, and the bytes of both. */
+function ratioTable(report: Report): string[] {
+  const ratio = (own: Row | undefined, other: Row | undefined): string =>
+    own && other ? few(Number(other.ms) / Number(own.ms)) : '';
+  const memory = (row: Row | undefined): string => (row?.peak_bytes ? few(Number(row.peak_bytes) / 2 ** 30) : '');
+  const [fp32, tf32] = F32;
+  const [bf16, compiled] = F16;
+  const body = stepsIn(report).flatMap(({ name, full, half, of }) => {
+    const ratios = [
+      ratio(full, of(fp32)),
+      ratio(full, of(tf32)),
+      ...[tf32, bf16, compiled].map((mode) => ratio(half, of(mode))),
+    ];
+    const bytes = [memory(full), memory(of(fp32)), memory(half), ...F16.map((mode) => memory(of(mode)))];
+    return ratios.some(Boolean) ? [[name, ...ratios, ...bytes]] : [];
+  });
+  const head = [
+    "PyTorch's time over ours",
+    'f32, fp32',
+    'f32, TF32',
+    'f16, TF32',
+    'f16, bf16',
+    'f16, compiled',
+    'GiB, f32',
+    'fp32',
+    'GiB, f16',
+    'bf16',
+    'compiled',
+  ];
+  return table(head, body);
+}
+
+/** Time of one image of the model with most batches, and how far the slowest is above the fastest; null where there is one batch alone. */
+export function flatness(report: Report): string | null {
+  const lines = ['f16', 'f32'].flatMap((precision) => {
+    const rows = rowsOf(report, 'step').filter(({ mode, ms }) => ms && String(mode).endsWith(` ${precision}`));
+    const [model] = rows.map(({ model }) => model);
+    const mine = rows.filter((row) => row.model === model).sort((a, b) => Number(a.batch) - Number(b.batch));
+    const each = mine.map(({ ms, batch }) => Number(ms) / Number(batch));
+    if (each.length < 2) return [];
+    const parts = mine.map(({ batch }, i) => `${each[i].toFixed(3)} at batch ${batch}`);
+    const above = Math.max(...each) / Math.min(...each) - 1;
+    return [
+      `${model} in ${precision}: ${parts.join(', ')} (the slowest ${(100 * above).toFixed(0)} % above the fastest)`,
+    ];
+  });
+  return lines.length ? `Milliseconds an image, ${lines.join('; ')}.` : null;
 }
 
 function productTable(report: Report): string[] {
@@ -126,7 +193,7 @@ function streamTable(report: Report): string[] {
 export function gpuDots(report: Report): Dot[] {
   const of = (kind: string, keys: readonly string[], name: (row: Row) => string): Dot[] =>
     grouped(report, kind, keys).flatMap(({ ours, torch }) =>
-      [F32, F16].flatMap((rivals, half) =>
+      [F32, [...F16, GRAPHS]].flatMap((rivals, half) =>
         rivals.flatMap((peer) => {
           const [own, other] = [best(ours, half === 1), found(torch, peer)];
           if (!own || !other) return [];

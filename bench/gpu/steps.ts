@@ -10,7 +10,7 @@ import { pretrainStep, type Trial } from '../../mae/train/step.ts';
 import { timePlan } from '../kernels.ts';
 import { timeStep } from '../timestep.ts';
 import { nvidia } from './conditions.ts';
-import { modeText, type Row } from './report.ts';
+import { modeText, type Options, type Row } from './report.ts';
 import { BRISK, openFor, QUICK, type Work } from './worker.ts';
 
 export interface StepShape {
@@ -20,6 +20,8 @@ export interface StepShape {
 }
 
 export const MASK_RATIO = 0.75;
+/** The batch of ViT-B that is held against PyTorch's compiler, without Dawn's checks too, and profiled. */
+export const COMPARED = 256;
 const WARMUP = 2;
 /** Measured steps: as many as fit into so long, within these bounds. On a GPU they hardly differ. */
 const [FEWEST, MOST, SOFTWARE_MS, GPU_MS] = [3, 10, 4000, 1000];
@@ -38,8 +40,8 @@ export function stepShapes(quick: boolean): StepShape[] {
   if (quick) return [of('ViT-nano/4, 32 px', 'mae_vit_nano_patch4_32', 4)];
   return [
     of('ViT-B/16, 224 px', 'mae_vit_base_patch16', 64),
-    of('ViT-Ti/2, 32 px', 'mae_vit_tiny_patch2_32', 64),
     of('ViT-B/16, 224 px', 'mae_vit_base_patch16', 256),
+    of('ViT-Ti/2, 32 px', 'mae_vit_tiny_patch2_32', 64),
     of('ViT-L/16, 224 px', 'mae_vit_large_patch16', 64),
     of('ViT-H/14, 224 px', 'mae_vit_huge_patch14', 64),
     of('ViT-nano/4, 32 px', 'mae_vit_nano_patch4_32', 64),
@@ -97,11 +99,21 @@ class Prepared {
   }
 }
 
+/** The shapes that were asked for. */
+export const chosen = ({ quick, models, batches }: Options): StepShape[] =>
+  stepShapes(quick).filter(
+    ({ model, batch }) =>
+      quick ||
+      ((!models.length || models.includes(model.split('/')[0])) && (!batches.length || batches.includes(batch))),
+  );
+
 /** A row for every shape that fits the memory and the time; ViT-B once more without Dawn's checks. */
 export async function measureSteps(work: Work): Promise<void> {
   const { options, mode, left, note, emit } = work;
-  const list = stepShapes(options.quick).map((shape) => ({ shape, unchecked: false }));
-  if (!options.quick) list.splice(-1, 0, { shape: list[0].shape, unchecked: true });
+  const list = chosen(options).flatMap((shape) => {
+    const both = !options.quick && shape.batch === COMPARED;
+    return [{ shape, unchecked: false }, ...(both ? [{ shape, unchecked: true }] : [])];
+  });
   const most = MOST_OF_PART * left();
   let rate: number | null = null;
   for (const { shape, unchecked } of list) {
@@ -148,23 +160,23 @@ async function measureStep(
   return figures.gflop / figures.ms;
 }
 
-/** Every distinct call of the first shape's step, timed by itself. */
+/** Every distinct call of a ViT-B step, timed by itself: at the batch that is compared, or at those that were asked for. */
 export async function profileStep(work: Work): Promise<void> {
   const { options, mode, left, note, emit } = work;
-  const [shape] = stepShapes(options.quick);
-  using device = await openFor(work);
-  using engine = new Engine(device, { precision: mode.precision });
-  const { plan } = new Prepared(engine, shape);
-  const rows = await timePlan(
-    device,
-    plan,
-    options.quick ? QUICK : device.adapter.software ? { samples: 3 } : BRISK,
-    (_, what) => {
+  const batches = options.batches.length ? options.batches : [COMPARED];
+  const base = stepShapes(options.quick).filter(
+    (shape, _, all) => shape.model === all[0].model && (batches.includes(shape.batch) || options.quick),
+  );
+  for (const shape of base) {
+    using device = await openFor(work);
+    using engine = new Engine(device, { precision: mode.precision });
+    const { plan } = new Prepared(engine, shape);
+    const sampling = options.quick ? QUICK : device.adapter.software ? { samples: 3 } : BRISK;
+    const rows = await timePlan(device, plan, sampling, (_, what) => {
       note(what);
       return left() > 0;
-    },
-  );
-  for (const { kernel, problem, count, ms, flops, bytes } of rows) {
-    emit({ model: shape.model, batch: shape.batch, mode: modeText(mode), kernel, problem, count, ms, flops, bytes });
+    });
+    for (const { kernel, problem, count, ms, flops, bytes } of rows)
+      emit({ model: shape.model, batch: shape.batch, mode: modeText(mode), kernel, problem, count, ms, flops, bytes });
   }
 }

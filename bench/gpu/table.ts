@@ -1,5 +1,7 @@
 // The report as Markdown, with every kernel held against the ceilings and beside PyTorch.
+import { earlierText } from './earlier.ts';
 import { type Report, type Row, rowsOf, type Value } from './report.ts';
+import { flatness } from './section.ts';
 
 type Ceilings = Readonly<Record<string, number>>;
 
@@ -52,7 +54,9 @@ function table(head: readonly string[], rows: readonly (readonly string[])[]): s
 
 /** What our mode is held against: full precision beside full precision, half beside half. */
 const rivals = (mode: string): readonly string[] =>
-  mode.endsWith('f32') ? ['torch fp32', 'torch tf32'] : ['torch bf16', 'torch bf16 compiled'];
+  mode.endsWith('f32')
+    ? ['torch fp32', 'torch tf32']
+    : ['torch tf32', 'torch bf16', 'torch bf16 compiled', 'torch bf16 compiled, graphs'];
 
 const same = (a: Row, b: Row, keys: readonly string[]): boolean => keys.every((key) => a[key] === b[key]);
 
@@ -133,7 +137,11 @@ function stepLines(report: Report): string[] {
     row.peak_bytes ? cell(Number(row.peak_bytes) / 2 ** 30, 2) : '',
     ratios(row, torch, ['model', 'batch']),
   ]);
-  return table(['step', 'batch', 'mode', 'ms', 'images/s', 'TFLOP/s', 'host ms', 'GiB', 'torch / ours'], rows);
+  const said = [flatness(report), earlierText(report)].flatMap((text) => (text ? [text, ''] : []));
+  return [
+    ...table(['step', 'batch', 'mode', 'ms', 'images/s', 'TFLOP/s', 'host ms', 'GiB', 'torch / ours'], rows),
+    ...said,
+  ];
 }
 
 function kernelLines(report: Report): string[] {

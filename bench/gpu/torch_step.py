@@ -1,33 +1,63 @@
 """The same work in PyTorch on the same card, for `tesserae bench gpu`: products, attention, and the whole MAE step.
 
-    python3 torch_step.py '{"what": "step" | "kernels" | "compile", "device": "cuda" | "cpu", "budget_s": 60, ...}'
+    python3 torch_step.py '{"what": "step" | "kernels" | "compile", "device": "cuda" | "cpu", "turn": FILE, ...}'
 
-Rows go to stdout as marked JSON lines. Warm-up is excluded, CUDA events are used, medians are told. Needs nothing but torch.
+Rows go to stdout as marked JSON lines. Warm-up is excluded, CUDA events are used, medians are told. Needs torch, and torch_model.py beside it.
+What needs no GPU, importing torch and compiling, is done at once; nothing runs on the card before the file `turn` is there.
 """
 
+import contextlib
 import json
 import math
+import os
 import statistics
 import sys
 import time
 
-import torch
+try:
+    import torch
+except ImportError as error:
+    print("@@ " + json.dumps({"missing": f"no PyTorch: {error}"}), flush=True)
+    raise SystemExit(1) from None
 import torch.nn.functional as F
-from torch import nn
+
+from torch_model import Mae, optimizer_of, sdpa
 
 BEGAN = time.monotonic()
 REQUEST = json.loads(sys.argv[1])
 CUDA = REQUEST["device"] == "cuda"
 DEVICE = torch.device(REQUEST["device"])
 BEYOND_CACHE = 192 * 2**20
+# Of a step that is measured: milliseconds in all, and fewest and most steps.
+STEP_MS, FEWEST, MOST = 700, 3, 10
 
 
 def send(message):
     print("@@ " + json.dumps(message), flush=True)
 
 
-def left():
-    return REQUEST["budget_s"] - (time.monotonic() - BEGAN)
+class Turn:
+    """Until the file of the request is there, others measure. The budget begins with it, and may stand in it."""
+
+    def __init__(self, path):
+        self.path, self.began, self.budget_s = path, None, REQUEST.get("budget_s", 60)
+
+    def wait(self):
+        if self.began is not None:
+            return
+        if self.path:
+            send({"note": f"waits for its turn after {time.monotonic() - BEGAN:.1f} s", "waits": True})
+            while not os.path.exists(self.path):
+                time.sleep(0.02)
+            with open(self.path) as file:
+                self.budget_s = json.loads(file.read() or "{}").get("budget_s", self.budget_s)
+        self.began = time.monotonic()
+
+    def left(self):
+        return self.budget_s - (time.monotonic() - (self.began or BEGAN))
+
+
+TURN = Turn(REQUEST.get("turn"))
 
 
 def synchronize():
@@ -108,12 +138,6 @@ def gemm(shape, dtype):
     return run, 2 * m * n * k
 
 
-def sdpa(q, k, v):
-    if hasattr(F, "scaled_dot_product_attention"):
-        return F.scaled_dot_product_attention(q, k, v)
-    return (q @ k.transpose(-2, -1) * q.shape[-1] ** -0.5).softmax(-1) @ v
-
-
 def attention(shape, dtype):
     batch, tokens, heads, dim = (shape[name] for name in ("batch", "tokens", "heads", "dim"))
     backward = shape["direction"] == "backward"
@@ -139,11 +163,12 @@ def attention(shape, dtype):
 
 
 def measure_kernels():
+    TURN.wait()
     makers = {"gemm": gemm, "attention": attention}
     for item in REQUEST["kernels"]:
         for name in PRECISIONS:
             row = {"what": item["what"], "shape": item["shape"], "mode": "torch " + name}
-            if left() <= 0:
+            if TURN.left() <= 0:
                 send({"row": {**row, "error": "not measured: out of time"}})
                 continue
             try:
@@ -162,146 +187,146 @@ def measure_kernels():
 # --- the step -----------------------------------------------------------------------------------------------------------
 
 
-class Block(nn.Module):
-    def __init__(self, dim, heads, ratio):
-        super().__init__()
-        self.heads = heads
-        self.norm1, self.norm2 = nn.LayerNorm(dim, eps=1e-6), nn.LayerNorm(dim, eps=1e-6)
-        self.qkv, self.proj = nn.Linear(dim, 3 * dim), nn.Linear(dim, dim)
-        self.fc1, self.fc2 = nn.Linear(dim, int(dim * ratio)), nn.Linear(int(dim * ratio), dim)
+def compiled_early(model, options):
+    """torch.compile's default, but forward and backward are compiled before either runs, and the first run waits for its turn."""
+    from torch._functorch import config
+    from torch._inductor.compile_fx import compile_fx
 
-    def forward(self, x):
-        batch, tokens, dim = x.shape
-        qkv = self.qkv(self.norm1(x)).reshape(batch, tokens, 3, self.heads, dim // self.heads)
-        q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)
-        x = x + self.proj(sdpa(q, k, v).transpose(1, 2).reshape(batch, tokens, dim))
-        return x + self.fc2(F.gelu(self.fc1(self.norm2(x))))
+    # Before 2.9 the backward pass cannot be compiled before it is called.
+    early = {"force_non_lazy_backward_lowering": True} if hasattr(config, "force_non_lazy_backward_lowering") else {}
 
+    def backend(graph, inputs):
+        with config.patch(early):
+            made = compile_fx(graph, inputs, config_patches=options)
 
-def patchify(images, p):
-    batch, chans, height, width = images.shape
-    cells = images.reshape(batch, chans, height // p, p, width // p, p)
-    return cells.permute(0, 2, 4, 3, 5, 1).reshape(batch, (height // p) * (width // p), p * p * chans)
+        def run(*args):
+            TURN.wait()
+            return made(*args)
 
+        return run
 
-class Mae(nn.Module):
-    """Masked autoencoder (He et al. 2021): an encoder of the kept patches, a decoder of all, loss on the removed ones."""
-
-    def __init__(self, c, mask_ratio):
-        super().__init__()
-        dim, wide, self.p = c["embed_dim"], c["decoder_embed_dim"], c["patch_size"]
-        height, width = c["img_size"]
-        values, patches = self.p**2 * c["in_chans"], (height // self.p) * (width // self.p)
-        self.keep, self.norm_pix = int(patches * (1 - mask_ratio)), c["norm_pix_loss"]
-        self.embed = nn.Linear(values, dim)
-        self.cls, self.mask = nn.Parameter(0.02 * torch.randn(1, 1, dim)), nn.Parameter(0.02 * torch.randn(1, 1, wide))
-        self.register_buffer("pos", 0.02 * torch.randn(1, patches + 1, dim))
-        self.register_buffer("decoder_pos", 0.02 * torch.randn(1, patches + 1, wide))
-        self.blocks = nn.Sequential(*[Block(dim, c["num_heads"], c["mlp_ratio"]) for _ in range(c["depth"])])
-        self.norm, self.decoder_norm = nn.LayerNorm(dim, eps=1e-6), nn.LayerNorm(wide, eps=1e-6)
-        self.decoder_embed, self.pred = nn.Linear(dim, wide), nn.Linear(wide, values)
-        heads = c["decoder_num_heads"]
-        self.decoder = nn.Sequential(*[Block(wide, heads, c["mlp_ratio"]) for _ in range(c["decoder_depth"])])
-
-    def forward(self, images):
-        target = patchify(images, self.p)
-        batch, patches, _ = target.shape
-        order = torch.rand(batch, patches, device=images.device).argsort(1)
-        restore, kept = order.argsort(1), order[:, : self.keep]
-        mask = (restore >= self.keep).float()
-
-        def pick(x, ids):
-            return x.gather(1, ids.unsqueeze(-1).expand(-1, -1, x.shape[-1]))
-
-        x = self.embed(pick(target, kept)) + pick(self.pos[:, 1:].expand(batch, -1, -1), kept)
-        x = torch.cat([(self.cls + self.pos[:, :1]).expand(batch, -1, -1).to(x.dtype), x], 1)
-        x = self.decoder_embed(self.norm(self.blocks(x)))
-        filled = torch.cat([x[:, 1:], self.mask.to(x.dtype).expand(batch, patches - self.keep, -1)], 1)
-        x = torch.cat([x[:, :1], pick(filled, restore)], 1) + self.decoder_pos
-        pred = self.pred(self.decoder_norm(self.decoder(x))[:, 1:])
-        if self.norm_pix:
-            mean, var = target.mean(-1, keepdim=True), target.var(-1, keepdim=True)
-            target = (target - mean) / (var + 1e-6).sqrt()
-        return (((pred.float() - target) ** 2).mean(-1) * mask).sum() / mask.sum()
+    return torch.compile(model, backend=backend)
 
 
-def optimizer_of(model):
-    decayed = [p for p in model.parameters() if p.ndim >= 2 and p.shape[0] > 1]
-    other = [p for p in model.parameters() if not (p.ndim >= 2 and p.shape[0] > 1)]
-    groups = [{"params": decayed, "weight_decay": 0.05}, {"params": other, "weight_decay": 0.0}]
-    # The fused one is PyTorch's fastest; versions before it have the other.
-    extra = {"fused": True} if CUDA else {}
-    return torch.optim.AdamW(groups, lr=1e-4, betas=(0.9, 0.95), **extra)
+class Training:
+    """A model in training on one batch; `forward` is the model or what a compiler made of it."""
+
+    def __init__(self, item):
+        torch.manual_seed(0)
+        config, self.batch = item["config"], item["batch"]
+        # Drawing the weights of ViT-H on the host takes seconds.
+        with DEVICE if hasattr(DEVICE, "__enter__") else contextlib.nullcontext():
+            self.model = Mae(config, item["mask_ratio"]).to(DEVICE)
+            self.images = torch.rand(self.batch, config["in_chans"], *config["img_size"], device=DEVICE) * 2 - 1
+        self.optimizer = optimizer_of(self.model, fused=CUDA)
+        self.forward, self.losses = self.model, []
+
+    def step(self, precision):
+        with Precision(precision):
+            loss = self.forward(self.images)
+        loss.backward()
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.losses.append(loss.detach().clone())
 
 
-def measure_step(item, precision, compiled):
-    torch.manual_seed(0)
-    config, batch = item["config"], item["batch"]
+def measure_step(training, precision):
+    def step(_):
+        training.step(precision)
+
+    training.losses.clear()
+    began = time.monotonic()
+    step(0)
+    TURN.wait()
     if CUDA:
+        torch.cuda.synchronize()
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
-    model = Mae(config, item["mask_ratio"]).to(DEVICE)
-    optimizer = optimizer_of(model)
-    images = torch.rand(batch, config["in_chans"], *config["img_size"], device=DEVICE) * 2 - 1
-    forward = torch.compile(model) if compiled else model
-    losses = []
-
-    def step(_):
-        with Precision(precision):
-            loss = forward(images)
-        loss.backward()
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-        losses.append(loss.detach())
-
-    began = time.monotonic()
-    for i in range(3):
-        step(i)
+    step(1)
+    step(2)
     synchronize()
     warm = time.monotonic() - began
-    # The last of the warm-up steps tells how many to measure: about a second of them, from 3 to 10.
-    count = 3 if REQUEST["quick"] else max(3, min(10, int(1000 / max(elapsed(step, 1), 0.1))))
+    once = max(elapsed(step, 1), 0.1)
     hosted = []
-    for i in range(3):
+    for i in range(max(1, min(3, int(300 / once)))):
         before = time.perf_counter()
         step(i)
         hosted.append(1000 * (time.perf_counter() - before))
-    synchronize()
+        synchronize()
+    count = FEWEST if REQUEST["quick"] else max(FEWEST, min(MOST, int(STEP_MS / once)))
     # Groups, as the engine's own steps are timed: the host may run ahead of the device.
-    group = max(1, math.ceil(25 / max(elapsed(step, 1), 0.1)))
-    ms = statistics.median(elapsed(step, group) for _ in range(max(3, count // group)))
-    if not all(math.isfinite(float(loss)) for loss in losses):
+    group = max(1, math.ceil(25 / once))
+    ms = statistics.median(elapsed(step, group) for _ in range(max(FEWEST, count // group)))
+    if not all(math.isfinite(float(loss)) for loss in training.losses):
         raise RuntimeError("the loss is not finite")
     return {
         "ms": ms,
-        "images_per_s": 1000 * batch / ms,
+        "images_per_s": 1000 * training.batch / ms,
         "host_ms": statistics.median(hosted) if CUDA else None,
         "peak_bytes": torch.cuda.max_memory_allocated() if CUDA else None,
         "warmup_s": warm,
-        "loss": float(losses[-1]),
+        "loss": float(training.losses[-1]),
     }
 
 
-def measure_steps(compiled):
+def row_of(item, mode, measure):
+    """Sends what `measure` finds; out of memory, or a compiler that is missing, ends only this row."""
+    row = {"model": item["model"], "batch": item["batch"], "mode": mode}
+    if TURN.left() <= 0:
+        send({"row": {**row, "error": "not measured: out of time"}})
+        return
+    send({"note": f"{mode} {item['model']} batch {item['batch']}"})
+    try:
+        send({"row": {**row, **measure()}})
+    except Exception as error:
+        text = str(error).splitlines()[0][:300] if str(error) else ""
+        send({"row": {**row, "error": f"{type(error).__name__}: {text}"}})
+
+
+def measure_steps():
+    TURN.wait()
     for item in REQUEST["steps"]:
-        for precision in ["bf16"] if compiled and CUDA else PRECISIONS:
-            mode = f"torch {precision}{' compiled' if compiled else ''}"
-            row = {"model": item["model"], "batch": item["batch"], "mode": mode}
-            if left() <= 0:
-                send({"row": {**row, "error": "not measured: out of time"}})
-                continue
-            send({"note": f"{mode} {item['model']} batch {item['batch']}"})
+        if CUDA:
+            torch.cuda.empty_cache()
+        made = []
+
+        def training():
+            made[:] = made or [Training(item)]
+            return made[0]
+
+        for precision in [name for name in item.get("precisions", PRECISIONS) if name in PRECISIONS]:
+            row_of(item, f"torch {precision}", lambda: measure_step(training(), precision))
+
+
+def measure_compiled():
+    for item in REQUEST["steps"]:
+        graphs = item.get("graphs", False)
+        precision = "bf16" if CUDA else "fp32"
+
+        def measure():
+            training = Training(item)
             try:
-                send({"row": {**row, **measure_step(item, precision, compiled)}})
-            except Exception as error:  # out of memory, or a compiler that is missing
-                send({"row": {**row, "error": f"{type(error).__name__}: {str(error).splitlines()[0][:300] if str(error) else ''}"}})
+                training.forward = compiled_early(training.model, {"triton.cudagraphs": True} if graphs else {})
+                return measure_step(training, precision)
+            except Exception as error:
+                # What it is built from is not all public: where it has changed, the compiler's own way, in turn.
+                send({"note": f"compiling early failed: {type(error).__name__}: {str(error)[:300]}"})
+            torch._dynamo.reset()
+            TURN.wait()
+            training.forward = torch.compile(training.model, mode="reduce-overhead" if graphs else "default")
+            return measure_step(training, precision)
+
+        row_of(item, f"torch {precision} compiled{', graphs' if graphs else ''}", measure)
 
 
 def main():
     if CUDA and not torch.cuda.is_available():
-        raise SystemExit("torch sees no CUDA device")
-    send({"note": f"torch {torch.__version__}"})
-    {"kernels": measure_kernels, "step": lambda: measure_steps(False), "compile": lambda: measure_steps(True)}[REQUEST["what"]]()
+        send({"missing": f"torch {torch.__version__}, which sees no CUDA device"})
+        raise SystemExit(1)
+    send({"torch": f"{torch.__version__}, CUDA {torch.version.cuda}" if CUDA else torch.__version__})
+    if CUDA:
+        torch.zeros(1, device=DEVICE)
+    {"kernels": measure_kernels, "step": measure_steps, "compile": measure_compiled}[REQUEST["what"]]()
 
 
 main()

@@ -23,6 +23,9 @@ export interface GpuOptions {
   /** A folder with conformance cases, or null. */
   readonly golden: string | null;
   readonly precisions: readonly Precision[];
+  /** Models and batches of the training steps to time and to profile; all where they are empty. */
+  readonly models: readonly string[];
+  readonly batches: readonly number[];
   /** The only profile to check and to time, or null for all that fit. */
   readonly profile: Profile | null;
   /** Part of an adapter's name, or null for the first. */
@@ -32,6 +35,8 @@ export interface GpuOptions {
   /** Where PyTorch runs: its device, and the interpreter that has it. */
   readonly torch: 'cuda' | 'cpu' | 'off';
   readonly python: string;
+  /** A result whose figures of PyTorch stand in for those of this run, or null. */
+  readonly torch_from: string | null;
 }
 
 /** What bench/gpu/bench.ts exports; `around` is what it cannot import, or what a bundle holds in another way. */
@@ -42,7 +47,7 @@ export interface GpuBench {
     options: GpuOptions,
     around: {
       harness: () => Promise<unknown>;
-      torchScript: () => Promise<string>;
+      torchScripts: () => Promise<Readonly<Record<string, string>>>;
       version: string;
       /** Where the results go, as JSON. */
       out: string;
@@ -55,11 +60,15 @@ export interface GpuSources {
   readonly cache?: true;
   readonly bench: () => Promise<GpuBench>;
   readonly harness: () => Promise<unknown>;
-  readonly torchScript: () => Promise<string>;
+  /** The Python files of bench/gpu, by name. */
+  readonly torchScripts: () => Promise<Readonly<Record<string, string>>>;
   readonly version: () => Promise<string>;
 }
 
+const TORCH_SCRIPTS = ['torch_step.py', 'torch_model.py'];
 const TORCH = ['cuda', 'cpu', 'off'] as const;
+const MODELS = ['ViT-B', 'ViT-L', 'ViT-H', 'ViT-Ti', 'ViT-nano'];
+const BATCHES = [64, 256, 1024];
 
 /** bench sees mae and not the other way round, so its files, and the tests' harness, are found at run time. */
 const CLONE: GpuSources = {
@@ -69,7 +78,10 @@ const CLONE: GpuSources = {
     return loadBench('gpu/bench');
   },
   harness: () => import(moduleOf('test/support/kernel-run')),
-  torchScript: () => readFile(fileOf('bench/gpu/torch_step.py'), 'utf8'),
+  torchScripts: async () => {
+    const read = async (name: string) => [name, await readFile(fileOf(`bench/gpu/${name}`), 'utf8')] as const;
+    return Object.fromEntries(await Promise.all(TORCH_SCRIPTS.map(read)));
+  },
   version: async () => versionIn(fileOf('package.json')),
 };
 
@@ -86,9 +98,17 @@ export function addGpu(command: Command, sources: GpuSources): void {
     .addOption(new Option('--quick', 'small sizes and few cases, for a software adapter'))
     .addOption(new Option('--golden <DIR>', 'recompute the conformance cases (.safetensors) of a folder too'))
     .addOption(new Option('--precisions <LIST>', `of ${PRECISIONS.join(', ')} (default: all)`))
+    .addOption(new Option('--models <LIST>', `of whose steps to time, of ${MODELS.join(', ')} (default: all)`))
+    .addOption(new Option('--batches <LIST>', `of their steps, of ${BATCHES.join(', ')} (default: all)`))
     .addOption(new Option('--only <LIST>', 'kinds of parts, a comma between them (default: all)'))
     .addOption(new Option('--torch <WHERE>', `PyTorch beside ours, on ${TORCH.join(', ')} (default: cuda)`))
     .addOption(new Option('--python <PROGRAM>', 'the interpreter that has it (default: python3)'))
+    .addOption(
+      new Option(
+        '--torch_from <FILE>',
+        "an earlier result on the same card: PyTorch's figures of that, but one that is taken again",
+      ),
+    )
     .addHelpText(
       'after',
       `\nEvery part is a process of its own with a limit of time; one that hangs or crashes is told and the rest goes on. The\nresults are on disk after each. Exit code 1 where a check or a part failed, or nothing could be checked.\n${examples(
@@ -99,14 +119,14 @@ export function addGpu(command: Command, sources: GpuSources): void {
     .action(async (flags: Flags, self: Command) => {
       const bench = await sources.bench();
       const globals = globalsOf(self);
-      const { harness, torchScript } = sources;
+      const { harness, torchScripts } = sources;
       const out = value(flags, 'out', text('FILE')) ?? 'gpu.json';
       const picks = globals.untuned ? 'none' : sources.cache ? 'measured here, then shipped' : 'shipped';
       process.exitCode = await bench.benchGpu(
         { picks, ...optionsOf(flags, globals, bench.KINDS) },
         {
           harness,
-          torchScript,
+          torchScripts,
           version: await sources.version(),
           out,
         },
@@ -144,11 +164,14 @@ function optionsOf(flags: Flags, { profile, adapter }: Globals, kinds: readonly 
     minutes: value(flags, 'minutes', real({ open: true })) ?? 5,
     golden: goldenIn(flags),
     precisions: precisions.length ? precisions : PRECISIONS,
+    models: list('models', MODELS),
+    batches: list('batches', BATCHES.map(String)).map(Number),
     profile: profile ?? null,
     // A launcher that started this process has already turned the name into an environment and a Dawn adapter.
     adapter: process.env.TESSERAE_ADAPTER_KIND ? null : (adapter ?? null),
     only: list('only', kinds),
     torch: torch as GpuOptions['torch'],
     python: value(flags, 'python', text('PROGRAM')) ?? 'python3',
+    torch_from: value(flags, 'torch_from', text('FILE')) ?? null,
   };
 }
