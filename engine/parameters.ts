@@ -52,9 +52,9 @@ export class Parameters {
     return [...this.variables.values()].filter((v) => v.trainable);
   }
 
-  /** Slabs of the same layout for something kept per parameter: its gradient, a moment. */
-  mirror(label: string): Map<Variable, Variable> {
-    const slabs = new Map(this.slabs.map((s) => [s, new Slab(`${label} of ${s.label}`, 'f32', s.length)]));
+  /** Slabs of the same layout for something kept per parameter: a moment, or its gradient, whose slabs lend what is written anew. */
+  mirror(label: string, { lends = false } = {}): Map<Variable, Variable> {
+    const slabs = new Map(this.slabs.map((s) => [s, new Slab(`${label} of ${s.label}`, 'f32', s.length, { lends })]));
     return new Map(
       this.trainable.map((v) => [
         v,

@@ -2,6 +2,7 @@
 import type { AdapterTraits } from '../kernels/kernel.ts';
 import { type Program, resolve } from '../kernels/restate.ts';
 import { CapacityError, fail, shapeText } from './errors.ts';
+import { lodge, type Lodging, type Span } from './lodge.ts';
 import type { Call, Trace } from './trace.ts';
 import { bytesOf, type Slab, type Storage, type Tensor } from './tensor.ts';
 
@@ -20,6 +21,8 @@ export interface Room {
 export interface Plan {
   readonly steps: readonly Step[];
   readonly rooms: readonly Room[];
+  /** Transients that live in a slab of gradients before these are written, and so take no room. */
+  readonly lodgings: ReadonlyMap<Storage, Lodging>;
   readonly inputs: ReadonlyMap<string, { storage: Storage; shape: readonly number[] }>;
   readonly constants: readonly Storage[];
   readonly outputs: Readonly<Record<string, Tensor>>;
@@ -44,7 +47,12 @@ export function makePlan(trace: Trace, outputs: Record<string, Tensor>, traits: 
   const calls = needed(trace.calls, outputs);
   const steps = calls.map((call) => ({ call, program: resolve(call.kernel, call.problem, traits) }));
   const spans = lifetimes(calls, outputs);
-  const rooms = share(spans);
+  const read = new Set(Object.values(outputs).map((t) => t.storage));
+  const lodgings = lodge(
+    calls,
+    spans.filter(({ storage }) => !read.has(storage)),
+  );
+  const rooms = share(spans.filter(({ storage }) => !lodgings.has(storage)));
   const inputs = new Map<string, { storage: Storage; shape: readonly number[] }>();
   const constants = new Set<Storage>();
   const slabs = new Set<Slab>();
@@ -85,6 +93,7 @@ export function makePlan(trace: Trace, outputs: Record<string, Tensor>, traits: 
   return {
     steps,
     rooms,
+    lodgings,
     inputs,
     constants: [...constants],
     outputs,
@@ -125,12 +134,6 @@ function needed(calls: readonly Call[], outputs: Record<string, Tensor>): Call[]
     for (const t of Object.values(bindings)) if (t) read.add(t.storage);
   }
   return kept.reverse();
-}
-
-interface Span {
-  readonly storage: Storage;
-  first: number;
-  last: number;
 }
 
 /** First and last call that touches each storage without a home; outputs live to the end. */

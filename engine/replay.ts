@@ -86,6 +86,8 @@ export class Replay<K extends string> {
     const place: Place = (storage) => {
       const { home } = storage;
       if (home?.kind === 'slab') return { buffer: memory.slab(home.slab), offset: bytesOf(storage.dtype, home.offset) };
+      const lodging = plan.lodgings.get(storage);
+      if (lodging) return { buffer: memory.slab(lodging.slab), offset: lodging.offset };
       const buffer =
         home?.kind === 'input' ? inputs.get(home.name) : (transients.get(storage) ?? constants.get(storage));
       return { buffer: buffer ?? fail('plan: a tensor that no call writes is used'), offset: 0 };
@@ -179,6 +181,8 @@ export class Replay<K extends string> {
     const clear = gpu.createCommandEncoder({ label: 'clear' });
     const transients = this.plan.rooms.flatMap(({ tenants }) => tenants.slice(0, 1));
     for (const storage of transients) clear.clearBuffer(this.#place(storage).buffer);
+    for (const { slab, offset, bytes } of this.plan.lodgings.values())
+      clear.clearBuffer(this.#memory.slab(slab), offset, Math.ceil(bytes / 4) * 4);
     gpu.queue.submit([clear.finish()]);
     const read: Read = ({ storage, bytes }) => {
       const { buffer, offset } = this.#place(storage);

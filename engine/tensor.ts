@@ -48,6 +48,8 @@ export class Slab {
   buffer: GPUBuffer | null = null;
   /** Why what it held is lost, and not to be taken for zeros. */
   gone: TesseraeError | null = null;
+  /** Whether a plan that writes it anew may keep transients in it until then (lodge.ts). */
+  readonly lends: boolean;
   #half: Slab | null = null;
 
   /** A twin of the same layout for f16 copies of its elements, which traces fill (trace.half). */
@@ -59,10 +61,11 @@ export class Slab {
     return bytesOf(this.dtype, this.length);
   }
 
-  constructor(label: string, dtype: DType, length: number) {
+  constructor(label: string, dtype: DType, length: number, { lends = false } = {}) {
     this.label = label;
     this.dtype = dtype;
     this.length = length;
+    this.lends = lends;
   }
 }
 

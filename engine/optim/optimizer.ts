@@ -65,7 +65,7 @@ export abstract class Optimizer {
     this.#guard = lossScale ?? (skipNonFinite ? LossScale.guard(engine) : null);
     this.skipped = lossScale ? null : (this.#guard?.skipped ?? null);
     this.parameters = parameters;
-    this.gradients = parameters.mirror('grad');
+    this.gradients = parameters.mirror('grad', { lends: true });
     this.step = engine.variable(`${name}.step`, [1], { dtype: 'u32', data: Uint32Array.of(0) });
     this.hyper = engine.variable(`${name}.hyper`, [8], { data: initial });
     this.#lr = new Variable(`${name}.lr`, [1], this.hyper.slab, 0, false);
