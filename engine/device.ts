@@ -233,7 +233,9 @@ export function summaryOf(info: GPUAdapterInfo): AdapterSummary {
   const { min, max } = lanesOf(info);
   const software = isSoftware(info);
   const major = /\b(\d+)\.\d/.exec(description)?.[1] ?? 'unknown';
-  const kind = `${vendor} ${architecture}${software ? `, driver ${major}` : ''}, subgroups ${min}-${max}`;
+  // Dawn knows no architecture of cards that are newer than it: then the device's number stands for it.
+  const family = architecture || (software ? '' : device);
+  const kind = `${vendor} ${family}${software ? `, driver ${major}` : ''}, subgroups ${min}-${max}`;
   const id = `${vendor} ${architecture} ${device}, ${description}, subgroups ${min}-${max}`;
   return { id, kind, vendor, architecture, description, software };
 }

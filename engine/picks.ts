@@ -17,6 +17,8 @@ export interface PickTable {
   readonly version: 1;
   /** AdapterSummary.id of what was measured; of a shipped table, AdapterSummary.kind. */
   readonly adapter: string;
+  /** Of what was measured, AdapterSummary.kind: under which it can ship. */
+  readonly kind?: string;
   /** By shape class (kernels/picks.ts). */
   readonly picks: Readonly<Record<string, MeasuredPick>>;
 }
@@ -79,7 +81,7 @@ export async function keepPick(
   shapeClass: string,
   pick: MeasuredPick,
 ): Promise<void> {
-  const adapter = device.adapter.id;
+  const { id: adapter, kind } = device.adapter;
   const kept = (await store.read(adapter))?.picks;
-  await store.write({ version: 1, adapter, picks: { ...kept, [shapeClass]: pick } });
+  await store.write({ version: 1, adapter, kind, picks: { ...kept, [shapeClass]: pick } });
 }

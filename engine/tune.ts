@@ -18,15 +18,15 @@ export interface Tunable {
   readonly offers: readonly KnobValues[];
 }
 
-/** A sample repeats a call so long: the grain of waiting is about a millisecond. */
-const SAMPLE_MS = 30;
+/** A sample repeats a call so long: the grain of waiting is about a millisecond on software adapters, less on others, whose times hardly differ. */
+const [SAMPLE_MS, GPU_SAMPLE_MS] = [30, 8];
 const MOST_REPEATS = 400;
 /** What took so many times the best one's time at first is not measured further. */
 const HOPELESS = 1.4;
 /** What wins by less is taken for chance, and the variant's own choice stays. */
 const LEAST_GAIN = 0.03;
 
-/** The calls of plans whose settings can be measured, each class of shapes once. */
+/** The calls of plans whose settings can be measured, each class of shapes once; first what computes most. */
 export function tunables(plan: Plan, device: Device): Tunable[] {
   const found = new Map<string, Tunable>();
   for (const step of plan.steps) {
@@ -39,7 +39,11 @@ export function tunables(plan: Plan, device: Device): Tunable[] {
       found.set(shapeClass, { shapeClass, step, calls: 1, offers: offers(variant, asked, device.traits) });
     }
   }
-  return [...found.values()].filter((t) => t.offers.length > 1);
+  const flops = ({ step, calls }: Tunable): number => {
+    const { kernel, problem } = step.call;
+    return calls * kernel.flops({ ...kernel.options, ...problem } as never);
+  };
+  return [...found.values()].filter((t) => t.offers.length > 1).sort((a, b) => flops(b) - flops(a));
 }
 
 /**
@@ -50,6 +54,8 @@ export async function tune(device: Device, { shapeClass, step, offers }: Tunable
   using engine = new Engine(device);
   const inputs = await inputsOf(engine, step);
   const contestants = offers.map((knobs) => new Contestant(engine, step, inputs, new Map([[shapeClass, knobs]])));
+  // Drivers of cards compile a program on one core, and take longer for it than for all its samples.
+  if (!device.adapter.software) await Promise.all(contestants.map((c) => c.sample()));
   for (const c of contestants) await c.prepare();
   const least = Math.min(...contestants.map((c) => c.ms));
   const first = contestants.filter((c, i) => i === 0 || c.ms <= HOPELESS * least);
@@ -101,7 +107,8 @@ class Contestant {
   async prepare(): Promise<void> {
     await this.sample();
     this.ms = Math.min(await this.sample(), await this.sample());
-    this.#times = Math.min(MOST_REPEATS, Math.ceil(SAMPLE_MS / Math.max(this.ms, 0.01)));
+    const wanted = this.#engine.device.adapter.software ? SAMPLE_MS : GPU_SAMPLE_MS;
+    this.#times = Math.min(MOST_REPEATS, Math.ceil(wanted / Math.max(this.ms, 0.01)));
     if (this.#times === 1) return;
     this.#run = this.#record(this.#times);
     await this.sample();

@@ -129,7 +129,7 @@ test('tables: later ones go before earlier ones, and what is no table is refused
     assert.is(asTable(value), null, JSON.stringify(value));
 });
 
-test('kinds of adapters: software drivers differ by major version and lanes, cards by neither driver nor model', () => {
+test('kinds of adapters: software drivers differ by major version and lanes, cards of a known family by neither driver nor model', () => {
   const kindOf = (more: object): string =>
     summaryOf({
       vendor: 'mesa',
@@ -148,6 +148,10 @@ test('kinds of adapters: software drivers differ by major version and lanes, car
   assert.match(kindOf({ description: '', isFallbackAdapter: true }), 'driver unknown');
   const card = (description: string) => kindOf({ vendor: 'nvidia', architecture: 'hopper', description });
   assert.is(card('NVIDIA: 570.1'), card('NVIDIA: 580.2'));
+  // Newer than Dawn's list: two models have nothing in common that it could tell.
+  const nameless = (device: string) => kindOf({ vendor: 'nvidia', architecture: '', device, description: '' });
+  assert.is(nameless('0x2335'), 'nvidia 0x2335, subgroups 8-8');
+  assert.is.not(nameless('0x2335'), nameless('0x2901'));
 });
 
 const folder = mkdtempSync(join(tmpdir(), 'tesserae-picks-'));
