@@ -2,16 +2,17 @@
 import type { Device } from '../engine/device.ts';
 import type { Plan } from '../engine/plan.ts';
 import type { Call } from '../engine/trace.ts';
-import type { AnyKernel, Settings } from '../kernels/kernel.ts';
+import { type AnyKernel, movedBytes, type Settings } from '../kernels/kernel.ts';
 import type { CallRow } from '../mae/cli/benchkernels.ts';
 import { type Sampling, timeCalls } from './call.ts';
 
-/** Every distinct call of a plan, timed by itself. `progress` may end it early by giving false. */
+/** Every distinct call of a plan, timed by itself, the heaviest first. `progress` may end it early by giving false; `found` gets every row at once. */
 export async function timePlan(
   device: Device,
   plan: Plan,
   sampling: Sampling,
   progress: (done: number, what: string) => unknown,
+  found: (row: CallRow) => void = () => {},
 ): Promise<CallRow[]> {
   const rows: CallRow[] = [];
   const calls = distinctCalls(plan);
@@ -20,7 +21,9 @@ export async function timePlan(
     const { kernel, problem } = call;
     const { best: _, ...time } = await timeCalls(device, [{ kernel, problem }], sampling);
     const text = problemText(kernel, problem);
-    rows.push({ name: `${kernel.name} ${text}`, kernel: kernel.name, problem: text, count, ...time });
+    const row = { name: `${kernel.name} ${text}`, kernel: kernel.name, problem: text, count, ...time };
+    rows.push(row);
+    found(row);
   }
   progress(1, '');
   return rows;
@@ -34,8 +37,13 @@ function distinctCalls(plan: Plan): { call: Call; count: number }[] {
     if (before) before.count++;
     else found.set(key, { call, count: 1 });
   }
-  return [...found.values()];
+  // Whoever ends it early has most of the time accounted for. A card does about so many operations while it moves a byte.
+  const weight = ({ call: { kernel, problem }, count }: { call: Call; count: number }): number =>
+    count * (kernel.flops({ ...kernel.options, ...problem } as never) / FLOPS_A_BYTE + movedBytes(kernel, problem));
+  return [...found.values()].sort((a, b) => weight(b) - weight(a));
 }
+
+const FLOPS_A_BYTE = 50;
 
 const LAYOUTS = ['NN', 'NT', 'TN'];
 const EPILOGUES = ['', 'bias', 'bias+gelu', 'bias+residual', 'times'];

@@ -11,7 +11,7 @@ import { timePlan } from '../kernels.ts';
 import { timeStep } from '../timestep.ts';
 import { nvidia } from './conditions.ts';
 import { modeText, type Options, type Row } from './report.ts';
-import { BRISK, openFor, QUICK, type Work } from './worker.ts';
+import { openFor, QUICK, type Work } from './worker.ts';
 
 export interface StepShape {
   readonly model: string;
@@ -31,21 +31,23 @@ const [SOFTWARE_RATE, GPU_RATE] = [0.03, 5];
 const MOST_OF_PART = 1 / 3;
 /** What comes before the first step: programs are built, weights and images uploaded. */
 const BEFORE_MS = 800;
+/** Of a profile, whose rows are only to be added up: there are more than 80. */
+const BRIEF = { samples: 3, submitMs: 5 };
 /** Of a card's memory, how much a step may take. */
 const FILLED = 0.95;
 
-/** The most telling first, and last what takes longest. */
+/** The most telling first. */
 export function stepShapes(quick: boolean): StepShape[] {
   const of = (model: string, preset: string, batch: number): StepShape => ({ model, config: configure(preset), batch });
   if (quick) return [of('ViT-nano/4, 32 px', 'mae_vit_nano_patch4_32', 4)];
   return [
     of('ViT-B/16, 224 px', 'mae_vit_base_patch16', 64),
     of('ViT-B/16, 224 px', 'mae_vit_base_patch16', 256),
+    of('ViT-B/16, 224 px', 'mae_vit_base_patch16', 1024),
     of('ViT-Ti/2, 32 px', 'mae_vit_tiny_patch2_32', 64),
     of('ViT-L/16, 224 px', 'mae_vit_large_patch16', 64),
     of('ViT-H/14, 224 px', 'mae_vit_huge_patch14', 64),
     of('ViT-nano/4, 32 px', 'mae_vit_nano_patch4_32', 64),
-    of('ViT-B/16, 224 px', 'mae_vit_base_patch16', 1024),
   ];
 }
 
@@ -114,6 +116,9 @@ export async function measureSteps(work: Work): Promise<void> {
     const both = !options.quick && shape.batch === COMPARED;
     return [{ shape, unchecked: false }, ...(both ? [{ shape, unchecked: true }] : [])];
   });
+  // In f32 the largest batch takes longer than all else.
+  if (mode.precision === 'f32')
+    list.sort((a, b) => Number(a.shape.batch > COMPARED) - Number(b.shape.batch > COMPARED));
   const most = MOST_OF_PART * left();
   let rate: number | null = null;
   for (const { shape, unchecked } of list) {
@@ -129,7 +134,7 @@ export async function measureSteps(work: Work): Promise<void> {
   }
 }
 
-/** `rate` and what it gives: GFLOP a millisecond, to forecast the next one, which may take `most` milliseconds. */
+/** `rate` and what it gives: GFLOP a millisecond at best, to forecast the next one, which may take `most` milliseconds. */
 async function measureStep(
   work: Work,
   shape: StepShape,
@@ -157,7 +162,7 @@ async function measureStep(
   }
   const figures = await timeStep(prepared.trial(), { batchSize: shape.batch, steps, warmup: WARMUP });
   work.emit({ ...row, ...figures });
-  return figures.gflop / figures.ms;
+  return Math.max(rate ?? 0, figures.gflop / figures.ms);
 }
 
 /** Every distinct call of a ViT-B step, timed by itself: at the batch that is compared, or at those that were asked for. */
@@ -171,12 +176,17 @@ export async function profileStep(work: Work): Promise<void> {
     using device = await openFor(work);
     using engine = new Engine(device, { precision: mode.precision });
     const { plan } = new Prepared(engine, shape);
-    const sampling = options.quick ? QUICK : device.adapter.software ? { samples: 3 } : BRISK;
-    const rows = await timePlan(device, plan, sampling, (_, what) => {
-      note(what);
-      return left() > 0;
-    });
-    for (const { kernel, problem, count, ms, flops, bytes } of rows)
-      emit({ model: shape.model, batch: shape.batch, mode: modeText(mode), kernel, problem, count, ms, flops, bytes });
+    const sampling = options.quick ? QUICK : device.adapter.software ? { samples: 3 } : BRIEF;
+    const of = { model: shape.model, batch: shape.batch, mode: modeText(mode) };
+    await timePlan(
+      device,
+      plan,
+      sampling,
+      (_, what) => {
+        note(what);
+        return left() > 0;
+      },
+      ({ kernel, problem, count, ms, flops, bytes }) => emit({ ...of, kernel, problem, count, ms, flops, bytes }),
+    );
   }
 }
