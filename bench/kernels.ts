@@ -29,6 +29,9 @@ export async function timePlan(
   return rows;
 }
 
+/** A card does about so many operations while it moves a byte. */
+const FLOPS_A_BYTE = 50;
+
 function distinctCalls(plan: Plan): { call: Call; count: number }[] {
   const found = new Map<string, { call: Call; count: number }>();
   for (const { call } of plan.steps) {
@@ -37,13 +40,11 @@ function distinctCalls(plan: Plan): { call: Call; count: number }[] {
     if (before) before.count++;
     else found.set(key, { call, count: 1 });
   }
-  // Whoever ends it early has most of the time accounted for. A card does about so many operations while it moves a byte.
+  // Whoever ends it early has most of the time accounted for.
   const weight = ({ call: { kernel, problem }, count }: { call: Call; count: number }): number =>
     count * (kernel.flops({ ...kernel.options, ...problem } as never) / FLOPS_A_BYTE + movedBytes(kernel, problem));
   return [...found.values()].sort((a, b) => weight(b) - weight(a));
 }
-
-const FLOPS_A_BYTE = 50;
 
 const LAYOUTS = ['NN', 'NT', 'TN'];
 const EPILOGUES = ['', 'bias', 'bias+gelu', 'bias+residual', 'times'];

@@ -191,7 +191,10 @@ test("PyTorch's figures of an earlier run stand beside ours, and one is taken ag
   assert.is(code, 0, err);
   const [anchor, kept] = kind(read('merged.json'), 'torch');
   assert.equal([anchor.rows, kept.rows], [[again], [rows[1]]]);
-  assert.match(out, /a run of 2026-01-02 03:04 UTC .* torch bf16 took 5\.000 ms then and 6\.000 ms in this run/);
+  assert.match(
+    out,
+    /a run of 2026-01-02 03:04 UTC .* batch 4, torch bf16 took 5\.000 ms then and 6\.000 ms in this run/,
+  );
   const refused = await bench(flags('other.json'));
   assert.is(refused.code, 1);
   assert.match(refused.err, /--torch_from was measured on another card, this is /);

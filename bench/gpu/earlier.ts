@@ -49,7 +49,9 @@ export function sameCard(report: Report, earlier: Report): void {
 }
 
 const keyOf = ({ what, shape, model, batch, mode }: Row): string =>
-  [what, shape, model, batch, mode].filter((part) => part !== undefined).join(' ');
+  [what, shape, model, batch === undefined ? undefined : `batch ${batch}`, mode]
+    .filter((part) => part !== undefined)
+    .join(', ');
 
 /** Adds what this report did not measure itself, and says where it is from. */
 export function addEarlier(report: Report, earlier: Report): void {

@@ -135,7 +135,7 @@ function stepLines(report: Report): string[] {
     row.gflop && row.ms ? cell(Number(row.gflop) / Number(row.ms)) : '',
     cell(row.host_ms, 2),
     row.peak_bytes ? cell(Number(row.peak_bytes) / 2 ** 30, 2) : '',
-    ratios(row, torch, ['model', 'batch']),
+    String(row.mode).startsWith('torch') ? '' : ratios(row, torch, ['model', 'batch']),
   ]);
   const said = [flatness(report), earlierText(report)].flatMap((text) => (text ? [text, ''] : []));
   return [
