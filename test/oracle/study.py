@@ -5,6 +5,7 @@
 
 Reads the same recipe file: pretrains a masked autoencoder, then kNN, linear probe and fine-tuning, each also from the encoder's random
 initialisation. Needs torch, torchvision, Pillow and PyYAML (Debian: python3-torchvision python3-pil python3-yaml libopenblas0).
+`--device cuda --parts none` pretrains alone, under bf16 autocast and with crops that are made on the card (crops.py).
 The model is written from the paper's description; random numbers are torch's own, so runs agree in the mean, not bit by bit.
 """
 import argparse
@@ -21,7 +22,10 @@ from torch import nn
 from torchvision import transforms
 
 MEAN, STD = (0.49139968, 0.48215841, 0.44653091), (0.24703223, 0.24348513, 0.26158784)
-SIZES = {"mae_vit_nano_patch4_32": dict(side=32, patch=4, dim=96, depth=4, heads=3, dec_dim=64, dec_depth=2, dec_heads=4)}
+SIZES = {
+    "mae_vit_nano_patch4_32": dict(side=32, patch=4, dim=96, depth=4, heads=3, dec_dim=64, dec_depth=2, dec_heads=4),
+    "mae_vit_tiny_patch2_32": dict(side=32, patch=2, dim=192, depth=12, heads=3, dec_dim=192, dec_depth=4, dec_heads=3),
+}
 
 
 def read(folder, names):
@@ -48,14 +52,15 @@ class Block(nn.Module):
     def forward(self, x, keep=None):
         n, t, d = x.shape
         q, k, v = self.qkv(self.norm1(x)).view(n, t, 3, self.heads, d // self.heads).permute(2, 0, 3, 1, 4)
-        a = (q @ k.transpose(-2, -1) * (d // self.heads) ** -0.5).softmax(-1) @ v
+        fused = getattr(F, "scaled_dot_product_attention", None)
+        a = fused(q, k, v) if fused else (q @ k.transpose(-2, -1) * (d // self.heads) ** -0.5).softmax(-1) @ v
         thin = (lambda y: y) if keep is None else (lambda y: y * (torch.rand(n, 1, 1) < keep) / keep)
         x = x + thin(self.proj(a.transpose(1, 2).reshape(n, t, d)))
         return x + thin(self.fc2(F.gelu(self.fc1(self.norm2(x)))))
 
 
 class Mae(nn.Module):
-    def __init__(self, side, patch, dim, depth, heads, dec_dim, dec_depth, dec_heads, norm_pix=False):
+    def __init__(self, side, patch, dim, depth, heads, dec_dim, dec_depth, dec_heads, norm_pix=False, learned=False):
         super().__init__()
         self.patch, self.grid, self.norm_pix = patch, side // patch, norm_pix
         self.embed = nn.Linear(3 * patch * patch, dim)
@@ -75,6 +80,9 @@ class Mae(nn.Module):
         nn.init.uniform_(self.embed.bias, -bound, bound)
         nn.init.normal_(self.cls, std=0.02)
         nn.init.normal_(self.mask_token, std=0.02)
+        if learned:
+            for pos in (self.pos, self.dec_pos):
+                nn.init.normal_(pos.requires_grad_(), std=0.02)
 
     def patches(self, img, order):
         n, p, g = len(img), self.patch, self.grid
@@ -97,20 +105,23 @@ class Mae(nn.Module):
         mask = (restore >= keep).float()
         x = self.dec_embed(self.encode(x.gather(1, shuffle[:, :keep, None].expand(-1, -1, d))))
         e = x.shape[-1]
-        full = torch.cat([x[:, 1:], self.mask_token.expand(n, length - keep, -1)], 1).gather(1, restore[..., None].expand(-1, -1, e))
+        full = torch.cat([x[:, 1:], self.mask_token.to(x.dtype).expand(n, length - keep, -1)], 1).gather(1, restore[..., None].expand(-1, -1, e))
         y = torch.cat([x[:, :1], full], 1) + self.dec_pos
         for block in self.dec_blocks:
             y = block(y)
         target = self.patches(img, (0, 2, 4, 3, 5, 1))
         if self.norm_pix:
             target = (target - target.mean(-1, True)) / (target.var(-1, keepdim=True) + 1e-6) ** 0.5
-        error = ((self.pred(self.dec_norm(y))[:, 1:] - target) ** 2).mean(-1)
+        error = ((self.pred(self.dec_norm(y))[:, 1:].float() - target) ** 2).mean(-1)
         return (error * mask).sum() / mask.sum()
 
 
+def scaled(x):
+    return (x.float() / 255 - torch.tensor(MEAN, device=x.device).view(3, 1, 1)) / torch.tensor(STD, device=x.device).view(3, 1, 1)
+
+
 def normalised(pictures):
-    x = torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 255
-    return (x - torch.tensor(MEAN).view(3, 1, 1)) / torch.tensor(STD).view(3, 1, 1)
+    return scaled(torch.from_numpy(pictures).permute(0, 3, 1, 2))
 
 
 def cropper(scale):
@@ -125,31 +136,42 @@ def rate(epoch, lr, min_lr, warmup, epochs):
     return min_lr + (lr - min_lr) * 0.5 * (1 + math.cos(math.pi * (epoch - warmup) / (epochs - warmup)))
 
 
-def batches(n, size):
-    order = torch.randperm(n)
+def batches(n, size, device="cpu"):
+    order = torch.randperm(n, device=device)
     return [order[i * size:(i + 1) * size] for i in range(n // size)]
 
 
-def pretrain(model, train, heldout, o, log):
+def pretrain(model, train, heldout, o, log, device):
+    card = device != "cpu"
     keep = int(model.grid ** 2 * (1 - o.get("mask_ratio", 0.75)))
     decay = [p for p in model.parameters() if p.requires_grad and p.ndim > 1]
     plain = [p for p in model.parameters() if p.requires_grad and p.ndim <= 1]
     opt = torch.optim.AdamW([dict(params=decay, weight_decay=o.get("weight_decay", 0.05)), dict(params=plain, weight_decay=0)], lr=0, betas=(0.9, 0.95))
-    lr, crop, fixed = o["blr"] * o["batch_size"] / 256, cropper((0.2, 1)), torch.rand(len(heldout), model.grid ** 2)
-    evaluation = normalised(heldout)
+    lr, fixed = o["blr"] * o["batch_size"] / 256, torch.rand(len(heldout), model.grid ** 2, device=device)
+    if card:
+        from crops import cropped
+        train = torch.from_numpy(train).permute(0, 3, 1, 2).contiguous().to(device)
+        crop = lambda pictures: scaled(cropped(pictures, (0.2, 1)))
+    else:
+        crop = cropper((0.2, 1))
+    evaluation = normalised(heldout).to(device)
+    cast = lambda: torch.autocast("cuda" if card else "cpu", torch.bfloat16, enabled=card)
+    began = time.time()
     for epoch in range(o["epochs"]):
-        steps, total = batches(len(train), o["batch_size"]), 0.0
+        steps, total = batches(len(train), o["batch_size"], device), 0.0
         for i, ids in enumerate(steps):
             for g in opt.param_groups:
                 g["lr"] = rate(epoch + i / len(steps), lr, o.get("min_lr", 0), o["warmup_epochs"], o["epochs"])
-            loss = model(crop(train[ids]), torch.rand(len(ids), model.grid ** 2), keep)
+            with cast():
+                loss = model(crop(train[ids]), torch.rand(len(ids), model.grid ** 2, device=device), keep)
             opt.zero_grad()
             loss.backward()
             opt.step()
-            total += loss.item()
-        with torch.no_grad():
+            # Added up on the device: reading every loss would have the host wait for each step.
+            total += loss.detach()
+        with torch.no_grad(), cast():
             held = sum(model(evaluation[i:i + 500], fixed[i:i + 500], keep).item() for i in range(0, len(heldout), 500)) / (len(heldout) / 500)
-        log.append(dict(epoch=epoch, train_loss=total / len(steps), heldout_loss=held))
+        log.append(dict(epoch=epoch, train_loss=total.item() / len(steps), heldout_loss=held, seconds=round(time.time() - began, 2)))
         print(json.dumps(log[-1]), flush=True)
 
 
@@ -268,25 +290,30 @@ def main():
     cli.add_argument("--data", required=True)
     cli.add_argument("--seed", type=int, default=0)
     cli.add_argument("--out", required=True)
-    cli.add_argument("--parts", default="probe,finetune")
+    cli.add_argument("--parts", default="probe,finetune", help="of probe and finetune; none: pretrain alone")
+    cli.add_argument("--device", default="cpu")
+    cli.add_argument("--epochs", type=int, help="instead of the recipe's")
     a = cli.parse_args()
     recipe = yaml.safe_load(open(a.recipe))
     study = recipe.pop("study", {})
     o = {}
     for section in recipe.values():
         o.update(section)
+    o["epochs"] = a.epochs or o["epochs"]
     torch.manual_seed(a.seed)
     pictures, labels = read(a.data, [f"data_batch_{i}.bin" for i in range(1, 6)])
     test, test_labels = read(a.data, ["test_batch.bin"])
-    train, heldout = pictures[:-2000], pictures[-2000:]
-    labels, held_labels = labels[:-2000], labels[-2000:]
-    sizes = SIZES[o["model"]]
+    kept = o.get("heldout", 2000)
+    train, heldout = pictures[:-kept], pictures[-kept:]
+    labels, held_labels = labels[:-kept], labels[-kept:]
+    sizes = dict(SIZES[o["model"]], norm_pix=o.get("norm_pix_loss", False), learned=o.get("pos_embed") == "learned")
+    sizes["patch"] = o.get("patch_size", sizes["patch"])
     started = time.time()
     result = dict(seed=a.seed, torch=torch.__version__, recipe=a.recipe, curve=[], rows=[])
-    random = Mae(**sizes, norm_pix=o.get("norm_pix_loss", False))
-    model = Mae(**sizes, norm_pix=o.get("norm_pix_loss", False))
+    random, model = Mae(**sizes), Mae(**sizes)
     model.load_state_dict(random.state_dict())
-    pretrain(model, train, heldout, o, result["curve"])
+    pretrain(model.to(a.device), train, heldout, o, result["curve"], a.device)
+    model = model.cpu()
     result["seconds"] = dict(pretrain=time.time() - started)
     if "probe" in a.parts:
         for name, encoder in (("random", random), ("mae", model)):
