@@ -2,10 +2,12 @@
 import type { Device } from '../engine/device.ts';
 import { Engine } from '../engine/engine.ts';
 import { madeUp, type Wanted } from '../engine/madeup.ts';
+import { Pipelines } from '../engine/pipelines.ts';
 import type { Shape, Tensor, Variable } from '../engine/tensor.ts';
 import type { Trace } from '../engine/trace.ts';
 import { type AnyKernel, movedBytes, type Settings, storedAs } from '../kernels/kernel.ts';
 import { random } from '../kernels/random/random.ts';
+import { resolve } from '../kernels/restate.ts';
 import { summed } from './median.ts';
 
 /** One of the calls. Its inputs are the outputs of earlier ones where `takes` or the same name says so, else made up. */
@@ -41,6 +43,22 @@ const MOST_SETS = 8;
 export interface Sampling {
   readonly samples?: number;
   readonly submitMs?: number;
+}
+
+/** Held for as long as their device. */
+const built = new WeakMap<Device, Pipelines>();
+
+/** Builds the pipelines of calls on all cores, before they are timed one by one: while these are held, Dawn builds none of the same text anew. */
+export async function buildAll(device: Device, calls: readonly KernelCall[]): Promise<void> {
+  const pipelines = built.get(device) ?? new Pipelines(device);
+  built.set(device, pipelines);
+  const traits = { ...device.traits, picks: device.picks };
+  // What does not build is told when it is timed.
+  await Promise.allSettled(
+    calls.map(async ({ kernel, problem }) =>
+      pipelines.get(kernel.name, resolve(kernel, full(kernel, problem), traits)),
+    ),
+  );
 }
 
 export async function timeCalls(

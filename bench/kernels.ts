@@ -4,7 +4,7 @@ import type { Plan } from '../engine/plan.ts';
 import type { Call } from '../engine/trace.ts';
 import { type AnyKernel, movedBytes, type Settings } from '../kernels/kernel.ts';
 import type { CallRow } from '../mae/cli/benchkernels.ts';
-import { type Sampling, timeCalls } from './call.ts';
+import { buildAll, type Sampling, timeCalls } from './call.ts';
 
 /** Every distinct call of a plan, timed by itself, the heaviest first. `progress` may end it early by giving false; `found` gets every row at once. */
 export async function timePlan(
@@ -16,6 +16,10 @@ export async function timePlan(
 ): Promise<CallRow[]> {
   const rows: CallRow[] = [];
   const calls = distinctCalls(plan);
+  await buildAll(
+    device,
+    calls.map(({ call }) => call),
+  );
   for (const [i, { call, count }] of calls.entries()) {
     if (progress(i / calls.length, call.kernel.name) === false) return rows;
     const { kernel, problem } = call;

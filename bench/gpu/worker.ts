@@ -3,7 +3,7 @@ import type { Device } from '../../engine/device.ts';
 import { openDawn } from '../../engine/node/dawn.ts';
 import { usePicks } from '../../mae/cli/picks.ts';
 import { movedBytes } from '../../kernels/kernel.ts';
-import { type KernelCall, timeCalls } from '../call.ts';
+import { buildAll, type KernelCall, timeCalls } from '../call.ts';
 import { copyTimes, measureCeilings } from './ceilings.ts';
 import { checkConformance, checkKernels, type Harness } from './checks.ts';
 import { send } from './child.ts';
@@ -99,9 +99,16 @@ async function measureKernels(work: Work): Promise<void> {
   /** FLOP and bytes a millisecond that earlier rows reached at worst: nothing is forecast before there is one. */
   let [rate, speed] = [Infinity, Infinity];
   const copyTime = copyTimes(device, sampling);
-  for (const { what, shape, calls } of shapes(options.quick)) {
+  const list = shapes(options.quick).flatMap(({ what, shape, calls }) => {
     const made = calls(mode, device.traits);
-    if (!made) continue;
+    return made ? [{ what, shape, made }] : [];
+  });
+  if (!device.adapter.software)
+    await buildAll(
+      device,
+      list.flatMap(({ made }) => made),
+    );
+  for (const { what, shape, made } of list) {
     const row = { what, shape, mode: modeText(mode) };
     const sum = (of: (call: KernelCall) => number): number => made.reduce((total, call) => total + of(call), 0);
     const flops = sum(({ kernel, problem }) => kernel.flops({ ...kernel.options, ...problem } as never));
