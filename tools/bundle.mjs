@@ -29,6 +29,8 @@ const command = new Command('tesserae-gpu')
   .option('--profile <NAME>', 'cpu, simt or matrix alone')
   .option('--untuned', 'kernels with their own choice of settings, not with those that ship');
 addGpu(command, {
+  // Of another machine's settings it knows only those that ship; where this variable names a folder, what was measured there.
+  cache: Boolean(process.env.TESSERAE_CACHE),
   bench: async () => bench,
   harness: async () => harness,
   torchScripts: async () => (${JSON.stringify(torchScripts)}),

@@ -57,7 +57,7 @@ export interface GpuBench {
 
 export interface GpuSources {
   /** There is a cache folder, in which `tesserae tune` keeps what it measured. */
-  readonly cache?: true;
+  readonly cache: boolean;
   readonly bench: () => Promise<GpuBench>;
   readonly harness: () => Promise<unknown>;
   /** The Python files of bench/gpu, by name. */
