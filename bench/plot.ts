@@ -17,6 +17,9 @@ export interface Peer {
   readonly shape: 'circle' | 'diamond';
 }
 
+/** Pieces that are set closer. */
+const MANY = 30;
+
 /** Pieces from top to bottom in the order in which they are given. */
 export async function ratioPlot(title: string, dots: readonly Dot[], peers: readonly Peer[]): Promise<string> {
   const [vega, { compile }] = await Promise.all([import('vega'), import('vega-lite')]).catch((error: Error) =>
@@ -60,7 +63,7 @@ function specification(text: string, values: readonly Dot[], all: readonly Peer[
     resolve: { scale: { y: 'independent' } },
     spec: {
       width: 560,
-      height: { step: 28 },
+      height: { step: pieces.length > MANY ? 18 : 28 },
       layer: [
         { mark: { type: 'rule', color: '#33333a', strokeWidth: 1.5 }, encoding: { x: { datum: 1 } } },
         {
@@ -73,7 +76,7 @@ function specification(text: string, values: readonly Dot[], all: readonly Peer[
               title: 'time / ours',
               axis: { values: [0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100], format: '~g', grid: true },
             },
-            y: { field: 'piece', type: 'nominal', sort: pieces, title: null, axis: { grid: true } },
+            y: { field: 'piece', type: 'nominal', sort: pieces, title: null, axis: { grid: true, labelLimit: 420 } },
             color: {
               field: 'peer',
               type: 'nominal',
