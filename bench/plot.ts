@@ -76,7 +76,7 @@ function specification(text: string, values: readonly Dot[], all: readonly Peer[
               title: 'time / ours',
               axis: { values: [0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100], format: '~g', grid: true },
             },
-            y: { field: 'piece', type: 'nominal', sort: pieces, title: null, axis: { grid: true, labelLimit: 420 } },
+            y: { field: 'piece', type: 'nominal', sort: pieces, title: null, axis: { grid: true } },
             color: {
               field: 'peer',
               type: 'nominal',

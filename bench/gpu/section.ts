@@ -205,8 +205,10 @@ export function gpuDots(report: Report): Dot[] {
   return [
     ...of('step', ['model', 'batch'], ({ model, batch }) => `step, ${model}, batch ${batch}`),
     ...of('kernels', ['what', 'shape'], ({ what, shape }) =>
-      // A product goes by the name of its layer, not by its sizes.
-      String(what).startsWith('gemm') ? `${what}, ${String(shape).split(', ')[0]}` : `${what}, ${shape}`,
+      // A product goes by the name of its layer, not by its sizes; all of attention is of the same batch.
+      String(what).startsWith('gemm')
+        ? `${what}, ${String(shape).split(', ')[0]}`
+        : `${what}, ${String(shape).replace(/^\d+ x /, '')}`,
     ).filter(({ piece }) => !/ b(64|512)$/.test(piece)),
   ];
 }
