@@ -42,10 +42,10 @@ for (const room of catalogue.filter((k) => k.variants.matrix && (!only || k.name
 
 test('gemm: subgroups and matrices in unequal numbers', async () => {
   const tiles = [
-    { SM: 1, SN: 2, RM: 2, RN: 1, BK: 16, STAGES: 1 },
-    { SM: 2, SN: 1, RM: 1, RN: 3, BK: 32, STAGES: 2 },
+    { SM: 1, SN: 2, RM: 2, RN: 1, BK: 16 },
+    { SM: 2, SN: 1, RM: 1, RN: 3, BK: 32 },
     // Eights of a row of A that do not divide the threads: dbias.
-    { SM: 1, SN: 2, RM: 3, RN: 1, BK: 16, STAGES: 1 },
+    { SM: 1, SN: 2, RM: 3, RN: 1, BK: 16 },
   ];
   const eights = kernel.variants.matrix as Variant;
   const halves = { A16: true, B16: true };

@@ -1,8 +1,9 @@
-// Eight neighbours of A or B as f16, from bindings that hold eight an element: those from `low` on.
-fn eightA(low: u32, high: u32) -> vec4<u32> {
-  return bitcast<vec4<u32>>(a[low / 8u]);
+// Eight neighbours of A or B as f16, from bindings that hold eight an element: element `at`, or the last one.
+const UNIT = 8u; // numbers of A or B in an element
+fn eightA(at: u32, last: u32) -> vec4<u32> {
+  return bitcast<vec4<u32>>(a[min(at, last)]);
 }
 
-fn eightB(low: u32, high: u32) -> vec4<u32> {
-  return bitcast<vec4<u32>>(b[low / 8u]);
+fn eightB(at: u32, last: u32) -> vec4<u32> {
+  return bitcast<vec4<u32>>(b[min(at, last)]);
 }

@@ -45,7 +45,6 @@ declare const wgsl: Wgsl<
     RM: number;
     RN: number;
     BK: number;
-    STAGES: number;
   }
 >;
 export default wgsl;

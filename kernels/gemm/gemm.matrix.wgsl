@@ -1,7 +1,8 @@
 // C = epilogue(op(A) op(B)) on subgroup matrices: operands rounded to f16, sums in f32. SM x SN subgroups share a tile of C,
 // RM x RN matrices each. Slices of BK are staged as they lie in memory: the matrix loads transpose. The next slice is
-// fetched into registers while this one is multiplied. Matrices give no access to elements, so the epilogue goes
-// through workgroup memory, a row of matrices of every subgroup a turn.
+// fetched into registers while this one is multiplied; what else is to hide, another workgroup on the same processor hides
+// (gemm.md). Matrices give no access to elements, so the epilogue goes through workgroup memory, a row of matrices of every
+// subgroup a turn; in a tile that lies inside C without a branch, behind which every load would be waited for alone.
 enable f16;
 enable subgroups;
 enable chromium_experimental_subgroup_matrix;
@@ -18,13 +19,11 @@ const SN = 2u; // knob: and along its columns
 const RM = 2u; // knob: matrices a subgroup along the rows
 const RN = 2u; // knob: and along the columns
 const BK = 16u; // knob: depth of a slice
-const STAGES = 2u; // knob: slices in workgroup memory: 2 take one barrier a slice, 1 two
 const BM = SM * RM * MM;
 const BN = SN * RN * MN;
 const THREADS = SM * SN * SUBGROUP;
 const PER_A = BM * BK / 8u / SM / SN / SUBGROUP; // eights of f16 that a thread stages
 const PER_B = BN * BK / 8u / SM / SN / SUBGROUP;
-const SUMS = RM * RN;
 alias A4 = vec4<f32>; // stored: A16
 alias B4 = vec4<f32>; // stored: B16
 alias C4 = vec4<f32>; // stored: C16
@@ -56,37 +55,50 @@ fn main(
   let group = subgroupBroadcastFirst(t) / SUBGROUP % (SM * SN);
   let row = group / SN * (RM * MM);
   let col = group % SN * (RN * MN);
+  let ends = vec2(lastA(tile), lastB(tile));
   var acc: array<Sum, SUMS>; // registers
+  var fromA: array<u32, PER_A>; // registers
+  var fromB: array<u32, PER_B>; // registers
   var x: array<vec4<u32>, PER_A>; // registers
   var y: array<vec4<u32>, PER_B>; // registers
+  let share = shareOf(tile, t);
   var low = vec4<f32>();
   var high = vec4<f32>();
   for (var i = 0u; i < PER_A; i++) { // unroll
-    x[i] = fetchA(tile, tile.start, t + i * THREADS);
+    fromA[i] = originA(tile, t + i * THREADS);
+    x[i] = eightA(fromA[i] + alongA(tile.start), ends.x);
   }
   for (var i = 0u; i < PER_B; i++) { // unroll
-    y[i] = fetchB(tile, tile.start, t + i * THREADS);
+    fromB[i] = originB(tile, t + i * THREADS);
+    y[i] = eightB(fromB[i] + alongB(tile.start), ends.y);
   }
-  var turn = 0u;
   for (var base = tile.start; base < tile.end; base += BK) {
-    let stage = turn % STAGES * SLICE;
-    turn++;
+    // Only the last slice of a depth that is no multiple of BK. Besides, this copies what was fetched, so that NVIDIA asks
+    // for the next slice before this one is stored; without it, after (gemm.md).
+    if (base + BK > tile.end) {
+      for (var i = 0u; i < PER_A; i++) { // unroll
+        x[i] = insideA(x[i], t + i * THREADS, tile.end - base);
+      }
+      for (var i = 0u; i < PER_B; i++) { // unroll
+        y[i] = insideB(y[i], t + i * THREADS, tile.end - base);
+      }
+    }
     for (var i = 0u; i < PER_A; i++) { // unroll
-      pool[stage + (t + i * THREADS) / LONG_A * STRIDE_A + (t + i * THREADS) % LONG_A] = x[i];
+      pool[(t + i * THREADS) / LONG_A * STRIDE_A + (t + i * THREADS) % LONG_A] = x[i];
     }
     for (var i = 0u; i < PER_B; i++) { // unroll
-      pool[stage + SLICE_A + (t + i * THREADS) / LONG_B * STRIDE_B + (t + i * THREADS) % LONG_B] = y[i];
+      pool[SLICE_A + (t + i * THREADS) / LONG_B * STRIDE_B + (t + i * THREADS) % LONG_B] = y[i];
     }
     workgroupBarrier();
     for (var i = 0u; i < PER_A; i++) { // unroll
-      x[i] = fetchA(tile, base + BK, t + i * THREADS);
+      x[i] = eightA(fromA[i] + alongA(base + BK), ends.x);
     }
     for (var i = 0u; i < PER_B; i++) { // unroll
-      y[i] = fetchB(tile, base + BK, t + i * THREADS);
+      y[i] = eightB(fromB[i] + alongB(base + BK), ends.y);
     }
-    if (DBIAS && tile.col == 0u && t < SUMMING) {
-      for (var i = t; i < BK * LONG_A; i += SUMMING) {
-        let eight = pool[stage + i / LONG_A * STRIDE_A + t % LONG_A];
+    if (DBIAS) {
+      for (var down = share.down; down < BK; down += share.step) {
+        let eight = pool[down * STRIDE_A + share.eight];
         low += vec4<f32>(bitcast<vec4<f16>>(eight.xy));
         high += vec4<f32>(bitcast<vec4<f16>>(eight.zw));
       }
@@ -94,37 +106,44 @@ fn main(
     for (var depth = 0u; depth < BK; depth += MK) {
       // These bounds show that no load reaches out of bounds. Where that must be checked, a load's stride is no constant any
       // more, and NVIDIA takes several times as long (gemm.md).
-      let fromA = min(stage + placeA(row, depth), POOL - REACH_A);
-      let fromB = min(stage + placeB(depth, col), POOL - REACH_B);
+      let left = min(placeA(row, depth), POOL - REACH_A);
+      let right = min(placeB(depth, col), POOL - REACH_B);
       var rights: array<Right, RN>; // registers
       for (var j = 0u; j < RN; j++) { // unroll
-        if (LAYOUT == 1u) { rights[j] = subgroupMatrixLoad<Right, col_major>(&pool, fromB + j * MN * STRIDE_B, STRIDE_B); }
-        else { rights[j] = subgroupMatrixLoad<Right, row_major>(&pool, fromB + j * MN / 8u, STRIDE_B); }
+        if (LAYOUT == 1u) { rights[j] = subgroupMatrixLoad<Right, col_major>(&pool, right + j * MN * STRIDE_B, STRIDE_B); }
+        else { rights[j] = subgroupMatrixLoad<Right, row_major>(&pool, right + j * MN / 8u, STRIDE_B); }
       }
       for (var i = 0u; i < RM; i++) { // unroll
         var l: Left;
-        if (LAYOUT == 2u) { l = subgroupMatrixLoad<Left, col_major>(&pool, fromA + i * MM / 8u, STRIDE_A); }
-        else { l = subgroupMatrixLoad<Left, row_major>(&pool, fromA + i * MM * STRIDE_A, STRIDE_A); }
+        if (LAYOUT == 2u) { l = subgroupMatrixLoad<Left, col_major>(&pool, left + i * MM / 8u, STRIDE_A); }
+        else { l = subgroupMatrixLoad<Left, row_major>(&pool, left + i * MM * STRIDE_A, STRIDE_A); }
         for (var j = 0u; j < RN; j++) { // unroll
           acc[i * RN + j] = subgroupMatrixMultiplyAccumulate(l, rights[j], acc[i * RN + j]);
         }
       }
     }
-    if (STAGES == 1u) { workgroupBarrier(); }
+    workgroupBarrier();
   }
-  workgroupBarrier();
-  if (DBIAS && tile.col == 0u) { sumRows(tile, t, low, high); }
+  if (DBIAS) { sumRows(tile, share, t, low, high); }
+  let sums = t / SUBGROUP * MM * ACROSS;
+  let whole = MM * QUADS % SUBGROUP == 0u && tile.row + BM <= p.m && tile.col + BN <= p.n;
   for (var i = 0u; i < RM; i++) { // unroll
     for (var j = 0u; j < RN; j++) { // unroll
       subgroupMatrixStore<row_major>(&pool, group * MM * ACROSS + j * MN / 4u, acc[i * RN + j], ACROSS);
     }
     workgroupBarrier();
-    for (var e = t % SUBGROUP; e < MM * RN * MN / 4u; e += SUBGROUP) {
-      let down = tile.row + row + i * MM + e / (RN * MN / 4u);
-      let across = tile.col + col + e % (RN * MN / 4u) * 4u;
-      let at = (tile.c + down * p.ldc + across) / 4u;
-      let sum = bitcast<vec4<f32>>(pool[(t / SUBGROUP * MM + e / (RN * MN / 4u)) * ACROSS + e % (RN * MN / 4u)]);
-      if (down < p.m && across < p.n) { finish(at, sum, biasOf(across / 4u), auxOf(at)); }
+    let corner = vec2(tile.row + row + i * MM, tile.col + col);
+    if (whole) {
+      var aux: array<vec4<f32>, STEPS>; // registers
+      for (var s = 0u; s < STEPS; s++) { // unroll
+        aux[s] = auxOf(quadAt(tile, corner, t % SUBGROUP + s * SUBGROUP));
+      }
+      for (var s = 0u; s < STEPS; s++) { // unroll
+        let e = t % SUBGROUP + s * SUBGROUP;
+        finish(quadAt(tile, corner, e), sumAt(sums, e), biasOf(corner.y / 4u + e % QUADS), aux[s]);
+      }
+    } else {
+      finishEdge(tile, corner, sums, t % SUBGROUP);
     }
     workgroupBarrier();
   }

@@ -16,6 +16,7 @@ import simt from './gemm.simt.wgsl';
 import vec from './gemm.vec.wgsl';
 import { dense, extent, type GemmProblem, inEights, inQuads, NT, TN } from './problem.ts';
 import quads from './quads.wgsl';
+import rowsums from './rowsums.wgsl';
 import slices from './slices.wgsl';
 import tile from './tile.wgsl';
 import { cpuTile, cpuVecTile, type MatrixTile, matrixTile, simtTile, tiles, vecTile } from './tune.ts';
@@ -31,7 +32,7 @@ const MATRIX = ['subgroups', 'shader-f16', 'chromium-experimental-subgroup-matri
 const lib = [tile, epilogue, erf];
 const libVec = [tile, epilogueVec, erf];
 const libBlocks = [blocks, ...libVec];
-const libMatrix = [slices, ...libVec];
+const libMatrix = [slices, rowsums, ...libVec];
 const matrixGrid = (p: Tiled): Grid => fold(tiles(p, p.SM * p.RM * p.MM, p.SN * p.RN * p.MN) * p.splits);
 
 /**

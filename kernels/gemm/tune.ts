@@ -1,7 +1,7 @@
 // Which tile a product gets, and into how many parts its depth is split. Figures: gemm.md.
 import { type AdapterTraits, ceilDiv } from '../kernel.ts';
 import { cheapLoads } from '../lib/loads.ts';
-import { type GemmProblem, inQuads, NT, TN } from './problem.ts';
+import { type GemmProblem, inQuads, NT } from './problem.ts';
 
 interface Sizes {
   m: number;
@@ -47,34 +47,35 @@ export interface MatrixTile {
   RM: number;
   RN: number;
   BK: number;
-  STAGES: number;
 }
 
 /**
- * Rows and columns of C, subgroups along each, depth of a slice and how many of them are staged; then, in microseconds on an
- * NVIDIA H200, what a tile takes for 64 of k and once (gemm.md).
+ * Rows and columns of C, subgroups along each, depth of a slice; then, on an NVIDIA H200 and in microseconds, what two such
+ * tiles beside each other on a processor take for 64 of k and once (gemm.md).
  */
 const MATRIX_TILES = [
-  [192, 128, 2, 4, 64, 1, 1.85, 1],
-  [128, 192, 2, 4, 64, 1, 1.8, 2],
-  [160, 128, 2, 4, 64, 1, 1.65, 3],
-  [128, 128, 2, 4, 64, 1, 1.35, 3],
-  [128, 256, 2, 4, 32, 1, 2.2, 11],
-  [192, 192, 3, 4, 32, 1, 2, 13], // not for TN, where it was not measured
-  [128, 128, 2, 4, 32, 2, 1.7, 3],
-  [64, 64, 2, 2, 64, 1, 0.9, 2],
-  [64, 64, 2, 2, 32, 2, 1.2, 2],
-  [32, 32, 2, 2, 32, 2, 0.8, 2],
+  [160, 128, 2, 2, 32, 1.98, 6.2],
+  [128, 160, 2, 2, 32, 2.13, 3.4],
+  [128, 128, 2, 2, 32, 2.2, 1],
+  [96, 128, 2, 2, 32, 1.7, 2],
+  [64, 128, 2, 2, 32, 1.4, 2],
+  [64, 64, 2, 2, 64, 0.75, 1.2],
+  [32, 32, 2, 2, 32, 0.8, 2],
 ] as const;
-/** Tiles that run at once: an H200 has so many processors, and large tiles leave room for one on each. */
-const AT_ONCE = 132;
+/** An H200 has so many processors, each with workgroup memory and registers for two of these tiles. */
+const PROCESSORS = 132;
+/** What a tile takes that has a processor to itself, as part of that. */
+const ALONE = 0.56;
 /** What gemm.reduce moves in a microsecond, in bytes. */
 const REDUCED = 3e6;
 
-/** Bytes of workgroup memory: staged slices as f16 with padded rows, whichever way they lie, or the f32 sums after them. */
-function matrixBytes({ MM, MN, SUBGROUP, SM, SN, RM, RN, BK, STAGES }: MatrixTile): number {
-  const [BM, BN] = [SM * RM * MM, SN * RN * MN];
-  const slices = STAGES * (2 * (BM + BN) * BK + 16 * (Math.max(BM, BK) + Math.max(BN, BK)));
+/** Bytes of workgroup memory: a staged slice as f16 with padded rows, whichever way it lies, or the f32 sums after it. */
+function matrixBytes({ MM, MN, SUBGROUP, SM, SN, RM, RN, BK }: MatrixTile): number {
+  const staged = (edge: number, subgroups: number): number => {
+    const fold = subgroups % 4 === 0 && BK <= 16 ? 4 : subgroups % 2 === 0 && BK <= 32 ? 2 : 1;
+    return Math.max(BK * (edge + 8), (edge / fold) * (fold * BK + 8)) * 2;
+  };
+  const slices = staged(SM * RM * MM, SM) + staged(SN * RN * MN, SN);
   return Math.max(slices, 16 * SM * SN * MM * ((RN * MN) / 4 + 2), 32 * SM * SN * SUBGROUP);
 }
 
@@ -84,6 +85,12 @@ interface Priced {
   readonly cost: (count: number, k: number) => number;
 }
 
+/** How often every processor is given two tiles until all are done; in the last round it may be one. */
+function rounds(count: number): number {
+  const last = count % (2 * PROCESSORS);
+  return Math.floor(count / (2 * PROCESSORS)) + (last > PROCESSORS ? 1 : last > 0 ? ALONE : 0);
+}
+
 /** Every tile that the adapter holds, the largest product of matrices first. */
 export const matrixTiles = (adapter: AdapterTraits): MatrixTile[] => priced(adapter).map(({ tile }) => tile);
 
@@ -91,21 +98,21 @@ function priced(adapter: AdapterTraits): Priced[] {
   const found: Priced[] = [];
   const largest = [...adapter.matrices].sort((x, y) => y.M * y.N * y.K - x.M * x.N * x.K);
   for (const { M: MM, N: MN, K: MK } of largest) {
-    for (const [BM, BN, SM, SN, BK, STAGES, slice, once] of MATRIX_TILES) {
+    for (const [BM, BN, SM, SN, BK, slice, once] of MATRIX_TILES) {
       const SUBGROUP = adapter.subgroupMaxSize;
-      const knobs = { MM, MN, MK, SUBGROUP, SM, SN, RM: BM / SM / MM, RN: BN / SN / MN, BK, STAGES };
+      const knobs = { MM, MN, MK, SUBGROUP, SM, SN, RM: BM / SM / MM, RN: BN / SN / MN, BK };
       const threads = SM * SN * SUBGROUP;
       const whole = [knobs.RM, knobs.RN, BK / MK, MN / 4, (BM * BK) / 8 / threads, (BN * BK) / 8 / threads];
       if (
         whole.every(Number.isInteger) &&
         // Sums that a lane holds: more would leave the registers, and of 8 lanes building more takes many seconds.
-        (BM * BN) / threads <= (SUBGROUP >= 32 ? 128 : 64) &&
+        (BM * BN) / threads <= (SUBGROUP >= 32 ? 160 : 64) &&
         threads <= adapter.maxWorkgroupInvocations &&
         matrixBytes(knobs) <= adapter.maxWorkgroupStorageBytes
       )
         found.push({
           tile: knobs,
-          cost: (count, k) => ceilDiv(count, AT_ONCE) * (ceilDiv(k, BK) * (BK / 64) * slice + once),
+          cost: (count, k) => rounds(count) * (ceilDiv(k, BK) * (BK / 64) * slice + once),
         });
     }
   }
@@ -123,7 +130,6 @@ function cheapest(p: LaidOut, splits: number, adapter: AdapterTraits): { tile: M
   for (const { tile, cost: costOf } of all) {
     const { MM, MN, MK, SM, SN, RM, RN } = tile;
     if (MM !== all[0].tile.MM || MN !== all[0].tile.MN || MK !== all[0].tile.MK) break;
-    if (SM === 3 && p.LAYOUT === TN) continue;
     const cost = costOf(tiles(p, SM * RM * MM, SN * RN * MN) * splits, p.k / splits);
     if (!best || cost < best.cost) best = { tile, cost };
   }
