@@ -42,23 +42,22 @@ export const simtCandidates = (p: Problem, adapter: AdapterTraits) =>
   );
 
 const VECTOR_TILES = [
-  { BM: 64, BN: 64, BK: 16, QM: 2, QN: 1 },
-  { BM: 32, BN: 32, BK: 16, QM: 1, QN: 1 },
-  { BM: 128, BN: 128, BK: 16, QM: 2, QN: 2 },
-  { BM: 64, BN: 64, BK: 16, QM: 2, QN: 2 },
-  { BM: 128, BN: 64, BK: 16, QM: 2, QN: 2 },
-  { BM: 64, BN: 64, BK: 32, QM: 2, QN: 1 },
-  { BM: 64, BN: 32, BK: 16, QM: 2, QN: 1 },
-  { BM: 64, BN: 64, BK: 16, QM: 1, QN: 1 },
-  { BM: 128, BN: 128, BK: 8, QM: 2, QN: 2 },
-  { BM: 32, BN: 32, BK: 32, QM: 1, QN: 1 },
+  { BM: 64, BN: 64, QM: 2, QN: 2 },
+  { BM: 128, BN: 64, QM: 2, QN: 2 },
+  { BM: 64, BN: 128, QM: 2, QN: 2 },
+  { BM: 128, BN: 96, QM: 2, QN: 3 },
+  { BM: 128, BN: 128, QM: 2, QN: 2 },
+  { BM: 64, BN: 64, QM: 2, QN: 1 },
+  { BM: 32, BN: 32, QM: 1, QN: 1 },
+  { BM: 64, BN: 32, QM: 2, QN: 1 },
+  { BM: 64, BN: 64, QM: 1, QN: 1 },
 ];
 
 export function vecCandidates(p: Problem, adapter: AdapterTraits) {
   if (!inQuads(p)) return [];
-  const legal = VECTOR_TILES.filter(({ BM, BN, BK, QM, QN }) => {
+  const legal = VECTOR_TILES.filter(({ BM, BN, QM, QN }) => {
     const threads = (BM * BN) / 16 / QM / QN;
-    return threads <= adapter.maxWorkgroupInvocations && 4 * BK * (BM + BN) <= adapter.maxWorkgroupStorageBytes;
+    return threads <= adapter.maxWorkgroupInvocations && 4 * 16 * (BM + BN) <= adapter.maxWorkgroupStorageBytes;
   });
   return fitting(p, legal, ({ BM, BN }) => [BM, BN]);
 }

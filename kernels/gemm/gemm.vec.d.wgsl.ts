@@ -41,6 +41,8 @@ declare const wgsl: Wgsl<
     BK: number;
     QM: number;
     QN: number;
+    STEP: number;
+    WHOLE: boolean;
   }
 >;
 export default wgsl;

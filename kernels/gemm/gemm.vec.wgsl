@@ -1,6 +1,6 @@
 // C = epilogue(op(A) op(B)) where everything comes in whole vectors of 4: register tiles of 4 QM x 4 QN a thread over
-// BK-deep slices that are staged in workgroup memory as vectors along the tile's edge. Blocks of 4 x 4 are staged at a
-// time, transposed in registers where memory runs along k.
+// BK-deep slices that are staged in workgroup memory as vectors along the tile's edge (blocks.wgsl): straight where memory
+// runs that way, else in blocks of 4 x 4 that are transposed in registers.
 const LAYOUT = 0u; // knob: 0 NN, 1 NT (B is (n, k)), 2 TN (A is (k, m))
 const EPILOGUE = 0u; // knob: 0 none, 1 bias, 2 bias + GELU, 3 bias + residual, 4 times r
 const DBIAS = false; // knob: TN, one entry: sums of op(A) over k too, the bias gradient where A is dy
@@ -9,6 +9,9 @@ const BN = 64u; // knob: columns of C a workgroup, a multiple of 32
 const BK = 16u; // knob: depth of a slice: 8, 16 or 32
 const QM = 1u; // knob: vectors of rows a thread, BM / QM apart
 const QN = 1u; // knob: vectors of columns a thread, BN / QN apart
+const STEP = 1u; // knob: fours of k that are written out, of BK / 4
+const WHOLE = false; // knob: every slice is whole: BK divides k and 16
+const_assert BK / 4u % STEP == 0u;
 const MB = BM / 4u;
 const NB = BN / 4u;
 const KB = BK / 4u;
@@ -17,9 +20,17 @@ const SUMS = TM * QN;
 const DOWN = MB / QM;
 const ACROSS = NB / QN;
 const THREADS = DOWN * ACROSS;
-const PER_A = (MB * KB + THREADS - 1u) / THREADS; // blocks that a thread stages, at most
-const PER_B = (NB * KB + THREADS - 1u) / THREADS;
-const SWIZZLE = 32u / BK; // xor with the block's depth: the transposing stores of 8 neighbours meet 8 groups of 4 banks
+const ALONG_A = LAYOUT / 2u; // 1 where memory runs along the tile's edge, 0 where it runs along k
+const ALONG_B = (LAYOUT + 1u) % 2u;
+const STRAIGHT_A = ALONG_A * (MB * BK / THREADS); // vectors that a thread stages
+const STRAIGHT_B = ALONG_B * (NB * BK / THREADS);
+const TURNED_A = (1u - ALONG_A) * ((MB * KB + THREADS - 1u) / THREADS); // or blocks, at most
+const TURNED_B = (1u - ALONG_B) * ((NB * KB + THREADS - 1u) / THREADS);
+const PER_A = STRAIGHT_A + 4u * TURNED_A;
+const PER_B = STRAIGHT_B + 4u * TURNED_B;
+const SWIZZLE = 32u / BK; // xor with a block's depth: the stores of 8 neighbours meet 8 groups of 4 banks
+const TURN_A = (1u - ALONG_A) * SWIZZLE;
+const TURN_B = (1u - ALONG_B) * SWIZZLE;
 alias A4 = vec4<f32>; // stored: A16
 alias B4 = vec4<f32>; // stored: B16
 alias C4 = vec4<f32>; // stored: C16
@@ -53,53 +64,68 @@ fn main(
   let across = t % ACROSS;
   var acc: array<vec4<f32>, SUMS>;
   var rowSums = vec4<f32>();
-  var xs: array<mat4x4<f32>, PER_A>; // registers
-  var ys: array<mat4x4<f32>, PER_B>; // registers
+  var xs: array<vec4<f32>, PER_A>; // registers
+  var ys: array<vec4<f32>, PER_B>; // registers
   for (var i = 0u; i < PER_A; i++) { // unroll
-    xs[i] = blockA(tile, tile.row + placeA(t + i * THREADS).x * 4u, tile.start + placeA(t + i * THREADS).y * 4u);
+    xs[i] = fetchA(tile, sliceAt(tile, tile.start), t, i);
   }
   for (var i = 0u; i < PER_B; i++) { // unroll
-    ys[i] = blockB(tile, tile.col + placeB(t + i * THREADS).x * 4u, tile.start + placeB(t + i * THREADS).y * 4u);
+    ys[i] = fetchB(tile, sliceAt(tile, tile.start), t, i);
   }
   for (var base = tile.start; base < tile.end; base += BK) {
-    for (var i = 0u; i < PER_A; i++) { // unroll
-      let at = placeA(t + i * THREADS);
+    for (var i = 0u; i < STRAIGHT_A; i++) { // unroll
+      sa[t + i * THREADS] = xs[i];
+    }
+    for (var i = 0u; i < TURNED_A; i++) { // unroll
+      let at = placeOf(t + i * THREADS);
+      let block = transpose(mat4x4<f32>(xs[i * 4u], xs[i * 4u + 1u], xs[i * 4u + 2u], xs[i * 4u + 3u]));
       if (t + i * THREADS < MB * KB) {
         for (var e = 0u; e < 4u; e++) { // unroll
-          sa[(at.y * 4u + e) * MB + (at.x ^ (at.y * SWIZZLE))] = xs[i][e];
+          sa[(at.y * 4u + e) * MB + (at.x ^ (at.y * SWIZZLE))] = block[e];
         }
       }
     }
-    for (var i = 0u; i < PER_B; i++) { // unroll
-      let at = placeB(t + i * THREADS);
+    for (var i = 0u; i < STRAIGHT_B; i++) { // unroll
+      sb[t + i * THREADS] = ys[i];
+    }
+    for (var i = 0u; i < TURNED_B; i++) { // unroll
+      let at = placeOf(t + i * THREADS);
+      let block = transpose(mat4x4<f32>(ys[i * 4u], ys[i * 4u + 1u], ys[i * 4u + 2u], ys[i * 4u + 3u]));
       if (t + i * THREADS < NB * KB) {
         for (var e = 0u; e < 4u; e++) { // unroll
-          sb[(at.y * 4u + e) * NB + (at.x ^ (at.y * SWIZZLE))] = ys[i][e];
+          sb[(at.y * 4u + e) * NB + (at.x ^ (at.y * SWIZZLE))] = block[e];
         }
       }
     }
     workgroupBarrier();
     if (DBIAS && tile.col == 0u && t < MB) {
-      for (var k = 0u; k < BK; k++) { rowSums += sa[k * MB + (t ^ (k / 4u * SWIZZLE))]; }
+      for (var k = 0u; k < BK; k++) { rowSums += sa[k * MB + t]; }
     }
     // The next slice is on its way while this one is multiplied.
+    let next = sliceAt(tile, base + BK);
     for (var i = 0u; i < PER_A; i++) { // unroll
-      xs[i] = blockA(tile, tile.row + placeA(t + i * THREADS).x * 4u, base + BK + placeA(t + i * THREADS).y * 4u);
+      xs[i] = fetchA(tile, next, t, i);
     }
     for (var i = 0u; i < PER_B; i++) { // unroll
-      ys[i] = blockB(tile, tile.col + placeB(t + i * THREADS).x * 4u, base + BK + placeB(t + i * THREADS).y * 4u);
+      ys[i] = fetchB(tile, next, t, i);
     }
-    for (var kb = 0u; kb < KB; kb++) {
-      for (var e = 0u; e < 4u; e++) { // unroll
-        var y: array<vec4<f32>, QN>;
-        for (var j = 0u; j < QN; j++) { // unroll
-          y[j] = sb[(kb * 4u + e) * NB + ((across + j * ACROSS) ^ (kb * SWIZZLE))];
-        }
-        for (var q = 0u; q < QM; q++) { // unroll
-          let x = sa[(kb * 4u + e) * MB + ((down + q * DOWN) ^ (kb * SWIZZLE))];
-          for (var i = 0u; i < 4u; i++) { // unroll
-            for (var j = 0u; j < QN; j++) { // unroll
-              acc[(q * 4u + i) * QN + j] += x[i] * y[j];
+    for (var some = 0u; some < KB / STEP; some++) {
+      for (var s = 0u; s < STEP; s++) { // unroll
+        // Counted by one, and remainders: so Dawn can prove the indices below, and they differ by constants.
+        let kb = some * STEP + s;
+        let fromA = kb * 4u * MB + (down ^ (kb * TURN_A)) % DOWN;
+        let fromB = kb * 4u * NB + (across ^ (kb * TURN_B)) % ACROSS;
+        for (var e = 0u; e < 4u; e++) { // unroll
+          var y: array<vec4<f32>, QN>; // registers
+          for (var j = 0u; j < QN; j++) { // unroll
+            y[j] = sb[fromB + e * NB + j * ACROSS];
+          }
+          for (var q = 0u; q < QM; q++) { // unroll
+            let x = sa[fromA + e * MB + q * DOWN];
+            for (var i = 0u; i < 4u; i++) { // unroll
+              for (var j = 0u; j < QN; j++) { // unroll
+                acc[(q * 4u + i) * QN + j] += x[i] * y[j];
+              }
             }
           }
         }

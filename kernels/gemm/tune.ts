@@ -1,7 +1,7 @@
 // Which tile a product gets, and into how many parts its depth is split. Figures: gemm.md.
 import { type AdapterTraits, ceilDiv } from '../kernel.ts';
 import { cheapLoads } from '../lib/loads.ts';
-import { type GemmProblem, inQuads, NT } from './problem.ts';
+import { type GemmProblem, inQuads, TN } from './problem.ts';
 
 interface Sizes {
   m: number;
@@ -24,17 +24,34 @@ export function simtTile(p: Sizes): { BM: number; BN: number } {
   return { BM: edge, BN: edge };
 }
 
-/** In whole vectors a thread may own 8 x 8, where such tiles occupy a GPU: more of A than of B where both lie along k. */
-export function vecTile(
-  p: GemmProblem & { LAYOUT: number },
-): { BM: number; BN: number; QM: number; QN: number } | null {
+/**
+ * Rows and columns of C, vectors of them a thread; then, in microseconds on an NVIDIA H200, what a tile takes for 64 of k and
+ * once, where a processor is full of them (gemm.md).
+ */
+const VECTOR_TILES = [
+  [128, 64, 2, 2, 3.3, 2],
+  [64, 64, 2, 2, 2.05, 1.5],
+  [32, 32, 1, 1, 1.15, 1],
+] as const;
+
+/** The tile with the least estimated time, for `splits` parts of k. */
+function vecChoice(
+  { m, n, k, batch }: Sizes,
+  splits: number,
+): { BM: number; BN: number; QM: number; QN: number; cost: number } {
+  const costs = VECTOR_TILES.map(([BM, BN, QM, QN, slice, once]) => {
+    // Tiles of one processor run side by side; one alone leaves half of it idle.
+    const turns = Math.max(2, ceilDiv(tiles({ m, n, batch }, BM, BN) * splits, PROCESSORS));
+    return { BM, BN, QM, QN, cost: (turns + 0.3) * ((k / splits / 64) * slice + once) };
+  });
+  return costs.reduce((best, tile) => (tile.cost < best.cost ? tile : best));
+}
+
+/** In whole vectors. Fours of k are written out for a GPU; on software adapters that doubles what it takes to build. */
+export function vecTile(p: GemmProblem & { LAYOUT: number }, { subgroupMaxSize }: AdapterTraits) {
   if (!inQuads(p)) return null;
-  const enough = tiles(p, 64, 64) * p.splits >= 256;
-  if (enough && p.LAYOUT === NT && 2 * tiles(p, 128, 64) <= 1.1 * tiles(p, 64, 64))
-    return { BM: 128, BN: 64, QM: 2, QN: 2 };
-  if (enough) return { BM: 64, BN: 64, QM: 2, QN: 2 };
-  const edge = simtEdge(p);
-  return { BM: edge, BN: edge, QM: edge / 32, QN: 1 };
+  const { BM, BN, QM, QN } = vecChoice(p, p.splits);
+  return { BM, BN, QM, QN, STEP: subgroupMaxSize >= 32 ? 4 : 1, WHOLE: p.k % 16 === 0 };
 }
 
 export interface MatrixTile {
@@ -136,13 +153,13 @@ function cheapest(p: LaidOut, splits: number, adapter: AdapterTraits): { tile: M
   return best;
 }
 
-/** The number of parts with the least estimated time, the pass that sums them included. */
-function matrixSplits(p: LaidOut, adapter: AdapterTraits): number {
+/** The number of parts with the least estimated time, the pass that sums them included; more only where they gain enough. */
+function splitsOf(p: LaidOut, costOf: (splits: number) => number, gain: number): number {
   let best = { splits: 1, cost: Number.POSITIVE_INFINITY };
   for (let splits = 1; splits <= 12 && (splits === 1 || splits * 256 <= p.k); splits++) {
     const reduce = splits > 1 ? 5 + ((splits + 1) * 4 * p.m * p.n * p.batch) / REDUCED : 0;
-    const cost = (cheapest(p, splits, adapter)?.cost ?? 0) + reduce;
-    if (cost < 0.95 * best.cost) best = { splits, cost };
+    const cost = costOf(splits) + reduce;
+    if (cost < (1 - gain) * best.cost) best = { splits, cost };
   }
   return best.splits;
 }
@@ -196,11 +213,12 @@ export function cpuVecTile(
  * gemm.reduce with the epilogue.
  */
 export function splitFor(p: LaidOut, adapter: AdapterTraits): number {
-  const most = Math.max(1, Math.floor(p.k / 256));
-  if (adapter.profile === 'matrix' && adapter.matrices.length > 0) return matrixSplits(p, adapter);
+  if (adapter.profile === 'matrix' && adapter.matrices.length > 0)
+    return splitsOf(p, (splits) => cheapest(p, splits, adapter)?.cost ?? 0, 0.05);
   const tile = adapter.profile === 'cpu' ? cpuTile(p, adapter) : null;
-  const wanted = tile ? cpuSplits(p, tile.TM, tile.TN * tile.SG) : Math.floor(256 / tiles(p, simtEdge(p), simtEdge(p)));
-  return Math.max(1, Math.min(wanted, most));
+  // Beside weight gradients only what is long: a dispatch more costs small models what they gain.
+  if (!tile) return p.LAYOUT === TN || p.k >= 2048 ? splitsOf(p, (splits) => vecChoice(p, splits).cost, 0.03) : 1;
+  return p.k < 512 ? 1 : cpuSplits(p, tile.TM, tile.TN * tile.SG);
 }
 
 /** A single tile leaves a core idle; elsewhere splitting lost or made no difference (gemm.md). */

@@ -21,6 +21,7 @@ declare const wgsl: Wgsl<
     VECTOR: number;
     WG: number;
     PER: number;
+    WHOLE: boolean;
     AHEAD: boolean;
   }
 >;

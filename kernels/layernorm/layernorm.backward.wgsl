@@ -4,7 +4,8 @@ const ADD = false; // knob: the gradient ds of the skip path is added to dx
 const VECTOR = 4u; // knob: columns of a vector, 1 for single ones (lib/elements.ts)
 const WG = 64u; // knob: threads: whole subgroups, or a power of two
 const PER = 1u; // knob: vectors a thread owns, ceil(cols / VECTOR / WG)
-const AHEAD = true; // knob: all loads of a row are asked for before any is used, as GPUs want it; else each is used at once
+const WHOLE = false; // knob: threads times vectors are the columns: no load is behind an `if`, where it is waited for alone
+const AHEAD = true; // knob: a row is on its way while the one before is worked on, as GPUs want it; else each number is loaded where it is used
 alias Stored = vec4<f32>; // stored: HALF
 struct Params { rows: u32, cols: u32, groups: u32 }
 @group(0) @binding(0) var<uniform> p: Params;
@@ -17,6 +18,11 @@ struct Params { rows: u32, cols: u32, groups: u32 }
 @group(0) @binding(7) var<storage, read_write> dwb: array<vec4<f32>>; // (groups, 2, cols): partial dw, db
 
 fn wide(q: Stored) -> vec4<f32> { return vec4<f32>(q); } // stored: HALF
+
+// Where a thread finds its vector k of a row; threads beyond the last one repeat it.
+fn columnOf(t: u32, k: u32, vectors: u32) -> u32 {
+  return select(min(t + k * WG, vectors - 1u), t + k * WG, WHOLE);
+}
 
 fn total(v: vec4<f32>) -> f32 {
   return v.x + v.y + v.z + v.w;
@@ -41,26 +47,50 @@ fn main(
   var weight: array<vec4<f32>, PER>;
   for (var k = 0u; k < PER; k++) { // unroll
     let c = t + k * WG;
-    if (c < vectors) { weight[k] = w[c]; }
+    if (WHOLE || c < vectors) { weight[k] = w[c]; }
   }
-  for (var row = group * chunk; row < end; row++) {
+  let begin = group * chunk;
+  var nextX: array<vec4<f32>, PER>;
+  var nextDy: array<Stored, PER>;
+  var nextDs: array<vec4<f32>, PER>;
+  var nextStat = vec2<f32>();
+  if (AHEAD && begin < end) {
+    for (var k = 0u; k < PER; k++) { // unroll
+      let at = begin * vectors + columnOf(t, k, vectors);
+      nextX[k] = x[at];
+      nextDy[k] = dy[at];
+      if (ADD) { nextDs[k] = ds[at]; }
+    }
+    nextStat = vec2(stat[2u * begin], stat[2u * begin + 1u]);
+  }
+  for (var row = begin; row < end; row++) {
     if (AHEAD) {
       for (var k = 0u; k < PER; k++) { // unroll
-        let c = t + k * WG;
-        if (c < vectors) {
-          xhat[k] = x[row * vectors + c];
-          g[k] = wide(dy[row * vectors + c]);
-          if (ADD) { skip[k] = ds[row * vectors + c]; }
-        }
+        xhat[k] = nextX[k];
+        g[k] = wide(nextDy[k]);
+        if (ADD) { skip[k] = nextDs[k]; }
       }
     }
-    let mean = stat[2u * row];
-    let rstd = stat[2u * row + 1u];
+    var moments = nextStat;
+    if (!AHEAD) { moments = vec2(stat[2u * row], stat[2u * row + 1u]); }
+    let mean = moments.x;
+    let rstd = moments.y;
+    if (AHEAD) {
+      // The last row again where none follows.
+      let next = min(row + 1u, end - 1u);
+      for (var k = 0u; k < PER; k++) { // unroll
+        let at = next * vectors + columnOf(t, k, vectors);
+        nextX[k] = x[at];
+        nextDy[k] = dy[at];
+        if (ADD) { nextDs[k] = ds[at]; }
+      }
+      nextStat = vec2(stat[2u * next], stat[2u * next + 1u]);
+    }
     var sum = vec4<f32>();
     var product = vec4<f32>();
     for (var k = 0u; k < PER; k++) { // unroll
       let c = t + k * WG;
-      if (c < vectors) {
+      if (WHOLE || c < vectors) {
         if (!AHEAD) {
           g[k] = wide(dy[row * vectors + c]);
           xhat[k] = x[row * vectors + c];
@@ -77,7 +107,7 @@ fn main(
     let means = rowSum2(t, vec2(total(sum), total(product))) / f32(p.cols);
     for (var k = 0u; k < PER; k++) { // unroll
       let c = t + k * WG;
-      if (c < vectors) {
+      if (WHOLE || c < vectors) {
         var d = rstd * (g[k] - means.x - xhat[k] * means.y);
         if (ADD && AHEAD) { d += skip[k]; }
         if (ADD && !AHEAD) { d += ds[row * vectors + c]; }
@@ -87,7 +117,7 @@ fn main(
   }
   for (var k = 0u; k < PER; k++) { // unroll
     let c = t + k * WG;
-    if (c < vectors) {
+    if (WHOLE || c < vectors) {
       dwb[2u * group * vectors + c] = dw[k];
       dwb[(2u * group + 1u) * vectors + c] = db[k];
     }

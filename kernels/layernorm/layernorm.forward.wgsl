@@ -5,7 +5,8 @@ const VECTOR = 4u; // knob: columns of a vector, 1 for single ones (lib/elements
 const WG = 64u; // knob: threads per row: whole subgroups, or a power of two
 const PER = 1u; // knob: vectors a thread owns, ceil(cols / VECTOR / WG)
 const R = 1u; // knob: rows of a workgroup
-const AHEAD = true; // knob: all loads of a row are asked for before any is used, as GPUs want it; else each is used at once
+const WHOLE = false; // knob: threads times vectors are the columns: no load is behind an `if`, where it is waited for alone
+const AHEAD = true; // knob: all loads of a row are asked for before any is used, w and b last, as GPUs want it; else each is used at once
 alias Stored = vec4<f32>; // stored: HALF
 struct Params { rows: u32, cols: u32, eps: f32 }
 @group(0) @binding(0) var<uniform> p: Params;
@@ -33,11 +34,13 @@ fn main(
   var weight: array<vec4<f32>, PER>;
   var bias: array<vec4<f32>, PER>;
   var v: array<vec4<f32>, PER>;
-  for (var k = 0u; k < PER; k++) { // unroll
-    let c = t + k * WG;
-    if (c < vectors) {
-      weight[k] = w[c];
-      bias[k] = b[c];
+  if (!AHEAD) {
+    for (var k = 0u; k < PER; k++) { // unroll
+      let c = t + k * WG;
+      if (WHOLE || c < vectors) {
+        weight[k] = w[c];
+        bias[k] = b[c];
+      }
     }
   }
   let first = (wg.x + wg.y * grid.x) * R;
@@ -46,7 +49,7 @@ fn main(
     var sum = vec4<f32>();
     for (var k = 0u; k < PER; k++) { // unroll
       let c = t + k * WG;
-      if (c < vectors) {
+      if (WHOLE || c < vectors) {
         v[k] = x[row + c];
         if (ADD) {
           v[k] += r[row + c];
@@ -55,22 +58,31 @@ fn main(
         sum += v[k];
       }
     }
+    if (AHEAD && index == first) {
+      for (var k = 0u; k < PER; k++) { // unroll
+        let c = t + k * WG;
+        if (WHOLE || c < vectors) {
+          weight[k] = w[c];
+          bias[k] = b[c];
+        }
+      }
+    }
     if (ADD && AHEAD) {
       for (var k = 0u; k < PER; k++) { // unroll
         let c = t + k * WG;
-        if (c < vectors) { s[row + c] = v[k]; }
+        if (WHOLE || c < vectors) { s[row + c] = v[k]; }
       }
     }
     let mean = rowSum(t, total(sum)) / f32(p.cols);
     var squares = vec4<f32>();
     for (var k = 0u; k < PER; k++) { // unroll
       v[k] -= mean;
-      if (t + k * WG < vectors) { squares += v[k] * v[k]; }
+      if (WHOLE || t + k * WG < vectors) { squares += v[k] * v[k]; }
     }
     let rstd = inverseSqrt(rowSum(t, total(squares)) / f32(p.cols) + p.eps);
     for (var k = 0u; k < PER; k++) { // unroll
       let c = t + k * WG;
-      if (c < vectors) { y[row + c] = narrow(v[k] * rstd * weight[k] + bias[k]); }
+      if (WHOLE || c < vectors) { y[row + c] = narrow(v[k] * rstd * weight[k] + bias[k]); }
     }
     if (t == 0u) {
       stat[2u * index] = mean;

@@ -15,16 +15,20 @@ interface Row {
   VECTOR: number;
 }
 const single = ({ cols }: Row) => rowThreads(cols);
-/** Whole subgroups, none of whose threads is idle, at most 256 threads, where there are some: a vector a thread at 512 and 768 columns. */
-const threads = ({ cols }: Row, { features, subgroupMaxSize }: AdapterTraits) => {
-  if (cols % 4 || !features.has('subgroups')) return rowThreads(cols, 4);
+/** Whole subgroups, at most 256 threads, none of them idle, by vectors a thread: one at 512 and 768 columns. */
+function wholeRows({ cols }: Row, { features, subgroupMaxSize }: AdapterTraits) {
   const vectors = cols / 4;
-  for (let PER = ceilDiv(vectors, 256); PER <= 8; PER++) {
-    const WG = vectors / PER;
-    if (WG % subgroupMaxSize === 0) return { WG, PER };
-  }
-  return rowThreads(cols, 4);
-};
+  const counts = features.has('subgroups') ? [1, 2, 3, 4, 5, 6, 7, 8] : [];
+  return counts
+    .map((PER) => ({ WG: vectors / PER, PER, WHOLE: true }))
+    .filter(({ WG }) => WG <= 256 && WG % subgroupMaxSize === 0);
+}
+const threads = (row: Row, adapter: AdapterTraits) => wholeRows(row, adapter)[0] ?? rowThreads(row.cols, 4);
+/** Backward keeps much more a vector, and waits for its sums less where threads are few: 64 at 512 and 768 columns. */
+const fewThreads = (row: Row, adapter: AdapterTraits) =>
+  wholeRows(row, adapter)
+    .filter(({ WG, PER }) => WG >= 64 && PER <= 4)
+    .at(-1) ?? threads(row, adapter);
 type Lanes = typeof rowLanes;
 const lanes =
   (of: Lanes) =>
@@ -62,6 +66,7 @@ export const layernormForward = defineKernel({
     simt: sumByWorkgroup(forward, {
       grid: rowBlocks,
       tune: threads,
+      candidates: wholeRows,
       otherwise: sumByWorkgroup(oneByOne(forward), { grid: rowBlocks, tune: single }),
     }),
     cpu: inOrder((rewrite, of, otherwise) =>
@@ -79,6 +84,7 @@ export const layernormForward = defineKernel({
     y: [rows, cols],
     stat: [rows, 2],
   }),
+  sizes: ['rows', 'cols'],
   flops: ({ rows, cols, ADD }) => (ADD ? 9 : 8) * rows * cols,
   reference: ref.forward,
   cases: [
@@ -103,7 +109,8 @@ export const layernormBackward = defineKernel({
   variants: {
     simt: sumByWorkgroup(backward, {
       grid: chunks,
-      tune: threads,
+      tune: fewThreads,
+      candidates: wholeRows,
       otherwise: sumByWorkgroup(oneByOne(backward), { grid: chunks, tune: single }),
     }),
     cpu: inOrder((rewrite, of, otherwise) =>
@@ -121,6 +128,7 @@ export const layernormBackward = defineKernel({
     dx: [rows, cols],
     dwb: [groups, 2, cols],
   }),
+  sizes: ['rows', 'cols'],
   flops: ({ rows, cols, ADD }) => (ADD ? 16 : 15) * rows * cols,
   reference: ref.backward,
   cases: [
@@ -136,6 +144,9 @@ export const layernormBackward = defineKernel({
   ],
 });
 
-/** Into how many chunks layernorm.backward cuts the rows: enough to fill the device, few enough to add up cheaply. */
+/**
+ * Into how many chunks layernorm.backward cuts the rows: enough to fill the device (8 for each of an H200's 132 processors),
+ * few enough to add up cheaply.
+ */
 export const layernormGroups = (rows: number, profile: Profile = 'simt'): number =>
-  profile === 'cpu' ? Math.min(64, ceilDiv(rows, 8)) : Math.min(1024, ceilDiv(rows, 4));
+  profile === 'cpu' ? Math.min(64, ceilDiv(rows, 8)) : Math.min(1056, ceilDiv(rows, 4));

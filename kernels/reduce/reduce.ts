@@ -21,6 +21,13 @@ const blocks = ({ cols, groups, VECTOR, TX, PAIR, TWICE }: Part): Grid => [
   groups,
   1,
 ];
+/** Narrow blocks give more of a GPU work, wide ones read longer pieces. */
+const BLOCKS = [
+  { TX: 16, TY: 16 },
+  { TX: 4, TY: 64 },
+  { TX: 8, TY: 32 },
+  { TX: 2, TY: 128 },
+];
 const inVectors = ({ cols, stride, offset, VECTOR }: Part) => [cols, stride, offset].every((n) => n % VECTOR === 0);
 /**
  * Sums of columns [offset, offset + cols) of x (rows, stride) over `groups` contiguous chunks of rows: y (groups, cols).
@@ -34,6 +41,7 @@ export const reduceColumns = defineKernel({
       // Few rows or columns: narrower blocks, so that more of a GPU has work.
       tune: (part) =>
         inVectors(part) ? (blocks({ ...part, TX: 16 })[0] * part.groups < 256 ? { TX: 4, TY: 64 } : {}) : null,
+      candidates: () => BLOCKS,
       otherwise: variant(oneByOne(columns), { grid: blocks, tune: () => ({ TX: 32, TY: 8 }) }),
     }),
     // No barrier is left with TY = 1.
@@ -53,6 +61,7 @@ export const reduceColumns = defineKernel({
     y2: TWICE ? [groups, cols] : null,
     z2: PAIR && TWICE ? [groups, cols] : null,
   }),
+  sizes: ['rows', 'cols', 'groups'],
   moves: ({ rows, cols, PAIR }) => ({ x: (PAIR ? 2 : 1) * rows * cols, x2: (PAIR ? 2 : 1) * rows * cols }),
   flops: ({ rows, cols, PAIR, TWICE }) => (PAIR ? 2 : 1) * (TWICE ? 2 : 1) * rows * cols,
   reference: ref.columns,

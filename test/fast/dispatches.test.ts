@@ -37,13 +37,13 @@ function calls(
 }
 
 /**
- * Backward, both norms finish their gradients in one dispatch. A weight gradient that is summed in parts takes another: on a GPU those of two
- * encoder products do, having few tiles (qkv, proj), and of all four decoder products; two of them are finished at once.
+ * Backward, both norms finish their gradients in one dispatch. A weight gradient that is summed in parts takes another: on a GPU those of all
+ * four products, having few tiles; two of them are finished at once.
  */
 const PER_BLOCK: Record<Profile, Record<'depth' | 'decoder_depth', [forward: number, backward: number]>> = {
   cpu: { depth: [7, 13], decoder_depth: [7, 13] },
-  simt: { depth: [7, 14], decoder_depth: [7, 15] },
-  matrix: { depth: [7, 14], decoder_depth: [7, 15] },
+  simt: { depth: [7, 15], decoder_depth: [7, 15] },
+  matrix: { depth: [7, 15], decoder_depth: [7, 15] },
 };
 
 for (const [profile, stacks] of Object.entries(PER_BLOCK) as [Profile, (typeof PER_BLOCK)[Profile]][]) {
