@@ -25,9 +25,9 @@ declare const wgsl: Wgsl<
     STRIPS: number;
     RM: number;
     LANES: number;
+    ALONE: boolean;
     TILE: number;
     STAGES: number;
-    ONCE: boolean;
   }
 >;
 export default wgsl;

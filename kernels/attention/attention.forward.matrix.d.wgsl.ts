@@ -23,9 +23,9 @@ declare const wgsl: Wgsl<
     STRIPS: number;
     RM: number;
     LANES: number;
+    ALONE: boolean;
     TILE: number;
     ONCE: boolean;
-    STAGES: number;
   }
 >;
 export default wgsl;

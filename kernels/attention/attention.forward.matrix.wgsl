@@ -2,7 +2,7 @@
 // query rows, a strip a subgroup, held as f16 matrices; tiles of k and v go through workgroup memory as f16, sums are f32.
 // Matrices give no access to elements: scores go through workgroup memory, where threads replace them by their weights, and
 // the sums stay in their matrices. An online softmax would rescale them with every tile; here a row's weights are relative
-// to its largest score of the first tile, until one is 2^SLACK times as large: only then all sums go through memory.
+// to its largest score of the first tile. Where a later one is 2^SLACK times as large, all keys are gone over once more.
 enable f16;
 enable subgroups;
 enable chromium_experimental_subgroup_matrix;
@@ -14,10 +14,10 @@ const MN = 8u; // knob: its columns, a multiple of 8
 const MK = 8u; // knob: its depth, a multiple of 8
 const STRIPS = 2u; // knob: strips of query rows
 const RM = 1u; // knob: matrices down a strip
-const LANES = 32u; // knob: threads a strip, a multiple of its rows, no fewer than the largest subgroup; smaller ones repeat each other's work
+const LANES = 32u; // knob: threads a strip, one or two times its rows, no fewer than the largest subgroup; smaller ones repeat each other's work
+const ALONE = true; // knob: all subgroups have LANES threads
 const TILE = 16u; // knob: keys a tile, a multiple of MN and MK
 const ONCE = false; // knob: a tile holds all keys
-const STAGES = 2u; // knob: tiles in workgroup memory; 2 take two barriers a tile, 1 four; 2 where a subgroup has LANES threads
 alias Vector = vec4<f32>; // stored: HALF
 struct Params { batch: u32, tokens: u32, heads: u32, dim: u32, scale: f32 }
 @group(0) @binding(0) var<uniform> p: Params;
@@ -25,10 +25,9 @@ struct Params { batch: u32, tokens: u32, heads: u32, dim: u32, scale: f32 }
 @group(0) @binding(2) var<storage, read_write> o: array<Vector>; // (batch, tokens, heads, dim)
 @group(0) @binding(3) var<storage, read_write> lse: array<f32>; // (batch, heads, tokens)
 
-const VALUES = TILE * STRIDE; // of a stage; keys are at 0
-const SCORE = STAGES * STAGE;
+const VALUES = MATRIX; // keys are at 0
+const SCORE = 2u * MATRIX;
 const POOL = max(SCORE + BLOCK * SCORES, BLOCK * STRIDE);
-var<workgroup> pool: array<vec4<u32>, POOL>;
 var<workgroup> grew: atomic<u32>;
 
 @compute @workgroup_size(WG, 1, 1)
@@ -41,108 +40,104 @@ fn main(
   let strip = subgroupBroadcastFirst(t) / LANES % STRIPS;
   let row = t / LANES * ROWS + t % ROWS;
   let part = t % LANES / ROWS;
-  let scale = p.scale * 1.4426950408889634;
+  let scores = min(SCORE + strip * ROWS * SCORES, POOL - ROWS * SCORES);
   var q: array<Left, HELD>; // registers
   var sum: array<Sum, SUMS>; // registers
-  var ahead: array<vec4<u32>, PER>; // registers
+  var keys: array<vec4<u32>, PER>; // registers
+  var values: array<vec4<u32>, PER>; // registers
   for (var i = 0u; i < PER; i++) { // unroll
-    ahead[i] = fetchTile(wg, 0u, t, i);
+    keys[i] = fetchTile(wg, 0u, 1u, t, i);
+    values[i] = fetchTile(wg, 0u, 2u, staging(t, 1u), i);
   }
-  stageOwn(wg, t);
+  for (var b = 0u; b < OWN; b += BATCH) {
+    var own: array<vec4<u32>, BATCH>; // registers
+    for (var i = 0u; i < BATCH; i++) { // unroll
+      own[i] = fetch(wg, wg.x * BLOCK + (t + (b + i) * WG) / LONG, 0u, (t + (b + i) * WG) % LONG);
+    }
+    for (var i = 0u; i < BATCH; i++) { // unroll
+      putOwn(0u, t, b + i, own[i]);
+    }
+  }
   workgroupBarrier();
   for (var k = 0u; k < HELD; k++) { // unroll
     q[k] = subgroupMatrixLoad<Left, row_major>(&pool, strip * ROWS * STRIDE + k / DEPTH * MM * STRIDE + k % DEPTH * EIGHTS, STRIDE);
   }
   workgroupBarrier();
-  for (var i = 0u; i < PER; i++) { // unroll
-    put(0u, t, i, ahead[i]);
-  }
-  workgroupBarrier();
-  if (!ONCE) {
+  var softmax = Softmax(NONE, 0.0, NONE);
+  var turns = 1u;
+  for (var turn = 0u; turn < turns; turn++) {
     for (var i = 0u; i < PER; i++) { // unroll
-      ahead[i] = fetchTile(wg, TILE, t, i);
+      put(0u, t, i, keys[i]);
+      keys[i] = fetchTile(wg, TILE, 1u, t, i);
     }
-  }
-  var softmax = Softmax(NONE, 0.0);
-  var stage = 0u;
-  for (var first = 0u; first < p.tokens; first += TILE) {
-    for (var n = 0u; n < TILE; n += MN) {
-      let start = min(stage + n * STRIDE, POOL - REACH_NT);
-      var s: array<Sum, RM>; // registers
-      for (var i = 0u; i < RM; i++) { // unroll
+    workgroupBarrier();
+    for (var first = 0u; first < p.tokens; first += TILE) {
+      var s: array<Sum, STORED>; // registers
+      for (var i = 0u; i < STORED; i++) { // unroll
         s[i] = Sum(); // a variable that is declared in a loop is not emptied a turn
       }
       for (var k = 0u; k < DEPTH; k++) { // unroll
-        let r = subgroupMatrixLoad<Right, col_major>(&pool, start + k * EIGHTS, STRIDE);
-        for (var i = 0u; i < RM; i++) { // unroll
-          s[i] = subgroupMatrixMultiplyAccumulate(q[i * DEPTH + k], r, s[i]);
-        }
-      }
-      for (var i = 0u; i < RM; i++) { // unroll
-        subgroupMatrixStore<row_major>(&pool, min(SCORE + (strip * ROWS + i * MM) * SCORES + n / 4u, POOL - REACH_S), s[i], SCORES);
-      }
-    }
-    workgroupBarrier();
-    if (STAGES == 2u && !ONCE) {
-      for (var i = 0u; i < PER; i++) { // unroll
-        put(STAGE - stage, t, i, ahead[i]);
-        ahead[i] = fetchTile(wg, first + 2u * TILE, t, i);
-      }
-    }
-    let turned = weigh(softmax, SCORE + row * SCORES, part, first);
-    let shrink = exp2(softmax.top - turned.top);
-    softmax = turned;
-    if (ONCE || first == 0u) { workgroupBarrier(); }
-    else if (workgroupUniformLoad(&grew) != 0u) {
-      let spare = min(stage + strip % TURN * SPARE, POOL - SPARE);
-      for (var turn = 0u; turn < STRIPS; turn += TURN) {
-        let mine = strip / TURN == turn / TURN;
-        for (var n = 0u; n < ACROSS; n++) { // unroll
+        for (var n = 0u; n < NS; n++) { // unroll
+          let r = subgroupMatrixLoad<Right, col_major>(&pool, n * MN * STRIDE + k * EIGHTS, STRIDE);
           for (var i = 0u; i < RM; i++) { // unroll
-            if (mine) { subgroupMatrixStore<row_major>(&pool, spare, sum[i * ACROSS + n], MN / 4u + 1u); }
-            workgroupBarrier();
-            if (mine && t % ROWS / MM == i) { multiply(spare + t % MM * (MN / 4u + 1u), part, shrink); }
-            workgroupBarrier();
-            if (mine) { sum[i * ACROSS + n] = subgroupMatrixLoad<Sum, row_major>(&pool, spare, MN / 4u + 1u); }
-            workgroupBarrier();
+            s[n * RM + i] = subgroupMatrixMultiplyAccumulate(q[i * DEPTH + k], r, s[n * RM + i]);
           }
         }
       }
-      if (t == 0u) { atomicStore(&grew, 0u); }
-    }
-    for (var k = 0u; k < TILE; k += MK) {
-      let start = min(stage + VALUES + k * STRIDE, POOL - REACH_NN);
-      var w: array<Left, RM>; // registers
-      for (var i = 0u; i < RM; i++) { // unroll
-        w[i] = subgroupMatrixLoad<Left, row_major>(&pool, min(SCORE + (strip * ROWS + i * MM) * SCORES + k / 4u, POOL - REACH_S), SCORES);
-      }
-      for (var n = 0u; n < ACROSS; n++) { // unroll
-        let r = subgroupMatrixLoad<Right, row_major>(&pool, start + n * MN / 8u, STRIDE);
+      for (var n = 0u; n < NS; n++) { // unroll
         for (var i = 0u; i < RM; i++) { // unroll
-          sum[i * ACROSS + n] = subgroupMatrixMultiplyAccumulate(w[i], r, sum[i * ACROSS + n]);
+          subgroupMatrixStore<row_major>(&pool, scores + i * MM * SCORES + n * MN / 4u, s[n * RM + i], SCORES);
         }
       }
-    }
-    if (STAGES == 1u && !ONCE) {
       workgroupBarrier();
+      // All subgroups are past these keys and past the last tile's values: the next come in their place, and are there after the next barrier.
       for (var i = 0u; i < PER; i++) { // unroll
-        put(0u, t, i, ahead[i]);
-        ahead[i] = fetchTile(wg, first + 2u * TILE, t, i);
+        put(VALUES, staging(t, 1u), i, values[i]);
+        if (!ONCE) {
+          put(0u, t, i, keys[i]);
+          values[i] = fetchTile(wg, first + TILE, 2u, staging(t, 1u), i);
+          keys[i] = fetchTile(wg, first + 2u * TILE, 1u, t, i);
+        }
       }
+      softmax = weigh(softmax, SCORE + row * SCORES, part, first);
       workgroupBarrier();
+      for (var k = 0u; k < CHUNKS; k++) { // unroll
+        var w: array<Left, RM>; // registers
+        for (var i = 0u; i < RM; i++) { // unroll
+          w[i] = subgroupMatrixLoad<Left, row_major>(&pool, scores + i * MM * SCORES + k * FOURS, SCORES);
+        }
+        for (var n = 0u; n < ACROSS; n++) { // unroll
+          let r = subgroupMatrixLoad<Right, row_major>(&pool, VALUES + k * MK * STRIDE + n * MN / 8u, STRIDE);
+          for (var i = 0u; i < RM; i++) { // unroll
+            sum[i * ACROSS + n] = subgroupMatrixMultiplyAccumulate(w[i], r, sum[i * ACROSS + n]);
+          }
+        }
+      }
+      if (!ALONE) { workgroupBarrier(); }
     }
-    if (STAGES == 2u) { stage = STAGE - stage; }
+    if (ONCE || turn > 0u) { continue; } // not break, after which lavapipe 26.2 took no second turn
+    if (softmax.seen > softmax.top + SLACK) { atomicStore(&grew, 1u); }
+    turns += workgroupUniformLoad(&grew);
+    if (turns == 1u) { continue; }
+    softmax = Softmax(among(softmax.seen), 0.0, NONE);
+    for (var i = 0u; i < SUMS; i++) { // unroll
+      sum[i] = Sum();
+    }
+    for (var i = 0u; i < PER; i++) { // unroll
+      keys[i] = fetchTile(wg, 0u, 1u, t, i);
+      values[i] = fetchTile(wg, 0u, 2u, staging(t, 1u), i);
+    }
   }
   workgroupBarrier();
   keepTotal(wg, row, part, softmax);
+  let place = min(strip * ROWS * OUTS, POOL - ROWS * OUTS);
   for (var n = 0u; n < ACROSS; n++) { // unroll
     for (var i = 0u; i < RM; i++) { // unroll
-      subgroupMatrixStore<row_major>(
-        &pool, SCORE + strip * ROWS * SCORES + i * MM * SCORES + n % GROUP * MN / 4u, sum[i * ACROSS + n], SCORES);
+      subgroupMatrixStore<row_major>(&pool, place + i * MM * OUTS + n % GROUP * MN / 4u, sum[i * ACROSS + n], OUTS);
     }
     if (n % GROUP == GROUP - 1u || n == ACROSS - 1u) {
       workgroupBarrier();
-      writeRows(wg, t, n / GROUP * TILE);
+      writeRows(wg, t, n / GROUP * GROUP * MN);
       workgroupBarrier();
     }
   }

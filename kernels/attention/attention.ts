@@ -1,10 +1,11 @@
 // Multi-head attention (Vaswani et al. 2017) without an L x L matrix in memory: FlashAttention (Dao et al. 2022) forward,
 // FlashAttention-2 (Dao 2023) backward. q, k and v are read from one tensor (batch, tokens, 3, heads, dim), the layout
 // of timm's fused qkv projection, and their gradients are written into one of the same layout, by one dispatch.
-import { ceilDiv, defineKernel, fold, type Grid, variant } from '../kernel.ts';
+import { ceilDiv, defineKernel, fold, type Grid, type Variant, variant } from '../kernel.ts';
 import type { Random } from '../random/random.ts';
 import backwardCpu from './attention.backward.cpu.wgsl';
 import backwardMatrix from './attention.backward.matrix.wgsl';
+import backwardWhole from './attention.backward.whole.wgsl';
 import backward from './attention.backward.wgsl';
 import delta from './attention.delta.wgsl';
 import deltaWide from './attention.delta.wide.wgsl';
@@ -15,12 +16,24 @@ import probabilities from './attention.probabilities.wgsl';
 import * as ref from './attention.ref.ts';
 import { laneCandidates, simtCandidates } from './candidates.ts';
 import rows from './rows.wgsl';
+import duty from './duty.wgsl';
 import eights from './eights.wgsl';
 import quads from './quads.wgsl';
 import softmaxBackward from './softmax.backward.wgsl';
 import softmax from './softmax.wgsl';
 import stripsText from './strips.wgsl';
-import { BACKWARD, backwardStrips, FORWARD, forwardStrips, lanes, MATRIX, rowsOf, share, type Strips } from './tune.ts';
+import {
+  BACKWARD,
+  backwardStrips,
+  FORWARD,
+  forwardStrips,
+  lanes,
+  MATRIX,
+  rowsOf,
+  share,
+  type Strips,
+  wholeStrips,
+} from './tune.ts';
 
 type Sizes = ref.Sizes;
 
@@ -71,21 +84,30 @@ function afterForward(sizes: Sizes, random: Random): { [name: string]: Float64Ar
 }
 
 const inEights = ({ dim, HALF }: Sizes & { HALF?: boolean }): boolean => HALF === true && dim % 8 === 0;
+type Height = Pick<Strips, 'STRIPS' | 'RM' | 'MM'>;
 const onMatrices = { needs: MATRIX, halfOperands: true, tolerance: 1e-3 };
 const forwardMatrices = {
   ...onMatrices,
-  grid: ({ batch, tokens, heads, ...knobs }: Sizes & Strips): Grid => [ceilDiv(tokens, rowsOf(knobs)), heads, batch],
+  grid: ({ batch, tokens, heads, ...knobs }: Sizes & Height): Grid => [ceilDiv(tokens, rowsOf(knobs)), heads, batch],
   candidates: forwardStrips,
 };
 const backwardMatrices = {
   ...onMatrices,
-  grid: ({ batch, tokens, heads, ...knobs }: Sizes & Strips): Grid => [
+  grid: ({ batch, tokens, heads, ...knobs }: Sizes & Height): Grid => [
     2 * ceilDiv(tokens, rowsOf(knobs)),
     heads,
     batch,
   ],
   candidates: backwardStrips,
 };
+const twoRoles = (eight: boolean, otherwise?: Variant) =>
+  variant(backwardMatrix, {
+    ...backwardMatrices,
+    lib: [eight ? eights : quads, stripsText, softmaxBackward],
+    eights: eight ? ['HALF'] : [],
+    tune: (sizes, adapter) => (!eight || inEights(sizes) ? (backwardStrips(sizes, adapter)[0] ?? null) : null),
+    otherwise,
+  });
 
 /** o = softmax(scale q k^T) v, (batch, tokens, heads, dim); lse = log-sum-exp of each row of scale q k^T. */
 export const attentionForward = defineKernel({
@@ -160,16 +182,14 @@ export const attentionBackward = defineKernel({
       tune: (sizes, adapter) => lanes(sizes, adapter, BACKWARD),
       candidates: laneCandidates(BACKWARD),
     }),
-    matrix: variant(backwardMatrix, {
-      ...backwardMatrices,
-      lib: [eights, stripsText, softmaxBackward],
+    matrix: variant(backwardWhole, {
+      ...onMatrices,
+      lib: [eights, stripsText, softmaxBackward, duty],
       eights: ['HALF'],
-      tune: (sizes, adapter) => (inEights(sizes) ? (backwardStrips(sizes, adapter)[0] ?? null) : null),
-      otherwise: variant(backwardMatrix, {
-        ...backwardMatrices,
-        lib: [quads, stripsText, softmaxBackward],
-        tune: (sizes, adapter) => backwardStrips(sizes, adapter)[0] ?? null,
-      }),
+      grid: ({ batch, heads }) => [1, heads, batch],
+      tune: (sizes, adapter) => (inEights(sizes) ? (wholeStrips(sizes, adapter)[0] ?? null) : null),
+      candidates: wholeStrips,
+      otherwise: twoRoles(true, twoRoles(false)),
     }),
   },
   options: { HALF: false },

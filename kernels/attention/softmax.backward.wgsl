@@ -1,17 +1,45 @@
-// What attention.backward.matrix does between products: tiles of the other side, P and dS in place of scores and dP, and the way out.
-const DOV = TILE * STRIDE; // of a stage; q or k is at 0
-const SCORE = STAGES * STAGE;
-const DP = SCORE + BLOCK * SCORES;
-const POOL = max(DP + BLOCK * SCORES, 2u * BLOCK * STRIDE);
-var<workgroup> pool: array<vec4<u32>, POOL>;
-var<workgroup> lses: array<vec4<f32>, STAGES * TILE / 4u>;
-var<workgroup> deltas: array<vec4<f32>, STAGES * TILE / 4u>;
+// What the backward kernels on subgroup matrices do between products: rows of the other side, P and dS in place of scores and dP, and the way out.
+// All that comes in pairs does so by a number r: with r = 0 what makes scores and takes dS, with r = 1 what makes dP and takes P.
+const PAIR = 2u;
+const OWNED = PAIR * HELD;
+const MADE = PAIR * STORED;
+const SUMMED = PAIR * SUMS;
+const AHEAD = PAIR * PER;
+const OURS = PAIR * BATCH;
+var<workgroup> lses: array<vec4<f32>, KEPT / 4u>;
+var<workgroup> deltas: array<vec4<f32>, KEPT / 4u>;
 
-// Of v where this workgroup is to have `keys`, else of dO.
+// Of v where `keys`, else of dO.
 fn fetchDov(wg: vec3<u32>, token: u32, keys: bool, eight: u32) -> vec4<u32> {
   if (keys) { return fetch(wg, token, 2u, eight); }
   let at = (vec2<u32>(oAt(wg, token)) + columns(eight)) / EACH;
   return within(eight, join(dO[at.x], dO[at.y]));
+}
+
+// Eight i / 2 of this thread of the tile from `first` on of the other side: of q or, with odd i, dO where this workgroup owns `keys`,
+// else of k or v. Which of them is known when the program is built: no load is behind a thread's own `if`.
+fn fetchTile(wg: vec3<u32>, first: u32, keys: bool, t: u32, i: u32) -> vec4<u32> {
+  let e = eightOf(staging(t, i), i / 2u);
+  if (i % 2u == 0u) { return fetch(wg, first + e / LONG, select(1u, 0u, keys), e % LONG); }
+  return fetchDov(wg, first + e / LONG, !keys, e % LONG);
+}
+
+// Puts it into the tile at `stage`.
+fn putTile(stage: u32, t: u32, i: u32, eight: vec4<u32>) { put(stage + i % 2u * MATRIX, staging(t, i), i / 2u, eight); }
+
+// This workgroup's rows of k and v or, without `keys`, q and dO, at the pool's start.
+fn stageOwn(wg: vec3<u32>, t: u32, start: u32, keys: bool) {
+  for (var b = 0u; b < OWN; b += BATCH) {
+    var ours: array<vec4<u32>, OURS>; // registers
+    for (var i = 0u; i < BATCH; i++) { // unroll
+      let e = t + (b + i) * WG;
+      ours[2u * i] = fetch(wg, start + e / LONG, select(0u, 1u, keys), e % LONG);
+      ours[2u * i + 1u] = fetchDov(wg, start + e / LONG, keys, e % LONG);
+    }
+    for (var i = 0u; i < OURS; i++) { // unroll
+      putOwn(i % 2u * BLOCK * STRIDE, t, b + i / 2u, ours[i]);
+    }
+  }
 }
 
 // Log-sum-exp in units of log 2 and delta.
@@ -20,73 +48,45 @@ fn saved(wg: vec3<u32>, token: u32) -> vec2<f32> {
   return vec2<f32>(1.4426950408889634 * lse[row], delta[row]);
 }
 
-// Keeps what is saved of a tile's rows.
-fn keep(wg: vec3<u32>, t: u32, first: u32, fours: u32) {
-  for (var e = t; e < TILE / 4u; e += WG) {
-    let each = transpose(mat4x2<f32>(
-      saved(wg, first + 4u * e), saved(wg, first + 4u * e + 1u), saved(wg, first + 4u * e + 2u), saved(wg, first + 4u * e + 3u)));
-    lses[fours + e] = each[0];
-    deltas[fours + e] = each[1];
+// Keeps what is saved of row i of the rows that are in workgroup memory. Who loads it does so long before: a tile's loads that are
+// waited for at once cost as much as the rest of the tile.
+fn keep(i: u32, row: vec2<f32>) {
+  lses[i / 4u][i % 4u] = row.x;
+  deltas[i / 4u][i % 4u] = row.y;
+}
+
+// P of the four scores at `at`, the first of them of `column`: 0 past the last.
+fn power(at: u32, log: vec4<f32>, column: u32) -> vec4<f32> {
+  let inside = vec4<u32>(column) + vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(p.tokens);
+  return select(vec4<f32>(), exp2(p.scale * 1.4426950408889634 * bitcast<vec4<f32>>(pool[at]) - log), inside);
+}
+
+// Puts eight j of a thread's P and dS, of MK columns first P and then dS, in place of its scores, from `mine` on:
+// a thread writes only where no other has read.
+fn replace(mine: u32, part: u32, j: u32, weights: vec4<u32>, gradients: vec4<u32>) {
+  if (SHARED) {
+    let given = subgroupShuffleXor(select(gradients, weights, part % 2u == 1u), ROWS);
+    pool[mine] = select(given, weights, part % 2u == 0u);
+    pool[mine + 1u] = select(gradients, given, part % 2u == 0u);
+  } else {
+    pool[mine + j / EIGHTS * FOURS + j % EIGHTS] = weights;
+    pool[mine + j / EIGHTS * FOURS + j % EIGHTS + EIGHTS] = gradients;
   }
 }
 
-// Eight i of this thread of the tile from `first` on of the other side: q and (odd i) dO where this workgroup owns keys, else k and v.
-// Which of them is known when the program is built: no load is behind a thread's own `if`.
-fn fetchTile(wg: vec3<u32>, first: u32, keys: bool, t: u32, i: u32) -> vec4<u32> {
-  let e = eightOf(t, i);
-  if (i % 2u == 0u) { return fetch(wg, first + e / LONG, select(1u, 0u, keys), e % LONG); }
-  return fetchDov(wg, first + e / LONG, !keys, e % LONG);
-}
-
-// Replaces scores and dP of a row and a tile by P and dS as f16. PARTS threads take MK columns in turn.
-fn weigh(own: vec2<f32>, keys: bool, row: u32, part: u32, first: u32, fours: u32) {
-  let scale = p.scale * 1.4426950408889634;
-  for (var c = 0u; c < CHUNKS; c++) { // unroll
-    for (var j = 0u; j < EIGHTS; j++) { // unroll
-      let four = (c * PARTS + part) * FOURS + 2u * j;
-      let at = SCORE + row * SCORES + four;
-      let l0 = select(vec4<f32>(own.x), lses[fours + four], keys);
-      let l1 = select(vec4<f32>(own.x), lses[fours + four + 1u], keys);
-      let d0 = select(vec4<f32>(own.y), deltas[fours + four], keys);
-      let d1 = select(vec4<f32>(own.y), deltas[fours + four + 1u], keys);
-      var p0 = exp2(scale * bitcast<vec4<f32>>(pool[at]) - l0);
-      var p1 = exp2(scale * bitcast<vec4<f32>>(pool[at + 1u]) - l1);
-      if (first + TILE > p.tokens) {
-        let column = vec4<u32>(first + 4u * four) + vec4<u32>(0u, 1u, 2u, 3u);
-        p0 = select(vec4<f32>(), p0, column < vec4<u32>(p.tokens));
-        p1 = select(vec4<f32>(), p1, column + 4u < vec4<u32>(p.tokens));
-      }
-      let s0 = p0 * (bitcast<vec4<f32>>(pool[at + BLOCK * SCORES]) - d0);
-      let s1 = p1 * (bitcast<vec4<f32>>(pool[at + BLOCK * SCORES + 1u]) - d1);
-      pool[at - j] = halves(p0, p1);
-      pool[at - j + BLOCK * SCORES] = halves(s0, s1);
-    }
+// GROUP matrices' columns of the gradient of q (0), k (1) or v (2), from `column` on, whose sums lie in rows of OUTS.
+fn writeRows(wg: vec3<u32>, t: u32, start: u32, which: u32, column: u32, scale: f32) {
+  for (var e = t; e < BLOCK * GROUP * MN / EACH; e += WG) {
+    let row = e / (GROUP * MN / EACH);
+    let across = e % (GROUP * MN / EACH) * EACH;
+    writeEach(wg, start + row, which, column + across, row * OUTS + across / 4u, scale);
   }
 }
 
-// TILE columns of dq, or of dk and dv, from `column` on, of this thread's strip, whose sums are in its scores' place.
-fn writeRows(wg: vec3<u32>, t: u32, start: u32, keys: bool, column: u32) {
-  for (var e = t % LANES; e < ROWS * TILE / EACH; e += LANES) {
-    let row = t / LANES * ROWS + e / (TILE / EACH);
-    let across = e % (TILE / EACH) * EACH;
-    if (start + row < p.tokens && column + across < DIM) {
-      let at = SCORE + row * SCORES + across / 4u;
-      let dqk = element(p.scale * bitcast<vec4<f32>>(pool[at]), p.scale * bitcast<vec4<f32>>(pool[at + EACH / 8u]));
-      dqkv[(rowAt(wg, start + row, select(0u, 1u, keys)) + column + across) / EACH] = dqk;
-      if (keys) {
-        let place = at + BLOCK * SCORES;
-        let dv = element(bitcast<vec4<f32>>(pool[place]), bitcast<vec4<f32>>(pool[place + EACH / 8u]));
-        dqkv[(rowAt(wg, start + row, 2u) + column + across) / EACH] = dv;
-      }
-    }
-  }
-}
-
-// This workgroup's rows of q and dO, or of k and v, at the pool's start.
-fn stageOwn(wg: vec3<u32>, t: u32, start: u32, keys: bool) {
-  for (var e = t; e < BLOCK * LONG; e += WG) {
-    let at = e / LONG * STRIDE + e % LONG;
-    pool[at] = fetch(wg, start + e / LONG, select(0u, 1u, keys), e % LONG);
-    pool[at + BLOCK * STRIDE] = fetchDov(wg, start + e / LONG, keys, e % LONG);
+// EACH numbers of a row from the sums at `at`.
+fn writeEach(wg: vec3<u32>, token: u32, which: u32, column: u32, at: u32, scale: f32) {
+  if (token < p.tokens && column < DIM) {
+    dqkv[(rowAt(wg, token, which) + column) / EACH] =
+      element(scale * bitcast<vec4<f32>>(pool[at]), scale * bitcast<vec4<f32>>(pool[at + EACH / 8u]));
   }
 }

@@ -12,21 +12,29 @@ const HELD = RM * DEPTH;
 const SUMS = RM * ACROSS;
 const LONG = WIDE / 8u; // of a row of f16
 const STRIDE = LONG + 1u;
-const STAGE = 2u * TILE * STRIDE; // two matrices' rows of a tile
-const PER = (TILE * LONG + WG - 1u) / WG * 2u; // eights of them that a thread stages, of the one and of the other in turn
-const CHUNKS = TILE / MK / PARTS; // of MK scores each, of a row that a thread has between the products
-const FOURS = MK / 4u;
-const HOLDS = CHUNKS * FOURS;
-const SCORES = TILE / 4u + 1u; // from row to row of scores (f32), a row's total last; weights (f16) take the first half of each MK of them
-const GROUP = TILE / MN; // matrices of sums that go out through the place of a strip's scores at once
+const MATRIX = TILE * STRIDE; // one matrix's rows of a tile
+const PER = (TILE * LONG + WG - 1u) / WG; // eights of them that a thread stages
+const OWN = (BLOCK * LONG + WG - 1u) / WG; // and of the workgroup's own rows
+const PASSES = (OWN + 5u) / 6u; // at most six at once: what is written out takes long to build
+const BATCH = (OWN + PASSES - 1u) / PASSES;
+const NS = TILE / MN; // matrices along a tile's scores
+const STORED = NS * RM;
+const CHUNKS = TILE / MK; // the same as an operand
+const HOLDS = TILE / 4u / PARTS; // fours of scores that a thread has between products
+const HALVES = HOLDS / 2u;
+const SHARED = PARTS > CHUNKS; // two threads have MK scores of a row between them
 const EIGHTS = MK / 8u;
+const FOURS = MK / 4u;
+const SCORES = TILE / 4u + 1u; // from row to row of scores (f32), in whose place f16 of the next operands come, MK in the place of MK
+const GROUP = min(ACROSS, (POOL / BLOCK - 1u) / (MN / 4u)); // matrices of sums that go out at once, through all of the memory
+const OUTS = GROUP * MN / 4u + 1u;
 // How far matrices reach from where they begin.
-const REACH_NT = (MN - 1u) * STRIDE + LONG; // a row of matrices along the depth, columns of what is multiplied
-const REACH_NN = (MK - 1u) * STRIDE + LONG;
-const REACH_S = (MM - 1u) * SCORES + max(MN / 4u, MK / 8u);
+const REACH_NT = (MN - 1u) * STRIDE + EIGHTS; // along the depth, columns of what is multiplied
+const REACH_NN = (MK - 1u) * STRIDE + MN / 8u;
 alias Left = subgroup_matrix_left<f16, MK, MM>;
 alias Right = subgroup_matrix_right<f16, MN, MK>;
 alias Sum = subgroup_matrix_result<f32, MN, MM>;
+var<workgroup> pool: array<vec4<u32>, POOL>;
 
 // Where row `token` of q (0), k (1) or v (2) starts in qkv, in numbers. Past the last row it is the last one's.
 fn rowAt(wg: vec3<u32>, token: u32, which: u32) -> u32 {
@@ -62,13 +70,20 @@ fn fetch(wg: vec3<u32>, token: u32, which: u32, eight: u32) -> vec4<u32> {
   return within(eight, join(qkv[at.x], qkv[at.y]));
 }
 
-// Where eight i of this thread lies in a tile of eights.
-fn eightOf(t: u32, i: u32) -> u32 { return t + i / 2u * WG; }
+// Eight i of this thread in a tile; a thread that has none loads the first one again.
+fn eightOf(t: u32, i: u32) -> u32 { return select(0u, t + i * WG, TILE * LONG % WG == 0u || t + i * WG < TILE * LONG); }
 
-// Puts eight i of a tile at `stage` where it belongs.
-fn put(stage: u32, t: u32, i: u32, eight: vec4<u32>) {
-  let e = eightOf(t, i);
-  if (TILE * LONG % WG == 0u || e < TILE * LONG) {
-    pool[stage + i % 2u * TILE * STRIDE + e / LONG * STRIDE + e % LONG] = eight;
-  }
+// As which thread this one stages the first (even i) or second matrix of a tile: where there are fewer eights than threads, others.
+fn staging(t: u32, i: u32) -> u32 { return select(t, (t + WG - TILE * LONG % WG) % WG, i % 2u == 1u); }
+
+// Puts eight i of this thread where it belongs in a tile at `at`.
+fn put(at: u32, t: u32, i: u32, eight: vec4<u32>) {
+  let e = t + i * WG;
+  if (TILE * LONG % WG == 0u || e < TILE * LONG) { pool[at + e / LONG * STRIDE + e % LONG] = eight; }
+}
+
+// The same among the workgroup's own rows.
+fn putOwn(at: u32, t: u32, i: u32, eight: vec4<u32>) {
+  let e = t + i * WG;
+  if (e < BLOCK * LONG) { pool[at + e / LONG * STRIDE + e % LONG] = eight; }
 }

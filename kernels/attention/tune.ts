@@ -64,6 +64,7 @@ export interface Strips {
   STRIPS: number;
   RM: number;
   LANES: number;
+  ALONE: boolean;
   TILE: number;
   STAGES: number;
   ONCE: boolean;
@@ -73,18 +74,25 @@ export interface Strips {
 export const rowsOf = ({ STRIPS, RM, MM }: Pick<Strips, 'STRIPS' | 'RM' | 'MM'>): number => STRIPS * RM * MM;
 
 /** matrix: bytes of workgroup memory; rows of f16 have 16 bytes over, and so have rows of f32. */
-function forwardBytes({ WIDE, MM, MN, STRIPS, RM, TILE, STAGES }: Strips): number {
+function forwardBytes({ WIDE, MM, STRIPS, RM, TILE }: Strips): number {
   const rows = rowsOf({ STRIPS, RM, MM });
   const stride = WIDE / 8 + 1;
-  if (TILE * stride < MM * (MN / 4 + 1)) return Infinity; // sums are rescaled in place of the keys
-  return 16 * Math.max(STAGES * 2 * TILE * stride + rows * (TILE / 4 + 1), rows * stride) + 4;
+  return 16 * Math.max(2 * TILE * stride + rows * (TILE / 4 + 1), rows * stride) + 4 * rows + 4;
 }
 
 function backwardBytes({ WIDE, MM, STRIPS, RM, TILE, STAGES }: Strips): number {
   const rows = rowsOf({ STRIPS, RM, MM });
   const stride = WIDE / 8 + 1;
-  const tiles = STAGES * 2 * TILE * stride + 2 * rows * (TILE / 4 + 1);
-  return 16 * Math.max(tiles, 2 * rows * stride) + 8 * STAGES * TILE;
+  return 16 * Math.max(STAGES * 2 * TILE * stride + rows * (TILE / 4 + 1), 2 * rows * stride) + 8 * STAGES * TILE;
+}
+
+/** Of backward that holds all keys: besides, the keys' rows and a tile's gradients of q. */
+function wholeBytes({ WIDE, MM, MN, STRIPS, RM, TILE, STAGES }: Strips): number {
+  const rows = rowsOf({ STRIPS, RM, MM });
+  const stride = WIDE / 8 + 1;
+  const dq = TILE * (WIDE / MN) * (MN / 4 + 1);
+  const tiles = STAGES * 2 * TILE * stride + rows * (TILE / 4 + 1) + dq;
+  return 16 * (rows * stride + Math.max(tiles, rows * stride)) + 8 * ceilDiv(rows, TILE) * TILE;
 }
 
 type Bytes = (knobs: Strips) => number;
@@ -103,70 +111,86 @@ function maker({ dim, tokens }: Rows, adapter: AdapterTraits, bytes: Bytes) {
   const LANES = Math.max(adapter.subgroupMaxSize, MM);
   // A strip's threads are one subgroup only where all have one size. Then two may share a row, and tell each other its largest
   // score by a shuffle; and the next scores may be written without a barrier after what read the last weights.
-  const alone = adapter.subgroupMinSize === LANES;
-  const RM = Math.max(1, LANES / MM / (alone ? 2 : 1));
-  const unit = Math.max(MN, (MK * LANES) / (RM * MM));
+  const ALONE = adapter.subgroupMinSize === LANES;
+  const RM = Math.max(1, LANES / MM / (ALONE ? 2 : 1));
+  const unit = Math.max(MN, MK, (8 * LANES) / (RM * MM));
   const wide = Math.max(MN, MK);
   const blocks = ceilDiv(tokens, RM * MM);
-  const make = (strips: number, tile: number, stages: number): Strips | null => {
+  const make = (strips: number, tile: number, stages = 1): Strips | null => {
     const STRIPS = Math.min(strips, blocks);
     const TILE = Math.max(tile, unit);
-    const ONCE = tokens <= TILE;
-    const STAGES = ONCE || !alone ? 1 : stages;
-    const knobs = { DIM: dim, WIDE: ceilDiv(dim, wide) * wide, MM, MN, MK, STRIPS, RM, LANES, TILE, STAGES, ONCE };
+    const WIDE = ceilDiv(dim, wide) * wide;
+    const knobs = { DIM: dim, WIDE, MM, MN, MK, STRIPS, RM, LANES, ALONE, TILE, STAGES: stages, ONCE: tokens <= TILE };
     const whole = LANES % (RM * MM) === 0 && TILE % unit === 0 && STRIPS * LANES <= adapter.maxWorkgroupInvocations;
     return whole && bytes(knobs) <= adapter.maxWorkgroupStorageBytes ? knobs : null;
   };
   return { blocks, make };
 }
 
-/** Strips, keys a tile and tiles at once, the best measured first; the rest for less memory or to measure. */
-const FORWARD_SHAPES = [
-  [4, 32, 1],
-  [7, 32, 2],
-  [4, 32, 2],
-  [4, 16, 1],
-  [2, 16, 1],
-  [4, 8, 1],
-  [1, 8, 1],
-] as const;
-
-/** matrix: choices for forward. All keys at once where 64 are enough, else short tiles: two workgroups fit where one long one does (attention.md). */
+/**
+ * matrix: choices for forward. Workgroups that an H200 has registers for twice; above 64 dimensions it has them once, and wants the
+ * most rows at once (attention.md).
+ */
 export function forwardStrips(sizes: Rows, adapter: AdapterTraits): Strips[] {
-  const { make } = maker(sizes, adapter, forwardBytes) ?? {};
-  const once = sizes.tokens > 32 && sizes.tokens <= 64 ? ([[4, 64, 1]] as const) : [];
-  return make ? distinct([...once, ...FORWARD_SHAPES].map(([strips, tile, stages]) => make(strips, tile, stages))) : [];
+  const { blocks = 0, make } = maker(sizes, adapter, forwardBytes) ?? {};
+  if (!make) return [];
+  const most = sizes.dim > 64 ? 20 : 8;
+  const tiles = sizes.dim <= 32 && sizes.tokens > 64 ? [32, 16, 8, 64] : [16, 32, 8, 64];
+  const counts = [most, 8, 5, 20, 4];
+  return distinct(
+    tiles.flatMap((tile) => counts.map((count) => fewest(blocks, count, (strips) => make(strips, tile)))),
+  );
 }
 
-/** matrix: choices for backward: the fewest workgroups that memory allows, evenly filled, and two tiles at once if that makes no more of them. */
+/** matrix: choices for backward in two roles, the same. */
 export function backwardStrips(sizes: Rows, adapter: AdapterTraits): Strips[] {
   const { blocks = 0, make } = maker(sizes, adapter, backwardBytes) ?? {};
   if (!make) return [];
-  const found: { groups: number; knobs: Strips }[] = [];
-  for (const tile of [32, 16, 8]) {
-    for (const stages of [2, 1]) {
-      for (let groups = 1; groups <= blocks; groups++) {
-        const strips = ceilDiv(blocks, groups);
-        const knobs = strips <= MOST_STRIPS ? make(strips, tile, stages) : null;
-        if (!knobs) continue;
-        found.push({ groups, knobs });
-        break;
-      }
-    }
-  }
-  found.sort((a, b) => b.knobs.TILE - a.knobs.TILE || a.groups - b.groups);
-  return distinct(found.map(({ knobs }) => knobs));
+  const counts = [sizes.dim > 64 ? 7 : 5, 7, 4, 8];
+  const found = [16, 32, 8].flatMap((tile) =>
+    counts.flatMap((count) => [2, 1].map((stages) => fewest(blocks, count, (strips) => make(strips, tile, stages)))),
+  );
+  return distinct(found);
 }
 
-/** Of backward in a workgroup. */
-const MOST_STRIPS = 8;
+/**
+ * matrix: choices for backward with all keys of a head in one workgroup, those first of which the most fit a multiprocessor; none where
+ * they do not fit, or products are not of one depth and height.
+ */
+export function wholeStrips(sizes: Rows, adapter: AdapterTraits): Strips[] {
+  const { blocks = 0, make } = maker(sizes, adapter, wholeBytes) ?? {};
+  if (!make) return [];
+  const found = [16, 32, 8].flatMap((tile) => [2, 1].map((stages) => make(blocks, tile, stages)));
+  const usable = distinct(found).filter(({ RM, MM, MK, ALONE }) => RM === 1 && MM === MK && ALONE);
+  const atOnce = (knobs: Strips): number => Math.floor(49152 / wholeBytes(knobs));
+  return usable.sort((a, b) => a.TILE - b.TILE || atOnce(b) - atOnce(a));
+}
 
+/** Strips of a workgroup, at most `most`, that make the fewest workgroups, evenly filled. */
+function fewest(blocks: number, most: number, make: (strips: number) => Strips | null): Strips | null {
+  for (let groups = 1; groups <= blocks; groups++) {
+    const strips = ceilDiv(blocks, groups);
+    const knobs = strips <= most ? make(strips) : null;
+    if (knobs) return knobs;
+  }
+  return null;
+}
+
+/** Those that are there, once each; and where there is a choice, what builds fast: products and loads are written out (attention.md). */
 function distinct(all: readonly (Strips | null)[]): Strips[] {
   const seen = new Map(all.flatMap((knobs) => (knobs ? [[JSON.stringify(knobs), knobs]] : [])));
   const found = [...seen.values()];
-  const light = found.filter(({ TILE, WIDE, STRIPS, LANES }) => (TILE * WIDE) / 4 / (STRIPS * LANES) <= MOST_AHEAD);
-  return light.length ? light : found;
+  const products = ({ TILE, WIDE, MN, MK }: Strips): number => (TILE / MN) * (WIDE / MK);
+  const ahead = ({ TILE, WIDE, STRIPS, LANES }: Strips): number => (TILE * WIDE) / 4 / (STRIPS * LANES);
+  const most = Math.max(MOST_PRODUCTS, Math.min(...found.map(products)));
+  const light = found.filter((knobs) => products(knobs) <= most);
+  const lighter = light.filter((knobs) => ahead(knobs) <= MOST_AHEAD);
+  return (lighter.length ? lighter : light).slice(0, MOST_OFFERED);
 }
 
-/** Eights of the next tile that a thread holds, where there is a choice: each is written out, and builds (attention.md). */
+/** As many as measuring tries. */
+const MOST_OFFERED = 10;
+/** Products of a tile's scores. */
+const MOST_PRODUCTS = 8;
+/** Eights of the next tile that a thread holds. */
 const MOST_AHEAD = 8;
