@@ -1,8 +1,10 @@
 // One image file to RGB bytes. README.md beside this file says what is done with which kind of image, line by line.
+import { readFile } from 'node:fs/promises';
 import { fail } from '../../engine/errors.ts';
 import { Budget } from './budget.ts';
 import type { Sample } from './dataset.ts';
 import { DamagedImage } from './damage.ts';
+import { decodeJpeg } from './jpeg.ts';
 import { loadSharp } from './sharp.ts';
 
 /** Told by content, whatever the file is called. Drawings (SVG) are programs for a renderer: never. */
@@ -13,9 +15,13 @@ const MOST_PIXELS = 2 ** 28;
 const MOST_BYTES = 2 ** 29;
 let budget = new Budget(MOST_BYTES);
 
-/** From now on this thread's images are decoded within a budget that it shares. */
-export function shareBudget(memory: SharedArrayBuffer): void {
+/** Whether this thread may be kept busy by decoding: the main one has other work, and leaves it to the image library's threads. */
+let here = false;
+
+/** From now on this thread's images are decoded within a budget that it shares, usual JPEG files by itself. */
+export function decodeHere(memory: SharedArrayBuffer): void {
   budget = new Budget(MOST_BYTES, memory);
+  here = true;
 }
 
 /** Decodes one file. @throws DamagedImage, which names it */
@@ -23,6 +29,15 @@ export const readImage = (path: string, label = -1): Promise<Sample> => decodeIm
 
 /** Decodes a file, or the bytes of one that are called `path` in messages. @throws DamagedImage */
 export async function decodeImage(source: string | Uint8Array, path: string, label: number): Promise<Sample> {
+  if (here) {
+    // What cannot be read is told below.
+    const bytes = typeof source === 'string' ? await readFile(source).catch(() => null) : source;
+    const picture = bytes && (await decodeJpeg(bytes));
+    if (picture) {
+      const { data, width, height, channels } = picture;
+      return { data: toRgb(data, channels), width, height, channels: 3, label };
+    }
+  }
   const sharp = await loadSharp();
   try {
     return await decoded(sharp, source, label, (bytes, work) => budget.within(bytes, work));

@@ -1,7 +1,7 @@
 // A thread that reads parts of batches: what mae/data/threads.ts starts.
 import { parentPort, workerData } from 'node:worker_threads';
 import { readEncoded } from './encoded.ts';
-import { shareBudget } from './image.ts';
+import { decodeHere } from './image.ts';
 import { packer } from './pack.ts';
 import { type PartJob, type PartResult, refusalOf } from './part.ts';
 import { queueOf } from './queue.ts';
@@ -22,7 +22,7 @@ export interface ThreadResult {
 }
 
 const { budget, atOnce } = workerData as ThreadData;
-shareBudget(budget);
+decodeHere(budget);
 const turns = queueOf(atOnce);
 
 async function read({ first, count, images, place, to, room }: PartJob): Promise<PartResult> {
