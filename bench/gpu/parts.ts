@@ -80,7 +80,8 @@ export function partsFor(found: Found, options: Options): Part[] {
     ...each('kernels', 45),
     ...torch('kernels', 25),
     ...torch('compile', 12),
-    ...each('profile', 20).slice(0, options.quick ? 1 : undefined),
+    // On tensor cores first: what comes last goes short.
+    ...(options.quick ? each('profile', 20).slice(0, 1) : each('profile', 20).reverse()),
   ];
   return parts.filter(({ kind }) => !options.only.length || options.only.includes(kind));
 }

@@ -113,7 +113,7 @@ export const chosen = ({ quick, models, batches }: Options): StepShape[] =>
 export async function measureSteps(work: Work): Promise<void> {
   const { options, mode, left, note, emit } = work;
   const list = chosen(options).flatMap((shape) => {
-    const both = !options.quick && shape.batch === COMPARED;
+    const both = !options.quick && shape.batch === COMPARED && mode.precision === 'f16';
     return [{ shape, unchecked: false }, ...(both ? [{ shape, unchecked: true }] : [])];
   });
   // In f32 the largest batch takes longer than all else.
