@@ -1,5 +1,5 @@
-// What a linear layer's weight and bias get of dy: one product, which sums the bias gradient on its way.
-import { TN } from '../../kernels/gemm/gemm.ts';
+// What a linear layer's weight and bias get of dy: one product, which sums the bias gradient on its way unless that is dearer.
+import { sumsApart, TN } from '../../kernels/gemm/gemm.ts';
 import type { Tensor } from '../tensor.ts';
 import type { Trace } from '../trace.ts';
 import { product } from './product.ts';
@@ -15,6 +15,7 @@ export function weightGradients(
   needs: { w: boolean; b: boolean },
 ): { dw: Tensor | null; db: Tensor | null } {
   if (!needs.w) return { dw: null, db: needs.b ? columnSum(t, dy, rows, out) : null };
-  const { c, dbias } = product(t, { a: dy, b: x, m: out, n: k, k: rows, LAYOUT: TN, dbias: needs.b });
-  return { dw: c.reshape(...w.shape), db: dbias };
+  const apart = needs.b && sumsApart({ m: out, k: rows }, t.traits);
+  const { c, dbias } = product(t, { a: dy, b: x, m: out, n: k, k: rows, LAYOUT: TN, dbias: needs.b && !apart });
+  return { dw: c.reshape(...w.shape), db: apart ? columnSum(t, dy, rows, out) : dbias };
 }

@@ -22,7 +22,7 @@ import tile from './tile.wgsl';
 import { cpuTile, cpuVecTile, type MatrixTile, matrixTile, simtTile, tiles, vecTile } from './tune.ts';
 
 export { dense, EPILOGUES, type GemmProblem, inQuads, NN, NT, TN } from './problem.ts';
-export { splitFor } from './tune.ts';
+export { splitFor, sumsApart } from './tune.ts';
 
 type Tiled = GemmProblem & Pick<MatrixTile, 'MM' | 'MN' | 'SM' | 'SN' | 'RM' | 'RN'>;
 

@@ -71,18 +71,18 @@ export interface MatrixTile {
  * tiles beside each other on a processor take for 64 of k and once (gemm.md).
  */
 const MATRIX_TILES = [
-  [160, 128, 2, 2, 32, 1.98, 6.2],
-  [128, 160, 2, 2, 32, 2.13, 3.4],
-  [128, 128, 2, 2, 32, 2.2, 1],
-  [96, 128, 2, 2, 32, 1.7, 2],
-  [64, 128, 2, 2, 32, 1.4, 2],
-  [64, 64, 2, 2, 64, 0.75, 1.2],
-  [32, 32, 2, 2, 32, 0.8, 2],
+  [160, 128, 2, 2, 32, 2, 5],
+  [128, 160, 2, 2, 32, 2.1, 5],
+  [128, 128, 2, 2, 32, 1.95, 3],
+  [96, 128, 2, 2, 32, 1.55, 5],
+  [64, 128, 2, 2, 32, 1.38, 2.5],
+  [64, 64, 2, 2, 64, 0.85, 1.5],
+  [32, 32, 2, 2, 32, 0.44, 0.7],
 ] as const;
 /** An H200 has so many processors, each with workgroup memory and registers for two of these tiles. */
 const PROCESSORS = 132;
 /** What a tile takes that has a processor to itself, as part of that. */
-const ALONE = 0.56;
+const ALONE = 0.85;
 /** What gemm.reduce moves in a microsecond, in bytes. */
 const REDUCED = 3e6;
 
@@ -220,6 +220,13 @@ export function splitFor(p: LaidOut, adapter: AdapterTraits): number {
   if (!tile) return p.LAYOUT === TN || p.k >= 2048 ? splitsOf(p, (splits) => vecChoice(p, splits).cost, 0.03) : 1;
   return p.k < 512 ? 1 : cpuSplits(p, tile.TM, tile.TN * tile.SG);
 }
+
+/** Of op(A)'s numbers: from so many on, reading them again takes less than what their sums cost large tiles (gemm.md). */
+const SUMMED_APART = 2.4e6;
+
+/** Whether the sums of op(A)'s rows, which DBIAS asks for, are better taken apart, by reduce.columns. */
+export const sumsApart = ({ m, k }: Pick<Sizes, 'm' | 'k'>, { profile, matrices }: AdapterTraits): boolean =>
+  profile === 'matrix' && matrices.length > 0 && m * k >= SUMMED_APART;
 
 /** A single tile leaves a core idle; elsewhere splitting lost or made no difference (gemm.md). */
 const cpuSplits = (p: Sizes, rows: number, cols: number): number => (tiles(p, rows, cols) === 1 ? 2 : 1);

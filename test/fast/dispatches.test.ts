@@ -86,4 +86,45 @@ test('what waits for another is there before anything reads it, and an odd one i
   assert.equal([count('gemm.finish'), count('gemm.reduce')], [1, 1]);
 });
 
+test('matrix: a large bias gradient is summed beside the product of its weight, a small one by it', () => {
+  const traits = { ...traitsOf('matrix'), matrices: [{ M: 8, N: 8, K: 8 }] };
+  for (const [rows, apart] of [
+    [64, false],
+    [12800, true],
+  ] as const) {
+    const t = new Trace(traits);
+    const variable = (name: string, shape: number[]) =>
+      new Variable(
+        name,
+        shape,
+        new Slab(
+          name,
+          'f32',
+          shape.reduce((x, y) => x * y),
+        ),
+        0,
+        true,
+      );
+    const [w, b] = [variable('w', [768, 48]), variable('b', [768])];
+    const x = t.input('x', [rows, 48], 'f32');
+    const { loss } = maskedMse(
+      {
+        pred: linear({ x, w: t.use(w), b: t.use(b), r: null }, {}).y,
+        img: t.input('img', [rows, 3, 16, 16], 'f32'),
+        mask: t.input('mask', [rows, 1], 'f32'),
+      },
+      { patch_size: 16, normPix: false },
+    );
+    assert.equal(t.backward(loss).get(b)?.shape, [768]);
+    assert.is(
+      t.calls.some(({ kernel, problem }) => kernel.name === 'gemm' && problem.DBIAS),
+      !apart,
+    );
+    assert.is(
+      t.calls.some(({ kernel }) => kernel.name === 'reduce.columns'),
+      apart,
+    );
+  }
+});
+
 test.run();
