@@ -105,6 +105,8 @@ function streams(batch: number, side: number, dim: number, wide: number, paramet
   const tokens = { batch, patches, keep, dim: wide };
   const text = (n: number, cols: number) => `${n} x ${cols}`;
   const norms = (n: number, cols: number): Measured[] => [
+    // As in a step, whose residuals are added by the products before.
+    single('layernorm', text(n, cols), layernormForward, { rows: n, cols, eps: 1e-6 }),
     single('residual + layernorm', text(n, cols), layernormForward, { rows: n, cols, eps: 1e-6, ADD: true }),
     {
       what: 'layernorm backward',
