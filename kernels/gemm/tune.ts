@@ -1,7 +1,7 @@
 // Which tile a product gets, and into how many parts its depth is split. Figures: gemm.md.
 import { type AdapterTraits, ceilDiv } from '../kernel.ts';
 import { cheapLoads } from '../lib/loads.ts';
-import { type GemmProblem, inQuads, TN } from './problem.ts';
+import { type GemmProblem, inQuads, NN, TN } from './problem.ts';
 
 interface Sizes {
   m: number;
@@ -29,17 +29,19 @@ export function simtTile(p: Sizes): { BM: number; BN: number } {
  * once, where a processor is full of them (gemm.md).
  */
 const VECTOR_TILES = [
-  [128, 64, 2, 2, 3.3, 2],
-  [64, 64, 2, 2, 2.05, 1.5],
+  [128, 96, 2, 3, 4.2, 2.5], // not for NN, where it was not measured
+  [128, 64, 2, 2, 3, 2],
+  [64, 64, 2, 2, 1.65, 1.5],
   [32, 32, 1, 1, 1.15, 1],
 ] as const;
 
 /** The tile with the least estimated time, for `splits` parts of k. */
 function vecChoice(
-  { m, n, k, batch }: Sizes,
+  { m, n, k, batch, LAYOUT }: LaidOut,
   splits: number,
 ): { BM: number; BN: number; QM: number; QN: number; cost: number } {
-  const costs = VECTOR_TILES.map(([BM, BN, QM, QN, slice, once]) => {
+  const known = VECTOR_TILES.filter(([, , , QN]) => QN < 3 || LAYOUT !== NN);
+  const costs = known.map(([BM, BN, QM, QN, slice, once]) => {
     // Tiles of one processor run side by side; one alone leaves half of it idle.
     const turns = Math.max(2, ceilDiv(tiles({ m, n, batch }, BM, BN) * splits, PROCESSORS));
     return { BM, BN, QM, QN, cost: (turns + 0.3) * ((k / splits / 64) * slice + once) };

@@ -22,6 +22,7 @@ declare const wgsl: Wgsl<
     WG: number;
     PER: number;
     R: number;
+    AT_ONCE: number;
     WHOLE: boolean;
     AHEAD: boolean;
   }

@@ -24,11 +24,16 @@ function wholeRows({ cols }: Row, { features, subgroupMaxSize }: AdapterTraits) 
     .filter(({ WG }) => WG <= 256 && WG % subgroupMaxSize === 0);
 }
 const threads = (row: Row, adapter: AdapterTraits) => wholeRows(row, adapter)[0] ?? rowThreads(row.cols, 4);
-/** Backward keeps much more a vector, and waits for its sums less where threads are few: 64 at 512 and 768 columns. */
+/** Few threads with several vectors wait less for sums, and keep more loads under way where there is one a vector: 64 at 512 and 768 columns. */
 const fewThreads = (row: Row, adapter: AdapterTraits) =>
   wholeRows(row, adapter)
     .filter(({ WG, PER }) => WG >= 64 && PER <= 4)
     .at(-1) ?? threads(row, adapter);
+/** Forward: two rows at once; with a residual a vector has two loads, and many threads were as fast. */
+const twoRows = (row: Row & { ADD: boolean }, adapter: AdapterTraits) => {
+  const knobs = row.ADD ? threads(row, adapter) : fewThreads(row, adapter);
+  return knobs && 'WHOLE' in knobs ? { ...knobs, R: 2, AT_ONCE: 2 } : knobs;
+};
 type Lanes = typeof rowLanes;
 const lanes =
   (of: Lanes) =>
@@ -65,7 +70,7 @@ export const layernormForward = defineKernel({
   variants: {
     simt: sumByWorkgroup(forward, {
       grid: rowBlocks,
-      tune: threads,
+      tune: twoRows,
       candidates: wholeRows,
       otherwise: sumByWorkgroup(oneByOne(forward), { grid: rowBlocks, tune: single }),
     }),
