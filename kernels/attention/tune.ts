@@ -142,11 +142,11 @@ export function forwardStrips(sizes: Rows, adapter: AdapterTraits): Strips[] {
   );
 }
 
-/** matrix: choices for backward in two roles, the same. */
+/** matrix: choices for backward in two roles: 4 strips of two stages were 1.2 to 1.6 times as fast as 5 or 6 on an H200 (attention.md). */
 export function backwardStrips(sizes: Rows, adapter: AdapterTraits): Strips[] {
   const { blocks = 0, make } = maker(sizes, adapter, backwardBytes) ?? {};
   if (!make) return [];
-  const counts = [sizes.dim > 64 ? 7 : 5, 7, 4, 8];
+  const counts = [4, 7, 5, 8];
   const found = [16, 32, 8].flatMap((tile) =>
     counts.flatMap((count) => [2, 1].map((stages) => fewest(blocks, count, (strips) => make(strips, tile, stages)))),
   );
