@@ -45,7 +45,6 @@ fn main(
   let keys = wg.x >= blocks; // the role: owner of rows of k and v
   let start = wg.x % blocks * BLOCK;
   let own = saved(wg, start + row);
-  var next = saved(wg, t % TILE);
   var owned: array<Left, OWNED>; // registers
   var sum: array<Sum, SUMMED>; // registers
   var ahead: array<vec4<u32>, AHEAD>; // registers
@@ -67,8 +66,7 @@ fn main(
         putTile(0u, t, i, ahead[i]);
         ahead[i] = fetchTile(wg, first + TILE, keys, t, i);
       }
-      if (keys && t < TILE) { keep(t, next); }
-      next = saved(wg, first + TILE + t % TILE);
+      if (keys) { keepTile(wg, t, first, 0u); }
       workgroupBarrier();
     }
     var made: array<Sum, MADE>; // registers
@@ -95,20 +93,19 @@ fn main(
         }
       }
       workgroupBarrier();
+      if (r == 0u && STAGES == 2u) {
+        for (var i = 0u; i < AHEAD; i++) { // unroll
+          putTile((1u - turn) * PAIR * MATRIX, t, i, ahead[i]);
+          ahead[i] = fetchTile(wg, first + 2u * TILE, keys, t, i);
+        }
+        if (keys) { keepTile(wg, t, first + TILE, (1u - turn) * TILE); }
+      }
       for (var j = 0u; j < HOLDS; j++) { // unroll
         let four = part * HOLDS + j;
-        if (r == 0u) { weights[j] = power(mine + j, select(vec4<f32>(own.x), lses[turn * (TILE / 4u) + four], keys), first + 4u * four); }
+        if (r == 0u) { weights[j] = power(mine + j, select(vec4<f32>(own.x), lses[turn * (TILE / 4u) + four], keys), first + 4u * four, first + TILE > p.tokens); }
         else { gradients[j] = weights[j] * (bitcast<vec4<f32>>(pool[mine + j]) - select(vec4<f32>(own.y), deltas[turn * (TILE / 4u) + four], keys)); }
       }
       if (r == 0u) { workgroupBarrier(); }
-    }
-    if (STAGES == 2u) {
-      for (var i = 0u; i < AHEAD; i++) { // unroll
-        putTile((1u - turn) * PAIR * MATRIX, t, i, ahead[i]);
-        ahead[i] = fetchTile(wg, first + 2u * TILE, keys, t, i);
-      }
-      if (keys && t < TILE) { keep((1u - turn) * TILE + t, next); }
-      next = saved(wg, first + 2u * TILE + t % TILE);
     }
     for (var j = 0u; j < HALVES; j++) { // unroll
       replace(mine, part, j, halves(weights[2u * j], weights[2u * j + 1u]), halves(gradients[2u * j], gradients[2u * j + 1u]));

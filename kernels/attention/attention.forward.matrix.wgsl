@@ -43,20 +43,18 @@ fn main(
   let scores = min(SCORE + strip * ROWS * SCORES, POOL - ROWS * SCORES);
   var q: array<Left, HELD>; // registers
   var sum: array<Sum, SUMS>; // registers
+  var own: array<vec4<u32>, OWN>; // registers
   var keys: array<vec4<u32>, PER>; // registers
   var values: array<vec4<u32>, PER>; // registers
+  for (var i = 0u; i < OWN; i++) { // unroll
+    own[i] = fetch(wg, wg.x * BLOCK + (t + i * WG) / LONG, 0u, (t + i * WG) % LONG);
+  }
   for (var i = 0u; i < PER; i++) { // unroll
     keys[i] = fetchTile(wg, 0u, 1u, t, i);
-    values[i] = fetchTile(wg, 0u, 2u, staging(t, 1u), i);
+    values[i] = fetchTile(wg, 0u, 2u, t, i);
   }
-  for (var b = 0u; b < OWN; b += BATCH) {
-    var own: array<vec4<u32>, BATCH>; // registers
-    for (var i = 0u; i < BATCH; i++) { // unroll
-      own[i] = fetch(wg, wg.x * BLOCK + (t + (b + i) * WG) / LONG, 0u, (t + (b + i) * WG) % LONG);
-    }
-    for (var i = 0u; i < BATCH; i++) { // unroll
-      putOwn(0u, t, b + i, own[i]);
-    }
+  for (var i = 0u; i < OWN; i++) { // unroll
+    putOwn(0u, t, i, own[i]);
   }
   workgroupBarrier();
   for (var k = 0u; k < HELD; k++) { // unroll
@@ -68,9 +66,13 @@ fn main(
   for (var turn = 0u; turn < turns; turn++) {
     for (var i = 0u; i < PER; i++) { // unroll
       put(0u, t, i, keys[i]);
-      keys[i] = fetchTile(wg, TILE, 1u, t, i);
     }
     workgroupBarrier();
+    if (!ONCE) {
+      for (var i = 0u; i < PER; i++) { // unroll
+        keys[i] = fetchTile(wg, TILE, 1u, t, i);
+      }
+    }
     for (var first = 0u; first < p.tokens; first += TILE) {
       var s: array<Sum, STORED>; // registers
       for (var i = 0u; i < STORED; i++) { // unroll
@@ -92,10 +94,10 @@ fn main(
       workgroupBarrier();
       // All subgroups are past these keys and past the last tile's values: the next come in their place, and are there after the next barrier.
       for (var i = 0u; i < PER; i++) { // unroll
-        put(VALUES, staging(t, 1u), i, values[i]);
+        put(VALUES, t, i, values[i]);
         if (!ONCE) {
           put(0u, t, i, keys[i]);
-          values[i] = fetchTile(wg, first + TILE, 2u, staging(t, 1u), i);
+          values[i] = fetchTile(wg, first + TILE, 2u, t, i);
           keys[i] = fetchTile(wg, first + 2u * TILE, 1u, t, i);
         }
       }
@@ -119,13 +121,14 @@ fn main(
     if (softmax.seen > softmax.top + SLACK) { atomicStore(&grew, 1u); }
     turns += workgroupUniformLoad(&grew);
     if (turns == 1u) { continue; }
-    softmax = Softmax(among(softmax.seen), 0.0, NONE);
+    let seen = among(softmax.seen);
+    softmax = Softmax(seen, 0.0, seen);
     for (var i = 0u; i < SUMS; i++) { // unroll
       sum[i] = Sum();
     }
     for (var i = 0u; i < PER; i++) { // unroll
       keys[i] = fetchTile(wg, 0u, 1u, t, i);
-      values[i] = fetchTile(wg, 0u, 2u, staging(t, 1u), i);
+      values[i] = fetchTile(wg, 0u, 2u, t, i);
     }
   }
   workgroupBarrier();

@@ -19,13 +19,13 @@ fn fetchDov(wg: vec3<u32>, token: u32, keys: bool, eight: u32) -> vec4<u32> {
 // Eight i / 2 of this thread of the tile from `first` on of the other side: of q or, with odd i, dO where this workgroup owns `keys`,
 // else of k or v. Which of them is known when the program is built: no load is behind a thread's own `if`.
 fn fetchTile(wg: vec3<u32>, first: u32, keys: bool, t: u32, i: u32) -> vec4<u32> {
-  let e = eightOf(staging(t, i), i / 2u);
+  let e = eightOf(t, i / 2u);
   if (i % 2u == 0u) { return fetch(wg, first + e / LONG, select(1u, 0u, keys), e % LONG); }
   return fetchDov(wg, first + e / LONG, !keys, e % LONG);
 }
 
 // Puts it into the tile at `stage`.
-fn putTile(stage: u32, t: u32, i: u32, eight: vec4<u32>) { put(stage + i % 2u * MATRIX, staging(t, i), i / 2u, eight); }
+fn putTile(stage: u32, t: u32, i: u32, eight: vec4<u32>) { put(stage + i % 2u * MATRIX, t, i / 2u, eight); }
 
 // This workgroup's rows of k and v or, without `keys`, q and dO, at the pool's start.
 fn stageOwn(wg: vec3<u32>, t: u32, start: u32, keys: bool) {
@@ -48,17 +48,22 @@ fn saved(wg: vec3<u32>, token: u32) -> vec2<f32> {
   return vec2<f32>(1.4426950408889634 * lse[row], delta[row]);
 }
 
-// Keeps what is saved of row i of the rows that are in workgroup memory. Who loads it does so long before: a tile's loads that are
-// waited for at once cost as much as the rest of the tile.
+// Keeps what is saved of row i of the rows that are in workgroup memory.
 fn keep(i: u32, row: vec2<f32>) {
   lses[i / 4u][i % 4u] = row.x;
   deltas[i / 4u][i % 4u] = row.y;
 }
 
+// The same of the tile from `first` on, as rows from `at` on.
+fn keepTile(wg: vec3<u32>, t: u32, first: u32, at: u32) {
+  for (var e = t; e < TILE; e += WG) { keep(at + e, saved(wg, first + e)); }
+}
+
 // P of the four scores at `at`, the first of them of `column`: 0 past the last.
-fn power(at: u32, log: vec4<f32>, column: u32) -> vec4<f32> {
-  let inside = vec4<u32>(column) + vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(p.tokens);
-  return select(vec4<f32>(), exp2(p.scale * 1.4426950408889634 * bitcast<vec4<f32>>(pool[at]) - log), inside);
+fn power(at: u32, log: vec4<f32>, column: u32, last: bool) -> vec4<f32> {
+  let weights = exp2(p.scale * 1.4426950408889634 * bitcast<vec4<f32>>(pool[at]) - log);
+  if (!last) { return weights; }
+  return select(vec4<f32>(), weights, vec4<u32>(column) + vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(p.tokens));
 }
 
 // Puts eight j of a thread's P and dS, of MK columns first P and then dS, in place of its scores, from `mine` on:

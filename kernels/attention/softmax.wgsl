@@ -13,31 +13,34 @@ fn among(mine: f32) -> f32 {
   return most;
 }
 
-// Replaces a row's scores of the tile from `first` on, at `at`, by weights. Scores are in units of log 2.
+// Replaces a row's scores of the tile from `first` on, at `at`, by weights, which are in units of log 2.
 fn weigh(before: Softmax, at: u32, part: u32, first: u32) -> Softmax {
   let scale = p.scale * 1.4426950408889634;
   let mine = at + part * HOLDS;
   var held: array<vec4<f32>, HOLDS>; // registers
   for (var j = 0u; j < HOLDS; j++) { // unroll
-    held[j] = scale * bitcast<vec4<f32>>(pool[mine + j]);
+    held[j] = bitcast<vec4<f32>>(pool[mine + j]);
   }
   if (first + TILE > p.tokens) {
     for (var j = 0u; j < HOLDS; j++) { // unroll
       let key = vec4<u32>(first + (part * HOLDS + j) * 4u) + vec4<u32>(0u, 1u, 2u, 3u);
-      held[j] = select(vec4<f32>(NONE), held[j], key < vec4<u32>(p.tokens));
+      held[j] = select(vec4<f32>(NONE / scale), held[j], key < vec4<u32>(p.tokens));
     }
   }
   var highest = held[0];
   for (var j = 0u; j < HOLDS; j++) { // unroll
     highest = max(highest, held[j]);
   }
-  let most = max(max(highest.x, highest.y), max(highest.z, highest.w));
+  var most = scale * max(max(highest.x, highest.y), max(highest.z, highest.w));
   var top = before.top;
-  if (first == 0u) { top = select(top, among(most), top == NONE); }
+  if (first == 0u) {
+    most = among(most);
+    top = select(top, most, top == NONE);
+  }
   var sums = vec4<f32>();
   for (var j = 0u; j < HALVES; j++) { // unroll
-    let low = exp2(held[2u * j] - top);
-    let high = exp2(held[2u * j + 1u] - top);
+    let low = exp2(scale * held[2u * j] - top);
+    let high = exp2(scale * held[2u * j + 1u] - top);
     sums += low + high;
     let weights = halves(low, high);
     // A thread writes only where no other has read.

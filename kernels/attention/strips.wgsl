@@ -73,9 +73,6 @@ fn fetch(wg: vec3<u32>, token: u32, which: u32, eight: u32) -> vec4<u32> {
 // Eight i of this thread in a tile; a thread that has none loads the first one again.
 fn eightOf(t: u32, i: u32) -> u32 { return select(0u, t + i * WG, TILE * LONG % WG == 0u || t + i * WG < TILE * LONG); }
 
-// As which thread this one stages the first (even i) or second matrix of a tile: where there are fewer eights than threads, others.
-fn staging(t: u32, i: u32) -> u32 { return select(t, (t + WG - TILE * LONG % WG) % WG, i % 2u == 1u); }
-
 // Puts eight i of this thread where it belongs in a tile at `at`.
 fn put(at: u32, t: u32, i: u32, eight: vec4<u32>) {
   let e = t + i * WG;
