@@ -102,8 +102,8 @@ fn main(
       }
       for (var j = 0u; j < HOLDS; j++) { // unroll
         let four = part * HOLDS + j;
-        if (r == 0u) { weights[j] = power(mine + j, select(vec4<f32>(own.x), lses[turn * (TILE / 4u) + four], keys), first + 4u * four, first + TILE > p.tokens); }
-        else { gradients[j] = weights[j] * (bitcast<vec4<f32>>(pool[mine + j]) - select(vec4<f32>(own.y), deltas[turn * (TILE / 4u) + four], keys)); }
+        if (r == 0u) { weights[j] = power(mine + j, select(vec4<f32>(own.x), keptLses(turn * TILE + 4u * four), keys), first + 4u * four, first + TILE > p.tokens); }
+        else { gradients[j] = weights[j] * (bitcast<vec4<f32>>(pool[mine + j]) - select(vec4<f32>(own.y), keptDeltas(turn * TILE + 4u * four), keys)); }
       }
       if (r == 0u) { workgroupBarrier(); }
     }

@@ -91,8 +91,8 @@ fn main(
       workgroupBarrier();
       for (var j = 0u; j < HOLDS; j++) { // unroll
         let four = part * HOLDS + j;
-        if (r == 0u) { weights[j] = select(vec4<f32>(), power(mine + j, lses[first / 4u + four], first + 4u * four, true), key < p.tokens); }
-        else { gradients[j] = weights[j] * (bitcast<vec4<f32>>(pool[mine + j]) - deltas[first / 4u + four]); }
+        if (r == 0u) { weights[j] = select(vec4<f32>(), power(mine + j, keptLses(first + 4u * four), first + 4u * four, true), key < p.tokens); }
+        else { gradients[j] = weights[j] * (bitcast<vec4<f32>>(pool[mine + j]) - keptDeltas(first + 4u * four)); }
       }
       if (r == 0u) { workgroupBarrier(); }
     }

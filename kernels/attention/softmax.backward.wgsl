@@ -6,8 +6,9 @@ const MADE = PAIR * STORED;
 const SUMMED = PAIR * SUMS;
 const AHEAD = PAIR * PER;
 const OURS = PAIR * BATCH;
-var<workgroup> lses: array<vec4<f32>, KEPT / 4u>;
-var<workgroup> deltas: array<vec4<f32>, KEPT / 4u>;
+// Numbers and not vec4s: whoever writes one component of a vector may write the others, too.
+var<workgroup> lses: array<f32, KEPT>;
+var<workgroup> deltas: array<f32, KEPT>;
 
 // Of v where `keys`, else of dO.
 fn fetchDov(wg: vec3<u32>, token: u32, keys: bool, eight: u32) -> vec4<u32> {
@@ -50,9 +51,12 @@ fn saved(wg: vec3<u32>, token: u32) -> vec2<f32> {
 
 // Keeps what is saved of row i of the rows that are in workgroup memory.
 fn keep(i: u32, row: vec2<f32>) {
-  lses[i / 4u][i % 4u] = row.x;
-  deltas[i / 4u][i % 4u] = row.y;
+  lses[i] = row.x;
+  deltas[i] = row.y;
 }
+
+fn keptLses(i: u32) -> vec4<f32> { return vec4<f32>(lses[i], lses[i + 1u], lses[i + 2u], lses[i + 3u]); }
+fn keptDeltas(i: u32) -> vec4<f32> { return vec4<f32>(deltas[i], deltas[i + 1u], deltas[i + 2u], deltas[i + 3u]); }
 
 // The same of the tile from `first` on, as rows from `at` on.
 fn keepTile(wg: vec3<u32>, t: u32, first: u32, at: u32) {
