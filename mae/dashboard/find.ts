@@ -10,7 +10,9 @@ const OF_A_RUN = [FACTS, 'metrics.jsonl', 'log.txt'];
 export async function runsIn(paths: readonly string[]): Promise<string[]> {
   const found = await Promise.all(
     paths.map(async (path) => {
-      const about = await stat(path).catch(() => misuse(`dashboard: there is no ${path}`));
+      const about = await stat(path).catch(() =>
+        misuse(`dashboard: there is no ${path}: give folders of runs, or one that holds them`),
+      );
       if (!about.isDirectory()) misuse(`dashboard: ${path} is a file: name the output_dir of a run`);
       const runs = await runsAt(path);
       if (!runs.length)

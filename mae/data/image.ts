@@ -1,5 +1,5 @@
 // One image file to RGB bytes. README.md beside this file says what is done with which kind of image, line by line.
-import { readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { fail } from '../../engine/errors.ts';
 import { Budget } from './budget.ts';
 import type { Sample } from './dataset.ts';
@@ -44,12 +44,16 @@ export async function decodeImage(source: string | Uint8Array, path: string, lab
   } catch {
     // The library keeps one error for all threads, so that the reason may be another image's. Nothing runs beside a second try.
     return budget.within(Number.POSITIVE_INFINITY, () =>
-      decoded(sharp, source, label, (_, work) => work()).catch((error: Error) => {
-        throw new DamagedImage(path, error.message.split('\n')[0]);
+      decoded(sharp, source, label, (_, work) => work()).catch(async (error: Error) => {
+        // The library takes a file without bytes for one of a kind that it does not know.
+        throw new DamagedImage(path, (await sizeOf(source)) === 0 ? 'it is empty' : error.message.split('\n')[0]);
       }),
     );
   }
 }
+
+const sizeOf = async (source: string | Uint8Array): Promise<number | undefined> =>
+  typeof source === 'string' ? (await stat(source).catch(() => null))?.size : source.length;
 
 /** `within`: called with the bytes that a piece of work takes. */
 async function decoded(

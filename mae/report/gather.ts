@@ -26,7 +26,7 @@ export interface RunFolder {
 /** @throws UsageError where the folder is of no run */
 export async function readRunFolder(path: string): Promise<RunFolder> {
   const found = await stat(path).catch(() => null);
-  if (!found) misuse(`report: there is no ${path}`);
+  if (!found) misuse(`report: there is no ${path}: give the folder of a run, what pretraining calls --output_dir`);
   if (!found.isDirectory()) misuse(`report: ${path} is a file: name the output_dir of a run`);
   const [metrics, epochs, facts] = await Promise.all([
     readLines(join(path, 'metrics.jsonl')),

@@ -48,7 +48,9 @@ export async function containerOf(source: ByteSource): Promise<'torch' | 'json' 
   if (text.startsWith('version https:')) fail(`${source.name}: is a pointer of Git LFS, not the weights: git lfs pull`);
   if (/^\s*</.test(text))
     fail(`${source.name}: is a web page, not weights: give the address of the file itself, or OWNER/NAME of the hub`);
-  return fail(`${source.name}: holds no weights that are known: it is neither safetensors nor what torch.save writes`);
+  return fail(
+    `${source.name}: holds no weights that are known: it is neither safetensors nor what torch.save writes; give another file, or fetch it again`,
+  );
 }
 
 /** The file of a folder that has the weights. */

@@ -163,6 +163,7 @@ test('content decides, not the name; drawings and what is no image are refused',
     ['drawing.png', Buffer.from(svg), /svg files are not read/],
     ['empty.jpg', new Uint8Array(0), /./],
     ['text.png', Buffer.from('no image at all'), /unsupported image format/],
+    ['nothing.jpg', Buffer.alloc(0), /it is empty/],
     ['noise.webp', noise(500), /./],
   ];
   const whole = await of(noise(64 * 64 * 3), 64, 64)
