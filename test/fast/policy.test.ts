@@ -161,9 +161,8 @@ test('content decides, not the name; drawings and what is no image are refused',
   const svg = '<svg xmlns="http://www.w3.org/2000/svg" width="4" height="4"><rect width="4" height="4"/></svg>';
   const refused: [string, Uint8Array, RegExp][] = [
     ['drawing.png', Buffer.from(svg), /svg files are not read/],
-    ['empty.jpg', new Uint8Array(0), /./],
+    ['empty.jpg', new Uint8Array(0), /it is empty/],
     ['text.png', Buffer.from('no image at all'), /unsupported image format/],
-    ['nothing.jpg', Buffer.alloc(0), /it is empty/],
     ['noise.webp', noise(500), /./],
   ];
   const whole = await of(noise(64 * 64 * 3), 64, 64)
