@@ -1,10 +1,10 @@
 // One image file to RGB bytes. README.md beside this file says what is done with which kind of image, line by line.
-import { readFile, stat } from 'node:fs/promises';
+import { open, stat } from 'node:fs/promises';
 import { fail } from '../../engine/errors.ts';
 import { Budget } from './budget.ts';
 import type { Sample } from './dataset.ts';
 import { DamagedImage } from './damage.ts';
-import { decodeJpeg } from './jpeg.ts';
+import { decodeJpeg, MOST_FILE_BYTES } from './jpeg.ts';
 import { loadSharp } from './sharp.ts';
 
 /** Told by content, whatever the file is called. Drawings (SVG) are programs for a renderer: never. */
@@ -31,7 +31,7 @@ export const readImage = (path: string, label = -1): Promise<Sample> => decodeIm
 export async function decodeImage(source: string | Uint8Array, path: string, label: number): Promise<Sample> {
   if (here) {
     // What cannot be read is told below.
-    const bytes = typeof source === 'string' ? await readFile(source).catch(() => null) : source;
+    const bytes = typeof source === 'string' ? await readSmall(source).catch(() => null) : source;
     const picture = bytes && (await decodeJpeg(bytes));
     if (picture) {
       const { data, width, height, channels } = picture;
@@ -54,6 +54,17 @@ export async function decodeImage(source: string | Uint8Array, path: string, lab
 
 const sizeOf = async (source: string | Uint8Array): Promise<number | undefined> =>
   typeof source === 'string' ? (await stat(source).catch(() => null))?.size : source.length;
+
+/** A file's bytes; null where it has more than are decoded here, be it a JPEG file or not. */
+async function readSmall(path: string): Promise<Uint8Array | null> {
+  const file = await open(path);
+  try {
+    const { size } = await file.stat();
+    return size <= MOST_FILE_BYTES ? await file.readFile() : null;
+  } finally {
+    await file.close();
+  }
+}
 
 /** `within`: called with the bytes that a piece of work takes. */
 async function decoded(

@@ -11,14 +11,18 @@ interface Decoder {
   getEncodedBuffer(bytes: number): Uint8Array;
   /** @throws a number, for damage as well as for mere warnings */
   decode(): void;
-  /** Within the codec's memory: the next picture takes its place. */
+  /** A copy of its own, outside the codec's memory. */
   getDecodedBuffer(): Uint8ClampedArray;
   getFrameInfo(): { readonly width: number; readonly height: number; readonly componentCount: number };
 }
 
 const PACKAGE = '@cornerstonejs/codec-libjpeg-turbo-8bit/decodewasmjs';
-/** The codec's memory grows to what the largest picture needs, and stays so, in every thread. */
+/**
+ * The codec's memory grows to what the largest file and its picture need, and stays so, in every thread: 3 bytes a pixel, and up to 6 more
+ * for the coefficients of a progressive one.
+ */
 const MOST_PIXELS = 2 ** 24;
+export const MOST_FILE_BYTES = 2 ** 24;
 
 /** Begun with the first picture; null where the package is not there, as in a program that a bundler made. */
 let loading: Promise<Decoder | null> | null = null;
@@ -53,10 +57,9 @@ export async function decodeJpeg(bytes: Uint8Array): Promise<Picture | null> {
     const data = decoder.getDecodedBuffer();
     // It had no room, or another idea of the file than we have.
     if (data.length !== width * height * channels) return null;
-    const own = new Uint8Array(data.buffer, data.byteOffset, data.length).slice();
-    return { data: own, width, height, channels };
+    return { data: new Uint8Array(data.buffer, data.byteOffset, data.length), width, height, channels };
   } catch (error) {
-    // The codec itself has failed: the next picture gets a new one.
+    // The codec itself has failed, as its stack does after some thousands of complaints: the next picture gets a new one.
     if (typeof error !== 'number') loading = null;
     return null;
   }
@@ -65,11 +68,12 @@ export async function decodeJpeg(bytes: Uint8Array): Promise<Picture | null> {
 const [SOI, SOS, APP1, STANDALONE] = [0xd8, 0xda, 0xe1, /* restart marks, and ends */ 0xd0];
 /** Frames of 8 bits by Huffman codes: baseline, extended, progressive. */
 const FRAMES = [0xc0, 0xc1, 0xc2];
+const PROGRESSIVE = 0xc2;
 
 /** A grey or three-channel picture of moderate size that stands upright, by the segments before its first scan. */
 export function isUsual(bytes: Uint8Array): boolean {
   const word = (at: number): number => (bytes[at] << 8) | bytes[at + 1];
-  if (bytes[0] !== 0xff || bytes[1] !== SOI) return false;
+  if (bytes[0] !== 0xff || bytes[1] !== SOI || bytes.length > MOST_FILE_BYTES) return false;
   let framed = false;
   for (let at = 2; at + 4 <= bytes.length; at += 2 + word(at + 2)) {
     const mark = bytes[at + 1];
@@ -78,8 +82,8 @@ export function isUsual(bytes: Uint8Array): boolean {
     if (mark === APP1 && isTurned(bytes.subarray(at + 4, at + 2 + word(at + 2)))) return false;
     if (!FRAMES.includes(mark)) continue;
     const [precision, height, width, channels] = [bytes[at + 4], word(at + 5), word(at + 7), bytes[at + 9]];
-    framed =
-      precision === 8 && width * height > 0 && width * height <= MOST_PIXELS && (channels === 1 || channels === 3);
+    const most = mark === PROGRESSIVE ? MOST_PIXELS / 3 : MOST_PIXELS;
+    framed = precision === 8 && width * height > 0 && width * height <= most && (channels === 1 || channels === 3);
     if (!framed) return false;
   }
   return false;

@@ -3,7 +3,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { random } from '../../kernels/random/random.ts';
 import { decodeImage } from '../../mae/data/image.ts';
-import { decodeJpeg, isUsual } from '../../mae/data/jpeg.ts';
+import { decodeJpeg, isUsual, MOST_FILE_BYTES } from '../../mae/data/jpeg.ts';
 import { loadSharp } from '../../mae/data/sharp.ts';
 
 const seed = Number(process.env.SEED ?? Date.now() % 2 ** 31);
@@ -48,10 +48,21 @@ test('every usual kind comes to the bits of the image library', async () => {
   }
 });
 
+/** The file with another size in its frame. */
+function framed(file: Buffer, mark: number, width: number, height: number): Buffer {
+  const changed = Buffer.from(file);
+  const at = changed.indexOf(Buffer.of(0xff, mark));
+  changed.writeUInt16BE(height, at + 5);
+  changed.writeUInt16BE(width, at + 7);
+  return changed;
+}
+
 test('what is unusual or damaged is left to the image library, and the next picture is none the worse', async () => {
   const plain = await made(120, 90);
   const whole = await plain.clone().jpeg().toBuffer();
+  const progressive = await plain.clone().jpeg({ progressive: true }).toBuffer();
   const before = await decodeJpeg(whole);
+  const kept = before?.data.slice();
   const broken = Buffer.from(whole);
   for (let i = 0; i < 40; i++) broken[(whole.length >> 1) + i] ^= 1 + rng.below(255);
   const left: Record<string, Uint8Array> = {
@@ -62,14 +73,23 @@ test('what is unusual or damaged is left to the image library, and the next pict
     'without its end': whole.subarray(0, -2),
     'a header alone': whole.subarray(0, 200),
     nothing: new Uint8Array(),
+    'a large file': Buffer.concat([whole, Buffer.alloc(MOST_FILE_BYTES)]),
+    'many pixels': framed(whole, 0xc0, 4097, 4096),
+    'many pixels, progressive': framed(progressive, 0xc2, 2400, 2400),
   };
   for (const [name, bytes] of Object.entries(left)) assert.is(await decodeJpeg(bytes), null, name);
   const mended = await decodeJpeg(broken);
-  // Bits that still are a picture are one for both.
-  if (mended) assert.ok(same(mended.data, (await decodeImage(broken, 'broken.jpg', -1)).data), `SEED=${seed}`);
+  // Bits that still are a picture are one for both; numbers far out of range, which only damage brings about, come out otherwise.
+  if (mended) {
+    const { width, height } = await decodeImage(broken, 'broken.jpg', -1);
+    assert.equal([mended.width, mended.height], [width, height], `SEED=${seed}`);
+  }
+  assert.not(isUsual(left['many pixels']) || isUsual(left['many pixels, progressive']));
   assert.ok(isUsual(await plain.clone().withMetadata({ orientation: 1 }).jpeg().toBuffer()), 'it stands upright');
+  // More complaints than the codec's stack stands (some 4,000).
+  for (let i = 0; i < 6000; i++) await decodeJpeg(left['a header alone']);
   const after = await decodeJpeg(whole);
-  assert.ok(before && after && same(after.data, before.data));
+  assert.ok(before && kept && after && same(after.data, kept) && same(before.data, kept));
 });
 
 test.run();
