@@ -16,9 +16,9 @@ const program = (body: string): string => `
   var<workgroup> memory: array<u32, ${WORDS}>;
   @group(0) @binding(0) var<storage, read_write> y: array<atomic<u32>, 1>;
   @compute @workgroup_size(64) fn main(@builtin(local_invocation_index) t: u32) { ${body} }`;
-/** Fills workgroup memory; reading it back keeps the stores. */
+/** Fills workgroup memory with NaN, as f32 and as f16; reading it back keeps the stores. */
 const FILL = program(`
-  for (var i = t; i < ${WORDS}u; i += 64u) { memory[i] = 0xc2c2c2c2u; }
+  for (var i = t; i < ${WORDS}u; i += 64u) { memory[i] = 0xffc2ffc2u; }
   workgroupBarrier();
   atomicMax(&y[0], memory[(t * 61u) % ${WORDS}u]);`);
 const LOOK = program(`for (var i = t; i < ${WORDS}u; i += 64u) { atomicMax(&y[0], memory[i]); }`);

@@ -51,7 +51,7 @@ fn main(
     ahead[i] = fetchTile(wg, 0u, true, t, i);
   }
   stageOwn(wg, t, 0u, true);
-  if (t < BLOCK) { keep(t, row); }
+  for (var e = t; e < KEPT; e += WG) { keep(e, row); } // past the last strip anything finite: it meets zeros, and memory may hold NaN (--unchecked)
   workgroupBarrier();
   for (var k = 0u; k < OWNED; k++) { // unroll
     owned[k] = subgroupMatrixLoad<Left, row_major>(&pool, k / HELD * BLOCK * STRIDE + strip * MM * STRIDE + k % HELD * EIGHTS, STRIDE);
