@@ -37,7 +37,7 @@ const BRIEF = { samples: 3, submitMs: 5 };
 const FILLED = 0.95;
 
 /** The most telling first. */
-export function stepShapes(quick: boolean): StepShape[] {
+function stepShapes(quick: boolean): StepShape[] {
   const of = (model: string, preset: string, batch: number): StepShape => ({ model, config: configure(preset), batch });
   if (quick) return [of('ViT-nano/4, 32 px', 'mae_vit_nano_patch4_32', 4)];
   return [
