@@ -79,12 +79,13 @@ test('what is unusual or damaged is left to the image library, and the next pict
   };
   for (const [name, bytes] of Object.entries(left)) assert.is(await decodeJpeg(bytes), null, name);
   const mended = await decodeJpeg(broken);
-  // Bits that still are a picture are one for both; numbers far out of range, which only damage brings about, come out otherwise.
   if (mended) {
-    const { width, height } = await decodeImage(broken, 'broken.jpg', -1);
-    assert.equal([mended.width, mended.height], [width, height], `SEED=${seed}`);
+    // Bits that still are a picture: where their numbers overflow, one decoder wraps round and the other ends at black or white.
+    const { data } = await decodeImage(broken, 'broken.jpg', -1);
+    assert.is(mended.data.length, data.length);
+    const apart = data.reduce((n, value, i) => n + Number(value !== mended.data[i]), 0);
+    assert.ok(apart <= 0.02 * data.length, `${apart} of ${data.length} values differ (SEED=${seed})`);
   }
-  assert.not(isUsual(left['many pixels']) || isUsual(left['many pixels, progressive']));
   assert.ok(isUsual(await plain.clone().withMetadata({ orientation: 1 }).jpeg().toBuffer()), 'it stands upright');
   // More complaints than the codec's stack stands (some 4,000).
   for (let i = 0; i < 6000; i++) await decodeJpeg(left['a header alone']);
