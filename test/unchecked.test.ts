@@ -3,6 +3,8 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Device } from '../engine/device.ts';
 import { openDawn, UNCHECKED } from '../engine/node/dawn.ts';
+import { attentionBackward } from '../kernels/attention/attention.ts';
+import { wholeStrips } from '../kernels/attention/tune.ts';
 import { catalogue } from '../kernels/index.ts';
 import { random } from '../kernels/random/random.ts';
 import { compare, prepare } from './support/kernel-run.ts';
@@ -68,5 +70,20 @@ for (const profile of ['simt', 'matrix'] as const) {
     assert.ok(seen > (profile === 'matrix' ? 2 : 20), `${seen} kernels`);
   });
 }
+
+test('matrix: attention.backward with all keys in a workgroup, by every tile that is offered', async () => {
+  using device = await openDawn({ profile: 'matrix', raiseLimits: false, toggles: UNCHECKED });
+  // Three strips of 8 keys: tiles of 16 and 32 rows reach past them.
+  const problem = { batch: 1, tokens: 17, heads: 2, dim: 8, scale: 0.35, HALF: true };
+  const tiles = wholeStrips(problem, device.traits);
+  if (tiles.length === 0) return;
+  for (const knobs of tiles) {
+    const picks = new Map([[prepare(attentionBackward, problem, device, seed).program.shapeClass, { ...knobs }]]);
+    const trial = prepare(attentionBackward, problem, { traits: { ...device.traits, picks } }, seed);
+    assert.is(trial.program.knobs.TILE, knobs.TILE);
+    await ran(device, FILL);
+    await compare(attentionBackward, trial, device, Number.NaN);
+  }
+});
 
 test.run();
