@@ -17,12 +17,11 @@ interface Decoder {
 }
 
 const PACKAGE = '@cornerstonejs/codec-libjpeg-turbo-8bit/decodewasmjs';
-/**
- * The codec's memory grows to what the largest file and its picture need, and stays so, in every thread: 3 bytes a pixel, and up to 6 more
- * for the coefficients of a progressive one.
- */
+/** A picture takes 3 bytes a pixel, and up to 6 more for the coefficients of a progressive one. */
 const MOST_PIXELS = 2 ** 24;
 export const MOST_FILE_BYTES = 2 ** 24;
+/** The codec's memory, one in every thread, only grows, and in pieces that do not fit one another: one with more is not used again. */
+const MOST_KEPT_BYTES = 2 ** 26;
 
 /** Begun with the first picture; null where the package is not there, as in a program that a bundler made. */
 let loading: Promise<Decoder | null> | null = null;
@@ -55,6 +54,7 @@ export async function decodeJpeg(bytes: Uint8Array): Promise<Picture | null> {
     decoder.decode();
     const { width, height, componentCount: channels } = decoder.getFrameInfo();
     const data = decoder.getDecodedBuffer();
+    if (decoder.getEncodedBuffer(0).buffer.byteLength > MOST_KEPT_BYTES) loading = null;
     // It had no room, or another idea of the file than we have.
     if (data.length !== width * height * channels) return null;
     return { data: new Uint8Array(data.buffer, data.byteOffset, data.length), width, height, channels };

@@ -86,9 +86,14 @@ test('what is unusual or damaged is left to the image library, and the next pict
     const apart = data.reduce((n, value, i) => n + Number(value !== mended.data[i]), 0);
     assert.ok(apart <= 0.02 * data.length, `${apart} of ${data.length} values differ (SEED=${seed})`);
   }
+  assert.not(isUsual(left['many pixels']) || isUsual(left['many pixels, progressive']));
   assert.ok(isUsual(await plain.clone().withMetadata({ orientation: 1 }).jpeg().toBuffer()), 'it stands upright');
   // More complaints than the codec's stack stands (some 4,000).
   for (let i = 0; i < 6000; i++) await decodeJpeg(left['a header alone']);
+  // And a picture after which the codec has more memory than it keeps.
+  const grey = { r: 90, g: 90, b: 90 };
+  const large = (await loadSharp())({ create: { width: 4096, height: 4096, channels: 3, background: grey } });
+  assert.is((await decodeJpeg(Buffer.concat([await large.jpeg().toBuffer(), Buffer.alloc(2 ** 23)])))?.width, 4096);
   const after = await decodeJpeg(whole);
   assert.ok(before && kept && after && same(after.data, kept) && same(before.data, kept));
 });
