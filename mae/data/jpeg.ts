@@ -1,5 +1,5 @@
 // Usual JPEG files by libjpeg-turbo as WebAssembly, in the thread that asks. The image library decodes each file with two threads of its own, which wait for
-// one another at locks that all files share: 16 cores read no more files than two. This one shares nothing. README.md beside this file has the figures.
+// one another, by all signs at locks that all files share: ten reading threads came to hardly more files than two. This one shares nothing. README.md beside this file has the figures.
 import { createRequire } from 'node:module';
 
 /** What the package exports: C++ objects through Emscripten. */
