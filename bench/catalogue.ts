@@ -12,7 +12,7 @@ import { problemText } from './kernels.ts';
 import { type BenchProblem, type BenchSizes, PROBLEMS } from './problems.ts';
 import { report } from './result.ts';
 
-export interface Work {
+interface Work {
   readonly kernel: AnyKernel;
   readonly made: BenchProblem;
 }

@@ -24,7 +24,7 @@ function latest<T>(kind: 'peers' | 'gpu', folder: string): T[] {
 }
 
 export const keptReports = (folder = RESULTS): PeersReport[] => latest('peers', folder);
-export const keptGpuReports = (folder = RESULTS): Report[] => latest('gpu', folder);
+const keptGpuReports = (folder = RESULTS): Report[] => latest('gpu', folder);
 
 /** `page` with what stands between the marks of a part made anew. */
 function between(page: string, part: string, section: string): string {
@@ -41,7 +41,7 @@ export const withPeers = (page: string, reports: readonly PeersReport[]): string
     reports.map(peersSection).join('\n\n') || 'No result is kept yet: `npx tesserae bench peers --save`.',
   );
 
-export const withGpu = (page: string, reports: readonly Report[]): string =>
+const withGpu = (page: string, reports: readonly Report[]): string =>
   between(page, 'gpu', reports.map(gpuSection).join('\n') || 'No result is kept yet: `npx tesserae bench gpu`.');
 
 export async function writeReport(): Promise<string[]> {

@@ -37,7 +37,7 @@ export function borrowFrom<B extends Sized>(pool: B[], sizes: readonly number[],
 }
 
 /** The parameters of all dispatches in one uniform buffer, equal ones once. */
-export interface Params {
+interface Params {
   readonly arena: Uint8Array;
   /** Where each step's begin. */
   readonly offsets: readonly number[];
@@ -60,7 +60,7 @@ export function layoutParams(steps: readonly Step[]): Params {
   return { arena, offsets };
 }
 
-export interface Allocated<B> {
+interface Allocated<B> {
   /** Of every transient storage. */
   readonly transients: ReadonlyMap<Storage, B>;
   readonly inputs: ReadonlyMap<string, B>;

@@ -32,7 +32,7 @@ export interface Program<I extends InputTypes, K extends string> {
    * results stay in GPUBuffers. Variables must have been written before.
    */
   record(shapes: Shapes<I>): Promise<Recorded<keyof I & string, K>>;
-  /** Runs call by call, slowly; `look` can read after each what it read and wrote. */
+  /** Runs call by call, slowly; `look` can read after each what it read and wrote. Gradients that are kept by an optimizer are right at its end only. */
   inspect(inputs: Inputs<I>, look: Look): Promise<void>;
 }
 

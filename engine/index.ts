@@ -34,5 +34,5 @@ export type { Results } from './replay.ts';
 export { parseSafetensors, type Safetensors, writeSafetensors } from './safetensors.ts';
 export { type DType, type HostPieces, type HostTensor, type Shape, Tensor, Variable } from './tensor.ts';
 export { Trace } from './trace.ts';
-export { type Batch, type StepResults, Trainer } from './trainer.ts';
+export { type Batch, type StepResults, Trainer, type TrainerOptions } from './trainer.ts';
 export { tunables, tune } from './tune.ts';

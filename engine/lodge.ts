@@ -1,4 +1,5 @@
-// Transients that live in slabs until these are written: gradients take their room late in a step, when most activations are gone.
+// Transients that live in slabs until these are written: gradients take their room late in a step, when most activations are gone. A run is
+// submitted whole, so only an inspection can end while they are there.
 import { bytesOf, numel, type Slab, type Storage } from './tensor.ts';
 import type { Call } from './trace.ts';
 

@@ -5,7 +5,7 @@ import { CapacityError, DeviceLostError, fail, OutOfMemoryError, TesseraeError }
 import { checkArray, type HostData, numel, type Slab, type Variable } from './tensor.ts';
 
 /** Buffers for bindings that a problem does not use; two writable ones of a dispatch must differ. */
-export interface Dummies {
+interface Dummies {
   readonly read: GPUBuffer;
   readonly write: readonly GPUBuffer[];
 }

@@ -5,7 +5,7 @@ import { TesseraeError } from './errors.ts';
 
 const COMPUTE = 4;
 
-export interface Pipeline {
+interface Pipeline {
   readonly pipeline: GPUComputePipeline;
   readonly layout: GPUBindGroupLayout;
 }

@@ -11,7 +11,7 @@ export interface Probed {
 }
 
 /** What the adapter lists: a product of matrices, and the most threads of a subgroup. */
-export interface Listed {
+interface Listed {
   readonly matrix?: MatrixShape;
   readonly lanes: number;
 }

@@ -46,7 +46,7 @@ interface Views {
 }
 
 /** The typed array that shows the elements of a dtype. */
-export type ViewOf<D extends Dtype> = Views[D];
+type ViewOf<D extends Dtype> = Views[D];
 
 const VIEWS: { readonly [D in Dtype]: new (buffer: ArrayBufferLike, offset: number, length: number) => Views[D] } = {
   F64: Float64Array,

@@ -4,7 +4,7 @@ import { fail, shapeText } from './errors.ts';
 import { DTYPE_BYTES, type Dtype, tensorBytes } from './rawtensor.ts';
 import { encodeHeader } from './safetensors.ts';
 
-export interface TensorPlan {
+interface TensorPlan {
   readonly name: string;
   readonly dtype: Dtype;
   readonly shape: readonly number[];

@@ -61,7 +61,7 @@ export interface ByteSource {
   read(offset: number, length: number): Promise<Uint8Array>;
 }
 
-export interface ReadOptions {
+interface ReadOptions {
   /** Refuse a file without checksums: for our own checkpoints, where damage could otherwise hide them. */
   readonly requireChecksums?: boolean;
 }

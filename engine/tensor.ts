@@ -92,7 +92,7 @@ export class Variable {
 }
 
 /** Where a storage lives; null until the plan places it by lifetime. */
-export type Home =
+type Home =
   | { readonly kind: 'slab'; readonly slab: Slab; readonly offset: number }
   | { readonly kind: 'input'; readonly name: string }
   | { readonly kind: 'constant'; readonly data: HostData };

@@ -7,7 +7,7 @@ import type { Step } from './plan.ts';
 export type HostKind = 'encode' | 'submit' | 'wait' | 'compile' | 'decode' | 'save';
 
 /** Work of the host, in ms of performance.now(). */
-export interface HostSpan {
+interface HostSpan {
   readonly kind: HostKind;
   readonly what: string;
   readonly began: number;
@@ -15,7 +15,7 @@ export interface HostSpan {
 }
 
 /** One dispatch. Times in ms of the GPU's clock: `Recorder.offset` more is performance.now(). */
-export interface KernelSpan {
+interface KernelSpan {
   readonly kernel: string;
   readonly began: number;
   readonly ended: number;

@@ -44,7 +44,7 @@ export const PRECISIONS = ['f32', 'f16'] as const;
 export type Precision = (typeof PRECISIONS)[number];
 
 /** What `backward` needs of an op that ran. */
-export interface Node {
+interface Node {
   readonly name: string;
   readonly inputs: Readonly<Record<string, Tensor | null>>;
   readonly outputs: Readonly<Record<string, Tensor>>;

@@ -50,6 +50,9 @@ export class Trainer<I extends InputTypes> {
   /**
    * One update from `batches`, whose gradients are averaged; submits and returns, results can be read later. `weights`, of sum 1, are
    * their parts in the average: for mean losses of unequal batches their sizes over the sum of these. Equal unless said.
+   * @throws what a batch's source throws; CapacityError or OutOfMemoryError. Weights and the optimizer's state are then as before the step:
+   * they change in its last micro-batch only. Kept gradients are those of the micro-batches that ran.
+   * @throws DeviceLostError: all variables are gone (Engine.renew)
    */
   async step(
     batches: readonly BatchSource<I>[] | BatchSource<I>,
@@ -68,7 +71,10 @@ export class Trainer<I extends InputTypes> {
     return results;
   }
 
-  /** Computes the gradients of a step call by call, without the update; after each call `look` may read what it read and wrote, and ends it by true. */
+  /**
+   * Computes the gradients of a step call by call, without the update; after each call `look` may read what it read and wrote, and ends it by
+   * true. The optimizer's kept gradients are lost, and are no gradients if `look` ends it or throws.
+   */
   async inspect(batches: readonly BatchSource<I>[], look: Look, weights?: readonly number[]): Promise<void> {
     for (const [i, source] of batches.entries()) {
       const batch = typeof source === 'function' ? await source() : source;

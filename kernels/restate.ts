@@ -47,7 +47,7 @@ export function resolve(kernel: AnyKernel, problem: Settings, adapter: AdapterTr
 }
 
 /** Rewrites the lines marked `// knob` and nothing else. */
-export function restate(text: string, knobs: KnobValues): string {
+function restate(text: string, knobs: KnobValues): string {
   return text.replace(/^(const (\w+)(?:\s*:\s*\w+)? = )([^;]+)(;.*\/\/ knob.*)$/gm, (line, head, name, old, tail) => {
     const value = knobs[name];
     if (value === undefined || typeof value === 'boolean') return value === undefined ? line : `${head}${value}${tail}`;
@@ -72,7 +72,7 @@ const STORED = /^(.*?)\s*\/\/ stored: (\w+).*$/gm;
  *     alias One = f32; // stored: HALF                                               f16         u32, to read only
  *     fn at(i: u32) -> f32 { return f32(x[i]); } // stored: HALF                     as it is    one half of x[i / 2]
  */
-export function stored(
+function stored(
   text: string,
   halves: ReadonlySet<string>,
   native: boolean,
@@ -121,7 +121,7 @@ function written(text: string): string {
 const LOOP = /^[ \t]*for \(var (\w+) = (\d+)u; \1 < (\w+); \1\+\+\) \{ \/\/ unroll[^\n]*\n/gm;
 
 /** Writes out every loop marked `// unroll`: software adapters keep an array in registers only under literal indices. */
-export function unroll(code: string): string {
+function unroll(code: string): string {
   const constants = constantsOf(code);
   let text = code;
   LOOP.lastIndex = 0;
@@ -148,7 +148,7 @@ const ARRAY = /^([ \t]*)var (\w+): array<(.+), (\w+)>; \/\/ registers[^\n]*$/gm;
  * Makes a variable of every element of the arrays marked `// registers`, whose indices are constants once loops are written
  * out, and writes the zero it begins with: a subgroup matrix declared in a loop is not zeroed again by Dawn 0.6.2.
  */
-export function registers(code: string): string {
+function registers(code: string): string {
   const constants = constantsOf(code);
   let text = code;
   for (const [line, indent, name, type, bound] of code.matchAll(ARRAY)) {

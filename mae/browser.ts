@@ -11,7 +11,16 @@ export {
 export { bitmaps, type BitmapOptions } from './data/bitmaps.ts';
 export { type Dataset, IMAGENET_MEAN, IMAGENET_STD, type Sample } from './data/dataset.ts';
 export { type Batch, batchCount, loadBatches, type LoaderOptions } from './data/loader.ts';
-export { centrePlaces, epochOrder, evalPlaces, type Place, PRETRAIN_CROP, randomPlaces } from './data/sampler.ts';
+export {
+  centrePlaces,
+  epochOrder,
+  evalPlaces,
+  evaluationPlaces,
+  type Place,
+  PRETRAIN_CROP,
+  randomPlaces,
+  weakPlaces,
+} from './data/sampler.ts';
 export { STREAM } from './data/streams.ts';
 export {
   type ChosenMask,

@@ -86,7 +86,7 @@ export function studySettings(path: string): Settings {
   };
 }
 
-export interface StudyOptions {
+interface StudyOptions {
   readonly recipe: string;
   readonly folder: string;
   readonly seed: number;

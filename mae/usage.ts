@@ -9,7 +9,7 @@ export function misuse(message: string): never {
 }
 
 /** The one of `names` that was probably meant by `typed`, or null where none is near. */
-export function nearest(typed: string, names: readonly string[]): string | null {
+function nearest(typed: string, names: readonly string[]): string | null {
   let best: string | null = null;
   let least = Math.max(2, Math.floor(typed.length / 3)) + 1;
   for (const name of names) {

@@ -54,7 +54,7 @@ export async function chooseAdapter({ name, quiet = false, install = false, agai
 const known = (name) => maySetUp(name) || ['system', 'swiftshader'].includes(name);
 
 /** Runs probe.mjs in an environment; never throws. */
-export async function probe({ command, env, match }, base = process.env) {
+async function probe({ command, env, match }, base = process.env) {
   const [program, ...leading] = command;
   const args = [...leading, join(root, 'tools', 'probe.mjs'), ...(match ? [match] : [])];
   const done = await run(program, args, { env: { ...base, ...env }, cwd: root, timeout: PROBE_TIMEOUT });

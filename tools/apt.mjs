@@ -199,7 +199,7 @@ export function aptReason(output) {
   return first.replace(/^\w+:\s*(Failed to fetch \S+\s+)?/, '').slice(0, 300);
 }
 
-export const isOffline = (reason) => /resolv|connect|timed out|unreachable|no route|network/i.test(reason);
+const isOffline = (reason) => /resolv|connect|timed out|unreachable|no route|network/i.test(reason);
 
 function folderBytes(folder) {
   try {

@@ -5,7 +5,7 @@ import { reasonOf } from '../../engine/node/file-errors.ts';
 import { type PartResult, type Report, type Row, rowsOf } from './report.ts';
 
 /** What a report says of PyTorch's figures that are not its own. */
-export interface Earlier {
+interface Earlier {
   readonly began: string;
   readonly torch: string;
   readonly driver: string;

@@ -29,7 +29,7 @@ export const FIRST: Part = { name: 'adapter', kind: 'adapter', weight: 2 };
  * What kernels and steps are timed under: the profile asked for, else a software adapter's own, else simt in f32 and, for f16, matrix
  * where it can be.
  */
-export function modesOf(found: Found, { precisions, profile: asked }: Options): Mode[] {
+function modesOf(found: Found, { precisions, profile: asked }: Options): Mode[] {
   if (asked === 'matrix') return precisions.includes('f16') ? [{ profile: asked, precision: 'f16' }] : [];
   const matrix = !asked && !found.software && found.matrices.length > 0;
   const profile = asked ?? (found.software ? found.profile : 'simt');

@@ -10,7 +10,7 @@ import { lossBackward, lossForward } from '../../kernels/loss/loss.ts';
 import type { KernelCall } from '../call.ts';
 import type { Mode } from './report.ts';
 
-export interface Measured {
+interface Measured {
   /** What is computed, and at which shape: together the key by which PyTorch's row is found. */
   readonly what: string;
   readonly shape: string;

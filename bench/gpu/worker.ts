@@ -14,7 +14,7 @@ import { shapes } from './shapes.ts';
 import { measureSteps, profileStep } from './steps.ts';
 
 /** What is asked of a worker. */
-export interface Request {
+interface Request {
   readonly part: Part;
   readonly options: Options;
   /** After which nothing new is begun. */
@@ -87,7 +87,7 @@ export async function work({ part, options, budgetMs }: Request, harness: Harnes
 export const QUICK = { samples: 1, submitMs: 0 };
 
 /** On a GPU, whose samples hardly differ: five of 8 ms, for now and then one stalls. A row is then made of what it takes to build its pipelines and inputs. */
-export const BRISK = { samples: 5, submitMs: 8 };
+const BRISK = { samples: 5, submitMs: 8 };
 
 /** How often a long call runs for its measurement, the least time that all its samples take, and what comes before them on a GPU. */
 const [PASSES, SAMPLED_MS, ROW_MS] = [8, 56, 150];

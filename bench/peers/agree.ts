@@ -6,7 +6,7 @@ const TOLERANCE = 1e-4;
 /** Losses of the first steps: rounding is amplified by AdamW from step to step. */
 const LOSS_TOLERANCE = 1e-3;
 
-export interface Agreement {
+interface Agreement {
   /** Largest difference over the largest of our values; for losses the largest relative difference. */
   readonly error: number;
   readonly agrees: boolean;

@@ -16,7 +16,7 @@ import type { Conditions, PeersReport, PeerUsed, PieceResult } from './results.t
 import { pieceTable } from './table.ts';
 import { PIECES, type Piece } from './work.ts';
 
-export const RESULTS = join(import.meta.dirname, '..', 'results');
+const RESULTS = join(import.meta.dirname, '..', 'results');
 
 export const listPeers: PeersBench<PeersReport>['listPeers'] = () => [
   ...columns(

@@ -14,7 +14,7 @@ export interface Contender {
   readonly child: PeerChild;
 }
 
-export interface Measuring {
+interface Measuring {
   /** Turns of every peer. */
   readonly rounds: number;
   /** Of a training step, which takes seconds. */

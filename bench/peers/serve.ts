@@ -14,7 +14,7 @@ export interface Prepared {
 
 export type Inputs = Readonly<Record<string, { readonly data: Float32Array; readonly shape: readonly number[] }>>;
 
-export interface Served {
+interface Served {
   hello(): Promise<Hello>;
   prepare(work: Work, inputs: Inputs): Promise<Prepared>;
 }

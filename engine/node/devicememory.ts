@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { AdapterSummary } from '../device.ts';
 
-export interface DeviceMemory {
+interface DeviceMemory {
   /** Bytes that buffers may take. */
   readonly bytes: number;
   /** What they are a part of, for the user. */

@@ -35,7 +35,7 @@ const REMEDIES: ReadonlyMap<string, string> = new Map([
 const UNLISTED = ['EDQUOT', 'disk quota exceeded'] as const;
 
 /** What else a message may say. */
-export interface Besides {
+interface Besides {
   /** Of what was needed and what is free, ` (needs 450 MB, 12 MB free)`. */
   readonly space?: string;
   /** What to do where nothing has that path: what was wanted there. */

@@ -4,7 +4,7 @@ import type { DType, Tensor } from '../tensor.ts';
 import type { Trace } from '../trace.ts';
 import { cast } from './cast.ts';
 
-export interface Product {
+interface Product {
   a: Tensor;
   b: Tensor;
   m: number;

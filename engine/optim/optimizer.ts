@@ -34,6 +34,10 @@ export abstract class Optimizer {
   /** What is kept per parameter, by the names of checkpoints: moments, momentum. */
   abstract readonly slots: Readonly<Record<string, ReadonlyMap<Variable, Variable>>>;
   readonly parameters: Parameters;
+  /**
+   * What the last step that ended computed, of each parameter's shape, in f32. Activations may lie here until a step writes its gradients
+   * (lodge.ts): while one is inspected, and after an inspection that ended early, these are no gradients. The next step writes them anew.
+   */
   readonly gradients: ReadonlyMap<Variable, Variable>;
   /** (1), u32: updates done. */
   readonly step: Variable;

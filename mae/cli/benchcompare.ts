@@ -10,14 +10,14 @@ import { print } from './benchreport.ts';
 import { columns, examples, type Flags, value } from './command.ts';
 
 /** A result of any bench, as far as it can be compared. */
-export interface Figures {
+interface Figures {
   readonly tool: string;
   readonly adapter: string;
   /** By name; where one name occurs again, the first. */
   readonly rows: ReadonlyMap<string, { readonly ms: number; readonly spread: number }>;
 }
 
-export interface Change {
+interface Change {
   readonly name: string;
   readonly before: number;
   readonly after: number;

@@ -55,7 +55,7 @@ export interface GpuBench {
   ): Promise<number>;
 }
 
-export interface GpuSources {
+interface GpuSources {
   /** There is a cache folder, in which `tesserae tune` keeps what it measured. */
   readonly cache: boolean;
   readonly bench: () => Promise<GpuBench>;

@@ -35,7 +35,7 @@ export interface PeersBench<Report = object> {
 }
 
 /** What bench/report.ts exports. */
-export interface ReportBench {
+interface ReportBench {
   /** Rewrites the page and the plot of the kept results. @returns the files that it wrote */
   writeReport(): Promise<string[]>;
 }

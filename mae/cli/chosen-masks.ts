@@ -20,7 +20,7 @@ import { asUsage, misuse, suggestion } from '../usage.ts';
 import { type Flags, value } from './command.ts';
 
 /** What can be said without knowing the model. */
-export interface AskedMasks {
+interface AskedMasks {
   /** null: as in training. */
   readonly ratio: number | null;
   readonly seed: number;

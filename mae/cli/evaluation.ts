@@ -13,7 +13,7 @@ import { misuse } from '../usage.ts';
 import { type Flags, value, WEIGHTS_HELP } from './command.ts';
 import { imageRate } from './progress.ts';
 
-export interface Evaluation {
+interface Evaluation {
   readonly data_path: string;
   readonly choices: readonly Choice[];
   readonly test: boolean;
@@ -66,7 +66,7 @@ export function evaluationOf(flags: Flags): Evaluation {
   };
 }
 
-export interface OpenedEvaluation {
+interface OpenedEvaluation {
   readonly classes: readonly string[];
   /** Of the training images: the whole ones, or so many views. */
   train(views?: number): Promise<Features[]>;

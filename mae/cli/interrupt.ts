@@ -10,7 +10,7 @@ const PATIENCE_MS = 4500;
 const STEP_MS = 1000;
 
 /** What is said: at the interrupt, at a second one, where nothing came of the first in time, and at the end. */
-export interface Words {
+interface Words {
   readonly first: string;
   readonly again: string;
   readonly late: string;

@@ -49,7 +49,7 @@ export async function* checkKernels(engine: Engine, seed: number): AsyncGenerato
   }
 }
 
-export interface Figures {
+interface Figures {
   /** Bytes read and written in a second, by a copy. */
   readonly copyBytesPerSecond: number;
   /** Floating-point operations in a second, by a product of two square matrices. */

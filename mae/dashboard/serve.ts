@@ -16,7 +16,7 @@ export interface Dashboard {
   close(): Promise<void>;
 }
 
-export interface ServeOptions {
+interface ServeOptions {
   /** 0: any that is free; without one, the first that is free from PORT on. */
   readonly port?: number;
   /** Asked now and then for folders of runs, of which those that are new join the others. */

@@ -10,7 +10,7 @@ const MORE_EVERY = 5;
 /** Part of a value up to which two runs count as together, as in `tesserae compare`. */
 const WITHIN = 0.02;
 
-export type Listener = (message: Message) => void;
+type Listener = (message: Message) => void;
 
 export class Watch {
   readonly #runs: RunFollower[] = [];
@@ -93,7 +93,7 @@ export class Watch {
 }
 
 /** Every other run against the first. */
-export function comparisonOf(runs: readonly Run[]): Comparison[] {
+function comparisonOf(runs: readonly Run[]): Comparison[] {
   const logs = runs.map(({ name, epochs }): RunLog => ({ name, lines: epochs.filter((line) => 'epoch' in line) }));
   const [first, ...others] = logs;
   const metrics = sharedMetrics(logs);

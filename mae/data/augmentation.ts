@@ -86,7 +86,7 @@ export function erasedBoxes(
   return boxes;
 }
 
-export interface Mixing {
+interface Mixing {
   /** Part of the own label in the target. */
   readonly lambda: number;
   /** (5): what kernels/mix takes: lambda and cutmix's box, top, left, bottom, right; zeros for mixup */

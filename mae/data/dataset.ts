@@ -86,7 +86,7 @@ function mapped(set: Dataset, length: number, at: (index: number) => number): Da
 }
 
 /** The set's reading of `at(index)`. */
-export function readingOf(set: Dataset, at: (index: number) => number): Reading {
+function readingOf(set: Dataset, at: (index: number) => number): Reading {
   const read = (index: number): Promise<Sample> => set.read(at(index));
   const { encoded } = set.read;
   return encoded

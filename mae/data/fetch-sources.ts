@@ -18,7 +18,7 @@ function run(command: string, args: readonly string[], cwd?: string): Promise<un
 /** Share of a source's work that is downloading. */
 const DOWNLOAD = 0.6;
 
-export interface Tarball {
+interface Tarball {
   /** `name@version`. */
   readonly package: string;
   readonly name: string;

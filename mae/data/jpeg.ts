@@ -35,7 +35,7 @@ async function load(): Promise<Decoder | null> {
   }
 }
 
-export interface Picture {
+interface Picture {
   readonly data: Uint8Array;
   readonly width: number;
   readonly height: number;

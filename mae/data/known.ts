@@ -7,7 +7,7 @@ import { debianSource, npmSource, webSource } from './fetch-sources.ts';
 import type { NAMED_SETS } from './help.ts';
 import { CIFAR100 } from './formats/cifar.ts';
 
-export interface KnownSet {
+interface KnownSet {
   /** Training and test images, classes, size: for the list. */
   readonly images: string;
   readonly licence: string;

@@ -9,7 +9,7 @@ import { imageFiles } from './imagefolder.ts';
 import { KNOWN } from './known.ts';
 import { openData } from './open.ts';
 
-export interface NamedImages {
+interface NamedImages {
   readonly channels: number;
   /** What the model normalises with. */
   readonly mean: readonly number[];

@@ -25,7 +25,7 @@ export const RAND_OPERATIONS = [
 ] as const;
 export type RandOperation = (typeof RAND_OPERATIONS)[number];
 
-export interface RandPolicy {
+interface RandPolicy {
   /** Of 10. */
   readonly magnitude: number;
   /** Standard deviation of the magnitude. */
@@ -82,7 +82,7 @@ export const SLOT_WORDS = 8;
 const IDENTITY = [1, 0, 0, 0, 1, 0] as const;
 
 /** One slot for an image of this size: timm's strengths of a level, and Pillow's matrices. */
-export function slotOf(drawn: RandDraw | null, [height, width]: readonly [number, number]): number[] {
+function slotOf(drawn: RandDraw | null, [height, width]: readonly [number, number]): number[] {
   const plain = (operation: number, value = 0): number[] => [operation, value, ...IDENTITY];
   if (!drawn) return plain(OPERATION.none);
   const { operation, level, sign } = drawn;

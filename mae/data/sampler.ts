@@ -130,7 +130,7 @@ export const centrePlaces = (output: { height: number; width: number }): Place =
  */
 export const cropPart = (side: number): number => (side > 64 && side <= 224 ? 224 / 256 : 1);
 
-/** What evaluation sees of an image, unless told otherwise. */
+/** What evaluation sees of an image unless told otherwise: `crop_pct` of the short side, 1 being the largest centre. */
 export function evaluationPlaces(
   output: { height: number; width: number },
   crop_pct = cropPart(Math.max(output.height, output.width)),

@@ -18,7 +18,7 @@ export interface CaseLars {
   readonly classes: number;
 }
 
-export interface CaseProbe {
+interface CaseProbe {
   /** (n, C, H, W) */
   readonly img: HostTensor;
   /** (n), i32 */

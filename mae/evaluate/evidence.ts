@@ -10,7 +10,7 @@ import { ridgeTop1 } from './ridge.ts';
 
 const KNN = { k: 20, temperature: 0.07 } as const;
 
-export interface EvidenceOptions {
+interface EvidenceOptions {
   readonly train: Dataset;
   readonly val: Dataset;
   /** Of the training images, how many the classifiers learn from. */

@@ -14,8 +14,8 @@ import { weakPlaces } from '../data/sampler.ts';
 import type { FeatureModel } from '../model/features.ts';
 import { Extractor } from './extract.ts';
 
-export const KINDS = ['cls', 'gap'] as const;
-export type FeatureKind = (typeof KINDS)[number];
+const KINDS = ['cls', 'gap'] as const;
+type FeatureKind = (typeof KINDS)[number];
 
 export interface Features {
   /** (count, dim) each, in the order of the data set, without its damaged images */
@@ -27,7 +27,7 @@ export interface Features {
   readonly count: number;
 }
 
-export interface FeatureOptions {
+interface FeatureOptions {
   /** What pretraining normalised with. */
   readonly mean: readonly number[];
   readonly std: readonly number[];
@@ -72,7 +72,7 @@ export class FeatureExtractor {
   }
 }
 
-export interface KeptOptions extends FeatureOptions {
+interface KeptOptions extends FeatureOptions {
   /** What the data set was opened from; with its name and length it tells sets apart. */
   readonly source: string;
   /** Whether to look for kept features, and to keep these. */

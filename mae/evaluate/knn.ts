@@ -10,7 +10,7 @@ export interface Labelled {
   readonly labels: Int32Array;
 }
 
-export interface KnnOptions {
+interface KnnOptions {
   readonly ks: readonly number[];
   readonly temperature: number;
   readonly classes: number;

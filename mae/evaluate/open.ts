@@ -14,7 +14,6 @@ import { loadEncoder } from '../weights/node.ts';
 import type { EncoderCheckpoint } from '../weights/own.ts';
 
 export const SPLITS = ['val', 'test'] as const;
-export type Split = (typeof SPLITS)[number];
 
 export interface Labels {
   readonly train: Dataset;

@@ -5,7 +5,7 @@ import { type Choice, chosen } from './kinds.ts';
 import { LinearProbe, type ProbeHead, type ProbeOptions } from './linprobe.ts';
 import type { Metrics } from './metrics.ts';
 
-export interface Probed {
+interface Probed {
   readonly features: Choice;
   readonly blr: number;
   readonly val: Pick<Metrics, 'top1' | 'top5' | 'loss'>;
@@ -14,7 +14,7 @@ export interface Probed {
   readonly best: boolean;
 }
 
-export interface SweepOptions extends Omit<ProbeOptions, 'blr' | 'progress'> {
+interface SweepOptions extends Omit<ProbeOptions, 'blr' | 'progress'> {
   readonly blrs: readonly number[];
   readonly choice: Choice;
   readonly progress?: (fraction: number, what: string, how: string) => void;

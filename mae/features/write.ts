@@ -24,7 +24,7 @@ export interface FeatureFileOptions {
   readonly stop?: AbortSignal;
 }
 
-export interface WrittenFeatures {
+interface WrittenFeatures {
   readonly table: Table;
   /** Files by their bytes. */
   readonly files: ReadonlyMap<string, number>;

@@ -10,7 +10,7 @@ import { type Metrics, Tally } from '../evaluate/metrics.ts';
 import type { Classifier } from '../model/classifier.ts';
 import { Preparer } from '../train/prepare.ts';
 
-export interface JudgeOptions {
+interface JudgeOptions {
   readonly mean: readonly number[];
   readonly std: readonly number[];
   /** Fewer where the device binds no more. */

@@ -47,7 +47,7 @@ import { augmentationOf, FINETUNE_OPTIONS, type FinetuneOptions, finetuneRate } 
 const INPUTS = { ids: 'u32', clock: 'u32', labels: 'i32', partner: 'i32', lambda: 'f32' } as const;
 type StepInputs = typeof INPUTS;
 
-export interface FinetuneSummary {
+interface FinetuneSummary {
   readonly imagesPerSecond: number;
   readonly done: number;
   readonly checkpoint: string;

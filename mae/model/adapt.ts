@@ -10,7 +10,7 @@ export interface Source {
   readonly weights: ReadonlyMap<string, Float32Array>;
 }
 
-export interface Adapted {
+interface Adapted {
   readonly weights: Map<string, Float32Array>;
   /** Names of tensors that are the source's own. */
   readonly taken: readonly string[];

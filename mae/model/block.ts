@@ -17,7 +17,7 @@ export interface DropoutKey {
   readonly seed: number;
 }
 
-export interface BlockOptions {
+interface BlockOptions {
   readonly heads: number;
   readonly eps: number;
   readonly key?: DropoutKey;

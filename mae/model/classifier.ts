@@ -94,7 +94,7 @@ export class Classifier {
   }
 }
 
-export interface HeadOptions {
+interface HeadOptions {
   readonly seed: number;
   /** Of the normal distribution that the head's weights begin with: 2e-5 in the reference's fine-tuning. */
   readonly std?: number;

@@ -110,7 +110,7 @@ function blockNoise(noise: Float32Array, rows: number, cols: number, keep: numbe
 }
 
 /** The tutorials' rule for a ratio that follows the loss: harder when it is below the threshold, easier when it is not. */
-export interface RatioRule {
+interface RatioRule {
   readonly threshold: number;
   readonly up: number;
   readonly most: number;

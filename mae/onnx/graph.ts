@@ -25,7 +25,7 @@ export interface Initializer {
 export type Value = string;
 
 /** A size, or the name of one that every run may choose anew. */
-export type Dim = number | string;
+type Dim = number | string;
 
 type Attribute = number | readonly number[] | { readonly float: number } | string;
 

@@ -16,7 +16,7 @@ export function layernorm(g: Graph, name: string, x: Value, dim: number, eps: nu
   return g.within(name, () => g.one('LayerNormalization', inputs, { axis: -1, epsilon: { float: eps } }));
 }
 
-export interface StackOptions {
+interface StackOptions {
   readonly dim: number;
   readonly heads: number;
   readonly hidden: number;

@@ -7,7 +7,7 @@ export interface Point {
   readonly loss: number;
 }
 
-export interface Curves {
+interface Curves {
   /** Loss of every optimizer step, in order. */
   readonly train: readonly Point[];
   /** Loss on held-out images under fixed masks; may be empty. */

@@ -66,7 +66,7 @@ export function coveredStrip(img: Float32Array, passes: readonly Prediction[], v
   return { tiles, captions: [caption, ...quality.map(qualityText)], quality };
 }
 
-export const qualityText = ({ psnr, ssim }: Quality): string =>
+const qualityText = ({ psnr, ssim }: Quality): string =>
   `PSNR ${Number.isFinite(psnr) ? psnr.toFixed(1) : '-'} dB, SSIM ${Number.isFinite(ssim) ? ssim.toFixed(3) : '-'}`;
 
 /** What the heat colours of `coveredStrip` mean. */

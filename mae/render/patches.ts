@@ -2,7 +2,7 @@
 import { type EncoderConfig, gridOf, patchValues } from '../model/config.ts';
 
 /** Where element e = (i * p + j) * C + c of patch l lies in an image (C, H, W). */
-export function eachPixel(config: EncoderConfig, visit: (l: number, e: number, at: number) => void): void {
+function eachPixel(config: EncoderConfig, visit: (l: number, e: number, at: number) => void): void {
   const { patch_size: p, in_chans: chans, img_size } = config;
   const [height, width] = img_size;
   const [down, across] = gridOf(config);

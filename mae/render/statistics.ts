@@ -13,7 +13,7 @@ export const STATISTICS_LABEL: Readonly<Record<Statistics, string>> = {
   neighbours: 'from visible neighbours',
 };
 
-export interface PatchStatistics {
+interface PatchStatistics {
   /** (L) */
   readonly mean: Float64Array;
   /** (L): sqrt(unbiased variance + 1e-6), as norm_pix_loss divides by */

@@ -26,7 +26,7 @@ const PLACES = new Set(['step', 'epoch']);
 const FIRST = ['loss', 'heldout_loss', 'test_acc1', 'test_loss', 'knn_top1', 'linear_top1'];
 const LAST = ['lr', 'images_per_s', 'gpu_bytes'];
 
-export interface Named {
+interface Named {
   readonly title: string;
   readonly scale: number;
   /** The axis begins at 0: what should be seen to stay flat. */

@@ -6,7 +6,7 @@ import { charts, pngOf } from './charts.ts';
 import { readRunFolder } from './gather.ts';
 import { page } from './page.ts';
 
-export interface ReportOptions {
+interface ReportOptions {
   /** Where the page goes; report.html in the run's folder unless said. */
   readonly output?: string;
   /** Also every curve as a file of its own, in the run's folder `curves`. */

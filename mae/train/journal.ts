@@ -24,7 +24,7 @@ export const FACTS = 'run.json';
 /** All that rotation may ever delete. */
 const NUMBERED = /^checkpoint-\d+\.safetensors$/;
 
-export interface JournalOptions {
+interface JournalOptions {
   readonly output_dir: string;
   /** Newest numbered checkpoints that stay; 0: all. */
   readonly keep: number;
@@ -33,7 +33,7 @@ export interface JournalOptions {
 }
 
 /** Of every log its bytes on the disk, and the lines that the disk had not taken. */
-export type Mark = Readonly<Record<Log, { readonly bytes: number; readonly waiting: readonly string[] }>>;
+type Mark = Readonly<Record<Log, { readonly bytes: number; readonly waiting: readonly string[] }>>;
 
 export class Journal implements RunJournal {
   readonly #options: JournalOptions;

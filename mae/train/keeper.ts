@@ -19,7 +19,7 @@ import {
 import { Snapshots } from './snapshot.ts';
 import type { Standing } from './standing.ts';
 
-export interface KeeperOptions<C> {
+interface KeeperOptions<C> {
   /** Everything that a checkpoint holds, read off the device. */
   readonly gather: (optimizer: OptimizerState, training: TrainingState) => Promise<C>;
   readonly write: (path: string, checkpoint: C) => Promise<void>;

@@ -34,9 +34,9 @@ export const SCHEDULE_OPTIONS = {
 } as const;
 
 /** What the best checkpoint may be chosen by. */
-export const BEST_METRICS = ['heldout_loss', 'knn_top1', 'linear_top1', 'effective_rank'] as const;
+const BEST_METRICS = ['heldout_loss', 'knn_top1', 'linear_top1', 'effective_rank'] as const;
 
-export const OPTIMIZERS = ['adamw', 'sgd', 'lars'] as const;
+const OPTIMIZERS = ['adamw', 'sgd', 'lars'] as const;
 export const OPTIMIZER_OPTIONS = {
   opt: required(oneOf(OPTIMIZERS), 'adamw', STEPS, 'the optimiser: adamw, sgd or lars'),
   momentum: required(real({ below: 1 }), 0.9, STEPS, 'of sgd and lars'),

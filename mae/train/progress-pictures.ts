@@ -25,7 +25,7 @@ export const pictureEpoch = (name: string): number | null => (NAME.test(name) ? 
 export const isDue = (epoch: number, epochs: number, every: number): boolean =>
   epoch === 0 || epoch >= epochs || Math.floor((MOST * epoch) / epochs) > Math.floor((MOST * (epoch - every)) / epochs);
 
-export interface ProgressOptions extends FixedImagesOptions {
+interface ProgressOptions extends FixedImagesOptions {
   /** Of the run. */
   readonly folder: string;
   /** Told of damaged images, which are left out, and of a disk that refuses. */

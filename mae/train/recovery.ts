@@ -37,7 +37,7 @@ export interface Attempt<C, R> {
   salvage(): Promise<number | null>;
 }
 
-export interface RecoveryOptions<C, R> {
+interface RecoveryOptions<C, R> {
   readonly engine: Engine;
   readonly report: Pick<Reporter, 'note'>;
   /** For errors. */

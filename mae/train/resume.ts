@@ -59,7 +59,7 @@ function elsewhere(before: string, now: string): string {
 type Resumed = Pick<Checkpoint, 'training' | 'optimizer'>;
 
 /** What a command's runs are resumed by. */
-export interface Resumable<C extends Resumed> {
+interface Resumable<C extends Resumed> {
   readonly command: string;
   readonly table: OptionTable;
   /** Reads a checkpoint with its training state. */

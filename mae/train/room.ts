@@ -67,7 +67,7 @@ export const peakOf =
   (most: number): number =>
     roomFor(plansOf(plans, cutOf(cutting, most))).peak;
 
-export interface Refused {
+interface Refused {
   /** Bytes by images of a micro-batch. */
   readonly peak: (images: number) => number;
   readonly micro_batch: number;

@@ -41,7 +41,7 @@ const ELSEWHERE = 'study';
 /** By name: what stands for the value in the help, why it means nothing here, and the one value that it may have, if not any. */
 export type Unused = Readonly<Record<string, { value: string; why: string; only?: string }>>;
 
-export interface Sources {
+interface Sources {
   readonly flags: Flags;
   /** YAML: flags beat it, it beats the defaults. */
   readonly configFile?: string;

@@ -1,6 +1,6 @@
 // What to do where a browser has no WebGPU: a few short lines for the browser at hand.
 
-export interface Advice {
+interface Advice {
   readonly title: string;
   readonly lines: readonly string[];
 }

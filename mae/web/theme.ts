@@ -1,6 +1,6 @@
 // Light or dark: the system's until the visitor chooses, which the browser keeps.
 
-export type Scheme = 'light' | 'dark';
+type Scheme = 'light' | 'dark';
 
 const KEY = 'tesserae.theme';
 const system = matchMedia('(prefers-color-scheme: dark)');

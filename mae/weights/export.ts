@@ -9,7 +9,7 @@ import type { Loaded } from './loaded.ts';
 import { theirNames } from './names.ts';
 
 /** Pieces of a file, in order. */
-export type Chunks = readonly Uint8Array[];
+type Chunks = readonly Uint8Array[];
 type Named = readonly [name: string, tensor: RawTensor];
 
 export const specsOf = (loaded: Loaded) =>

@@ -95,7 +95,7 @@ export function classesOf(config: Json, count: number): string[] | null {
   return plain.every((name, i) => name === `LABEL_${i}`) ? null : plain;
 }
 
-export interface Normalisation {
+interface Normalisation {
   readonly mean: readonly number[];
   readonly std: readonly number[];
 }

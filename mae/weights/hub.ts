@@ -10,7 +10,7 @@ const ABSENT = /cannot get path info|404|not.?found/i;
 
 type Hub = typeof import('@huggingface/hub');
 /** `url` of another hub than huggingface.co. */
-export interface HubAccess {
+interface HubAccess {
   readonly hubUrl?: string;
   readonly accessToken?: string;
   readonly revision?: string;

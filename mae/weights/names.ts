@@ -6,7 +6,7 @@ export type Naming = 'mae' | 'huggingface';
 /** Which third of a fused tensor. */
 export type Part = 0 | 1 | 2;
 
-export interface Weight {
+interface Weight {
   readonly name: string;
   /** Where a file has query, key and value apart: which of them. */
   readonly part?: Part;

@@ -61,7 +61,7 @@ const TUPLES = new Set([EMPTY_TUPLE, TUPLE, TUPLE1, TUPLE2, TUPLE3]);
 const PUTS = new Set([BINPUT, LONG_BINPUT, MEMOIZE]);
 
 /** Elements that lie in the file under `key`, not yet looked at. */
-export class StorageRef {
+class StorageRef {
   readonly key: string;
   readonly dtype: Dtype;
   readonly numel: number;

@@ -27,7 +27,7 @@ const IMAGENET = { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] };
 const MASK_RATIO = 0.75;
 
 /** The tensors of a place in any container; `named` is the file that a user gave. */
-export async function openTensors(source: ByteSource, place: Place): Promise<TensorFile> {
+async function openTensors(source: ByteSource, place: Place): Promise<TensorFile> {
   const container = await containerOf(source);
   if (container === 'torch') return torchFile(source);
   if (container === 'json') return shardedFile(place, source, (shard) => openTensors(shard, place));

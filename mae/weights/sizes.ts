@@ -5,7 +5,7 @@ import { checked, checkedEncoder, type EncoderConfig, type MaeConfig, PRESETS } 
 import { checkedClassifier, type ClassifierConfig } from '../model/classifier.ts';
 import { sinCosPositions } from '../model/posembed.ts';
 
-export type Shapes = ReadonlyMap<string, readonly number[]>;
+type Shapes = ReadonlyMap<string, readonly number[]>;
 
 /** A table of position embeddings, and what it was kept as. */
 export interface Positions {
@@ -23,7 +23,7 @@ export interface Hints {
   readonly dropout?: number;
 }
 
-export const HINTS = ['img_size', 'num_heads', 'decoder_num_heads', 'ln_eps', 'norm_pix_loss', 'dropout'] as const;
+const HINTS = ['img_size', 'num_heads', 'decoder_num_heads', 'ln_eps', 'norm_pix_loss', 'dropout'] as const;
 
 /** What is asked for is for what a file does not say. @throws where it says otherwise */
 export function refuseOther(said: Hints, asked: Hints): void {

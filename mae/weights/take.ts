@@ -70,7 +70,7 @@ export async function positionsOf({ file, sources }: Renamed, name: string): Pro
 const CHANGES =
   /^(blocks|decoder_blocks|patch_embed|norm_pre|pos_|cls_|dist_token|reg_token|register|embeddings|encoder|layers)/;
 
-export interface Common {
+interface Common {
   readonly name: string;
   readonly renamed: Renamed;
   readonly options: ReadOptions;

@@ -23,7 +23,7 @@ const { bundleForBrowser } = await tool('bundle-browser');
 const { ensureChromium } = await tool('chromium');
 const { pristine } = await tool('environment');
 
-export interface Chromium {
+interface Chromium {
   readonly path: string;
   /** As it says itself: `Chromium 150.0.7871.100`. */
   readonly version: string;
@@ -54,7 +54,7 @@ const CANVAS = [
   '--use-angle=swiftshader',
 ];
 
-export interface SiteOptions {
+interface SiteOptions {
   /** The page shows something on a canvas by WebGPU, or a picture is taken of it; else it only computes. */
   readonly canvas?: boolean;
   /** Of the window; 960 x 720 unless said. */
@@ -69,7 +69,7 @@ export interface SiteOptions {
   readonly begin?: (page: Page) => Promise<unknown>;
 }
 
-export interface PageOptions extends SiteOptions {
+interface PageOptions extends SiteOptions {
   /** The entry minified, as pages get it. */
   readonly minify?: boolean;
   /** What the body holds. */

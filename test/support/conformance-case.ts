@@ -13,7 +13,7 @@ import { LARS, probeOnHost } from './probe-case.ts';
 const STEPS = 3;
 const [BETA1, BETA2, EPS, DECAY] = [0.9, 0.95, 1e-8, 0.05];
 
-export interface MadeCase {
+interface MadeCase {
   readonly tensors: Map<string, RawTensor>;
   readonly metadata: Map<string, string>;
 }

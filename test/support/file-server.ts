@@ -4,14 +4,14 @@ import { readFileSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import { join, normalize } from 'node:path';
 
-export interface Served {
+interface Served {
   readonly url: string;
   /** Paths with the bytes that were sent for them. */
   readonly sent: { path: string; bytes: number }[];
   close(): Promise<void>;
 }
 
-export type Manners = 'ranges' | 'whole' | 'cut' | 'another part' | 'changes' | 'endless';
+type Manners = 'ranges' | 'whole' | 'cut' | 'another part' | 'changes' | 'endless';
 
 export async function serveFiles(folder: string, manners: Manners = 'ranges'): Promise<Served> {
   const sent: { path: string; bytes: number }[] = [];

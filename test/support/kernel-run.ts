@@ -55,7 +55,7 @@ export function prepare(kernel: AnyKernel, problem: Settings, device: Pick<Devic
   return { program, problem: full, shapes, inputs, expected, types };
 }
 
-export interface Buffers {
+interface Buffers {
   bindGroup: GPUBindGroup;
   pipeline: GPUComputePipeline;
   buffers: Record<string, { buffer: GPUBuffer; bytes: number }>;
@@ -72,7 +72,7 @@ const bytesIn = (trial: Trial, name: string): number =>
   Math.max(trial.shapes[name] ? 4 : 16, count(trial.shapes[name]) * (trial.types[name] === 'f16' ? 2 : 4));
 
 /** Pipeline and bind group for a trial; outputs filled with `poison`, guards around every buffer. */
-export async function bind(kernel: AnyKernel, trial: Trial, device: Device, poison: number): Promise<Buffers> {
+async function bind(kernel: AnyKernel, trial: Trial, device: Device, poison: number): Promise<Buffers> {
   const { gpu } = device;
   const { wgsl, code } = trial.program;
   const module = gpu.createShaderModule({ label: kernel.name, code });
@@ -116,7 +116,7 @@ export async function bind(kernel: AnyKernel, trial: Trial, device: Device, pois
   return { pipeline, bindGroup: gpu.createBindGroup({ layout, entries: group }), buffers, uniform };
 }
 
-export function dispatch(device: Device, trial: Trial, b: Buffers, times = 1): void {
+function dispatch(device: Device, trial: Trial, b: Buffers, times = 1): void {
   const encoder = device.gpu.createCommandEncoder();
   const pass = encoder.beginComputePass();
   pass.setPipeline(b.pipeline);

@@ -59,7 +59,7 @@ export function fakeCifar(folder: string, seed: number): void {
   }
 }
 
-export interface Left {
+interface Left {
   /** Of every tensor: weights, moments, step counter, loss scale. */
   readonly tensors: string;
   readonly log: string;
@@ -153,7 +153,7 @@ async function beginHalf(from: string, begun: string): Promise<void> {
   });
 }
 
-export interface KillReport {
+interface KillReport {
   readonly insideSave: number;
   readonly identical: number;
   /** Where the loss scale of the uninterrupted run stood at its end. */

@@ -1,7 +1,7 @@
 // Seeded damage to files: what disks, downloads and attackers do to bytes. The same (bytes, count, seed) gives the same mutants.
 import { random } from '../../kernels/random/random.ts';
 
-export interface Mutant {
+interface Mutant {
   /** What was done, in words: enough to tell mutants apart in a report. */
   readonly name: string;
   readonly bytes: Uint8Array;

@@ -8,7 +8,7 @@ const { run } = await tool('child');
 const { launchEnvironment, pristine } = await tool('environment');
 const { commandLine } = await tool('launch');
 
-export interface Choice {
+interface Choice {
   readonly label: string;
   readonly dawnAdapter: string;
   readonly env: Readonly<Record<string, string>>;

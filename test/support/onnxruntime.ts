@@ -18,7 +18,7 @@ export interface Session {
   run(feeds: Record<string, Tensor>): Promise<Record<string, Tensor>>;
   release(): Promise<void>;
 }
-export interface Runtime {
+interface Runtime {
   readonly InferenceSession: { create(model: Uint8Array | string, options?: object): Promise<Session> };
   readonly Tensor: new (type: string, data: Data, dims: readonly number[]) => Tensor;
 }

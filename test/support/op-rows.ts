@@ -18,7 +18,7 @@ import { take } from '../../engine/ops/take.ts';
 import type { Shape, Tensor } from '../../engine/tensor.ts';
 import { type Given, given, type OpCase } from '../../engine/testing/case.ts';
 
-export interface OpRow {
+interface OpRow {
   /** The name under which engine/ops exports the op. */
   readonly op: string;
   readonly label: string;

@@ -4,7 +4,7 @@ import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { loadSharp } from '../../mae/data/sharp.ts';
 
-export interface Piece {
+interface Piece {
   /** One of ten kinds of clothes. */
   readonly kind: string;
   readonly width: number;

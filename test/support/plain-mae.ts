@@ -153,7 +153,7 @@ function add(tape: Tape, a: Matrix, b: Matrix): Matrix {
   return y;
 }
 
-export interface PlainBatch {
+interface PlainBatch {
   /** (batch, C, H, W) */
   readonly img: ArrayLike<number>;
   /** (batch, patches); the least `keep` of an image stay. */
@@ -163,7 +163,7 @@ export interface PlainBatch {
 }
 
 /** Loss and gradients by name. */
-export interface PlainResult {
+interface PlainResult {
   readonly loss: number;
   readonly grads: ReadonlyMap<string, Float64Array>;
 }

@@ -13,7 +13,7 @@ interface Inode {
 
 type Change = { readonly name: string; readonly inode: Inode | null } | { readonly from: string; readonly to: string };
 
-export interface CutDisk {
+interface CutDisk {
   readonly disk: Disk;
   /** Calls that changed anything, in order. */
   readonly calls: readonly string[];

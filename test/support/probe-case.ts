@@ -1,6 +1,6 @@
 // The linear probe of a conformance case in plain f64 loops: torch's BatchNorm1d(affine=False) and Linear, five full-batch steps of LARS.
 
-export interface ProbeHost {
+interface ProbeHost {
   /** (n, dim) */
   readonly feature: Float64Array;
   readonly labels: readonly number[];

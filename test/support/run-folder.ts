@@ -30,7 +30,7 @@ export const FACTS: RunFacts = {
 export const jsonLines = (lines: readonly object[]): string =>
   lines.map((line) => `${JSON.stringify(line)}\n`).join('');
 
-export interface RunShape {
+interface RunShape {
   readonly facts?: Partial<RunFacts>;
   /** Of three; 10 steps each. */
   readonly epochs?: number;

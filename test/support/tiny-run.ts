@@ -9,7 +9,7 @@ import { pretrain } from '../../mae/train/pretrain.ts';
 import { recipeToResume } from '../../mae/train/resume.ts';
 import { silent } from '../../mae/train/reporter.ts';
 
-export const TINY = {
+const TINY = {
   ...{
     model: 'mae_vit_nano_patch4_32',
     embed_dim: 24,
@@ -21,7 +21,7 @@ export const TINY = {
   ...{ decoder_num_heads: 2, batch_size: 8, heldout: 8, sched: 'constant', warmup_epochs: 0, lr: 1e-2 },
 };
 
-export interface TinyRun {
+interface TinyRun {
   readonly path: string;
   readonly bytes: Buffer;
   readonly checkpoint: Checkpoint;

@@ -31,7 +31,7 @@ export function shaken(config: MaeConfig, rng: Random): Map<string, Float32Array
   return weights;
 }
 
-export type TinyBatch = { img: HostTensor; noise: HostTensor };
+type TinyBatch = { img: HostTensor; noise: HostTensor };
 
 /** N(0, 1) images and U[0, 1) noise. */
 export function tinyBatch(batch: number, seed: number, config = TINY): TinyBatch {

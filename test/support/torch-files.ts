@@ -44,7 +44,7 @@ export const op = {
 export const pickle = (...parts: readonly Bytes[]): Buffer =>
   Buffer.concat([Buffer.from([0x80, 2]), ...parts, op.stop]);
 
-export interface TensorParts {
+interface TensorParts {
   readonly key?: string;
   readonly storage?: string;
   readonly numel: number;
@@ -89,7 +89,7 @@ export const tensorOf = ({ key, storage, numel, offset = 0, shape, stride }: Ten
 export const dictOf = (entries: readonly (readonly [key: string, value: Bytes])[]): Buffer =>
   Buffer.concat([op.dict, op.mark, ...entries.flatMap(([key, value]) => [op.text(key), value]), op.setitems]);
 
-export interface Entry {
+interface Entry {
   readonly name: string;
   readonly bytes: Bytes;
   /** Lies of its directory entry. */

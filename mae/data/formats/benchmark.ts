@@ -3,7 +3,7 @@ import { type Dataset, part } from '../dataset.ts';
 import type { Data } from '../open.ts';
 
 /** Training images kept back: the last ones, so that a run can tell what it learned on images that it never saw. */
-export const HELDOUT = 2000;
+const HELDOUT = 2000;
 
 /** `heldout`: how many of the last training images are kept back; 2,000 unless said, of small sets a fifth. */
 export function benchmarkSplit(

@@ -13,7 +13,7 @@ import { tarEntries } from './tar.ts';
 
 const PIXELS = 32 * 32;
 
-export interface CifarKind {
+interface CifarKind {
   readonly name: 'cifar10' | 'cifar100';
   readonly train: readonly string[];
   readonly test: string;
@@ -54,7 +54,7 @@ const FOREIGN = /^cifar-10+-(batches-py|python|batches-mat|matlab)\b/;
 
 export const recordBytes = ({ labels }: CifarKind): number => labels.length + 3 * PIXELS;
 
-export interface Cifar {
+interface Cifar {
   readonly kind: CifarKind;
   /** The folder of the binary files, or the archive. */
   readonly path: string;

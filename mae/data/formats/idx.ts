@@ -18,7 +18,7 @@ export const isIdx = (head: Uint8Array): boolean =>
   head.length >= 4 && head[0] === 0 && head[1] === 0 && head[2] === 8 && head[3] >= 1 && head[3] <= 4;
 
 /** Sizes and bytes of one file. Fails with its name and the numbers that do not fit. */
-export function readIdx(path: string, dims: number): Promise<{ sizes: number[]; data: Uint8Array }> {
+function readIdx(path: string, dims: number): Promise<{ sizes: number[]; data: Uint8Array }> {
   return withSource(path, async (source) => {
     const magic = await source.take(4);
     if (magic.length < 4) fail(`idx: ${path} has ${magic.length} bytes: it is empty or cut, fetch it again`);

@@ -22,7 +22,7 @@ type Type = keyof typeof TYPES;
 const PIXELS: readonly Type[] = ['u1', 'u2', 'f4', 'f8'];
 const LABELS: readonly Type[] = ['u1', 'i1', 'u2', 'i2', 'u4', 'i4', 'i8', 'u8'];
 
-export interface Npy {
+interface Npy {
   readonly path: string;
   readonly type: Type;
   readonly little: boolean;
@@ -189,7 +189,7 @@ interface Found {
   readonly images: string;
   readonly labels: string | null;
 }
-export type NpyFiles = Partial<Record<'train' | 'val' | 'test', Found>>;
+type NpyFiles = Partial<Record<'train' | 'val' | 'test', Found>>;
 
 const LABEL_FILE = /(^|[-_.])(labels?|targets?|y)([-_.]|$)/;
 

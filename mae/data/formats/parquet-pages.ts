@@ -12,7 +12,7 @@ const RUNS = [2, 3, 8];
 
 type Header = Readonly<Record<string, unknown>>;
 
-export interface Chunk {
+interface Chunk {
   /** For messages. */
   readonly where: string;
   readonly bytes: ArrayBuffer;

@@ -3,7 +3,7 @@ import { readdir, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { fail } from '../../../engine/errors.ts';
 
-export type Split = 'train' | 'val' | 'test';
+type Split = 'train' | 'val' | 'test';
 
 const WORDS: Record<string, Split> = {
   train: 'train',

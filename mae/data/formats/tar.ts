@@ -3,7 +3,7 @@
 import { fail } from '../../../engine/errors.ts';
 import type { ByteSource } from './bytes.ts';
 
-export interface TarEntry {
+interface TarEntry {
   readonly name: string;
   readonly size: number;
   /** Byte of the archive at which its contents begin. */

@@ -7,7 +7,7 @@ import { h } from '../parts/markup.ts';
 import type { SeriesData } from '../parts/series.ts';
 
 /** A run as far as its curves go. */
-export interface Drawn extends Pick<Course, 'facts' | 'metrics'> {
+interface Drawn extends Pick<Course, 'facts' | 'metrics'> {
   readonly id: number;
   readonly name: string;
 }

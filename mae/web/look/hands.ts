@@ -1,7 +1,7 @@
 // Pointer and keys on a board: strokes over patches, the patch that is pointed at, and a cursor that arrow keys move.
 import type { Board } from './draw.ts';
 
-export interface Hands {
+interface Hands {
   /** A stroke begins at a patch. */
   readonly down?: (patch: number) => void;
   /** It went on over these; the first it has touched already. */

@@ -3,7 +3,7 @@ import type { Sample } from '../../browser.ts';
 import { find } from '../dom.ts';
 import { decode } from './pictures.ts';
 
-export interface Taker {
+interface Taker {
   /** A picture is there, or will be. */
   readonly take: (sample: Sample | Promise<Sample>) => Promise<void>;
   /** Weights of another model. */

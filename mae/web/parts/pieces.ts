@@ -24,7 +24,7 @@ export interface Column {
 /** Text as it stands; of a number also what it is sorted by. */
 export type Cell = string | { readonly text: string; readonly value: number };
 
-export const cellText = (cell: Cell): string => (typeof cell === 'string' ? cell : cell.text);
+const cellText = (cell: Cell): string => (typeof cell === 'string' ? cell : cell.text);
 export const cellValue = (cell: Cell): number | string => (typeof cell === 'string' ? cell : cell.value);
 
 export const table = (

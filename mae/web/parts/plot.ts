@@ -16,7 +16,7 @@ export interface Drawn {
   readonly look: 'line' | 'faint' | 'sparse';
 }
 
-export interface PlotOptions {
+interface PlotOptions {
   readonly xLabel: string;
   readonly height: number;
   readonly log: boolean;

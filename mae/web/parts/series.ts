@@ -1,6 +1,6 @@
 // Points of a curve that still grows: cheap to add to, bounded in memory, and a moving average over them.
 
-export interface Points {
+interface Points {
   readonly x: readonly number[];
   readonly y: readonly number[];
 }

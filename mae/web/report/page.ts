@@ -3,7 +3,7 @@ import type { Course } from '../../report/say.ts';
 import { Charts } from '../dashboard/charts.ts';
 
 /** What the file holds for it. */
-export interface ReportData extends Course {
+interface ReportData extends Course {
   readonly name: string;
 }
 

@@ -12,7 +12,7 @@ import { folderData } from './folder.ts';
 import type { Start } from './messages.ts';
 import { imagesOf, isShipped, optionsFrom, optionsOf } from './recipe.ts';
 
-export interface Begun {
+interface Begun {
   readonly options: PretrainOptions;
   readonly data: TrainingData;
   readonly from: Checkpoint | null;

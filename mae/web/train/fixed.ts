@@ -48,7 +48,7 @@ export class LookClock {
   }
 }
 
-export interface ShownOptions extends FixedImagesOptions {
+interface ShownOptions extends FixedImagesOptions {
   readonly clock: LookClock;
   readonly tell: (shots: Shots) => void;
   /** Optimizer steps since the beginning. */

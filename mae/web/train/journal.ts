@@ -8,7 +8,7 @@ const EVERY_MS = 100;
 /** Speed is that of the last seconds. */
 const RECENT_MS = 5000;
 
-export interface JournalOptions {
+interface JournalOptions {
   readonly tell: (news: News) => void;
   readonly bytes: () => number;
   /** Images of a full step. */

@@ -12,7 +12,7 @@ import type { Settings } from './messages.ts';
 const MOST_HELDOUT = 128;
 
 /** What Node's command takes where nothing is said (train/options.ts, which loads on Node alone). */
-export const STANDARD = {
+const STANDARD = {
   ...{ val_seed: 0, num_workers: 10 },
   ...{ model: 'mae_vit_large_patch16', norm_pix_loss: false, mask_ratio: 0.75, mask: 'random', mask_guidance: 0.5 },
   ...{ objective: 'mae', pos_embed: 'sincos', dropout: 0, init: '' },

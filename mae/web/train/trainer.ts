@@ -19,7 +19,7 @@ import { PageJournal } from './journal.ts';
 import type { Changes, News } from './messages.ts';
 import { fewerPictures as smaller } from './recipe.ts';
 
-export interface TrainerOptions {
+interface TrainerOptions {
   /** Of the precision that the checkpoint has; the trainer does not dispose of it. */
   readonly engine: Engine;
   readonly options: PretrainOptions;
