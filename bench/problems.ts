@@ -144,8 +144,18 @@ export const PROBLEMS: Readonly<Record<string, Problems>> = {
   'gather.restore': all,
   'gather.rows': rows,
   gemm,
-  'gemm.finish': one(({ dim }) => ({ splits: 4, rows: 3 * dim, n: dim, splits2: 4, rows2: dim, n2: dim, DBIAS: true })),
-  'gemm.reduce': one((s) => ({ splits: 4, rows: s.dim, n: 4 * s.dim })),
+  'gemm.finish': one(({ dim }) => ({
+    splits: 4,
+    rows: 3 * dim,
+    n: dim,
+    groups: 4,
+    splits2: 4,
+    rows2: dim,
+    n2: dim,
+    groups2: 4,
+    DBIAS: true,
+  })),
+  'gemm.reduce': one((s) => ({ splits: 4, rows: s.dim, n: 4 * s.dim, groups: 4 })),
   'lars.ratio': one((s) => ({ parts: slab(s) / LARS_PART, tensors: 150, trust: 0.001 })),
   'lars.squares': (s) => {
     const [n, parts] = [slab(s), slab(s) / LARS_PART];

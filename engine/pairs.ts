@@ -24,12 +24,12 @@ const norms: Join = (a, b) => {
 
 /** The sums over splits of two weight gradients, of any sizes. */
 const weights: Join = (a, b) => {
-  const { DBIAS, splits, rows, n } = a.problem;
+  const { DBIAS, splits, rows, n, groups } = a.problem;
   if (b.problem.DBIAS !== DBIAS) return null;
-  const { splits: splits2, rows: rows2, n: n2 } = b.problem;
+  const { splits: splits2, rows: rows2, n: n2, groups: groups2 } = b.problem;
   const { parts, dbiasParts, c, dbias } = a.bindings;
   const bindings = { parts, dbiasParts, c, dbias, ...second(b.bindings, ['parts', 'dbiasParts', 'c', 'dbias']) };
-  const problem = { DBIAS, splits, rows, n, splits2, rows2, n2 };
+  const problem = { DBIAS, splits, rows, n, groups, splits2, rows2, n2, groups2 };
   return { kernel: gemmFinish as unknown as AnyKernel, problem, bindings };
 };
 

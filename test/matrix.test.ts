@@ -6,12 +6,15 @@ import { test as always } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Engine } from '../engine/engine.ts';
 import { openDawn } from '../engine/node/dawn.ts';
+import { weightGradients } from '../engine/ops/weight-gradients.ts';
 import { attentionBackward, attentionForward } from '../kernels/attention/attention.ts';
 import { dense, gemm, NT, TN } from '../kernels/gemm/gemm.ts';
 import { matrixTile } from '../kernels/gemm/tune.ts';
 import { type AnyKernel, catalogue, type Settings, type Variant } from '../kernels/index.ts';
+import { random } from '../kernels/random/random.ts';
 import { resolve } from '../kernels/restate.ts';
 import { parseSafetensors, type Safetensors } from '../engine/safetensors.ts';
+import type { Tensor } from '../engine/tensor.ts';
 import { runConformance } from '../mae/conformance.ts';
 import { makeCase } from './support/conformance-case.ts';
 import { goldenCases } from './support/golden.ts';
@@ -68,6 +71,30 @@ test('gemm: subgroups and matrices in unequal numbers', async () => {
     }
   }
 });
+
+for (const [rows, out, label] of [
+  [3200, 768, 'finished with its weight gradient'],
+  [480, 5004, 'finished alone, for the product is not split'],
+] as const) {
+  test(`a large bias gradient, ${label} (SEED=${base})`, async () => {
+    const rng = random(base);
+    const draw = (n: number) => Float32Array.from({ length: n }, () => 0.1 + rng.normal());
+    const dy = { data: draw(rows * out), shape: [rows, out] };
+    const x = { data: draw(rows * 4), shape: [rows, 4] };
+    using engine = new Engine(device);
+    const program = engine.compile({ dy: 'f32', x: 'f32' }, (given, t) => {
+      const sizes = { rows, out, k: 4, w: t.empty([out, 4]) };
+      const { dw, db } = weightGradients(t, { ...given, ...sizes }, { w: true, b: true });
+      return { dw: dw as Tensor, db: db as Tensor };
+    });
+    const { db } = await (await program.run({ dy, x })).read();
+    for (let c = 0; c < out; c++) {
+      let want = 0;
+      for (let r = 0; r < rows; r++) want += dy.data[r * out + c];
+      assert.ok(Math.abs(db[c] - want) <= 1e-6 * rows, `column ${c}: ${db[c]} instead of ${want}`);
+    }
+  });
+}
 
 const others = [
   { M: 16, N: 16, K: 16, subgroup: 32, invocations: 1024, bytes: 49152 },

@@ -63,7 +63,11 @@ function linear(label: string, direction: Direction, rows: number, dim: number, 
       };
       const product = call(gemm, problem, mode, keep);
       if (splits === 1) return all([product]);
-      const reduce = { kernel: any(gemmReduce), problem: { splits, rows: m, n, EPILOGUE }, takes: { parts: 'c' } };
+      const reduce = {
+        kernel: any(gemmReduce),
+        problem: { splits, rows: m, n, groups: splits, EPILOGUE },
+        takes: { parts: 'c' },
+      };
       return all([product, reduce]);
     },
   };

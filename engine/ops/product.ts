@@ -3,6 +3,7 @@ import { dense, EPILOGUES, gemm, gemmReduce, inQuads, splitFor } from '../../ker
 import type { DType, Tensor } from '../tensor.ts';
 import type { Trace } from '../trace.ts';
 import { cast } from './cast.ts';
+import { sumInto } from './reduce.ts';
 
 interface Product {
   a: Tensor;
@@ -18,6 +19,8 @@ interface Product {
   r?: Tensor | null;
   /** TN: sums of op(a) over k are wanted too. */
   dbias?: boolean;
+  /** (groups, m): partial sums of op(a) that were taken apart. The product then only finishes them, where it is split. */
+  dbiasParts?: Tensor | null;
   /** How c (and u) are stored; f32 unless said, and where n is not a multiple of 4. */
   dtype?: DType;
 }
@@ -26,7 +29,7 @@ interface Product {
 export function product(t: Trace, p: Product): { c: Tensor; u: Tensor; dbias: Tensor | null } {
   const { m, n, k, LAYOUT, EPILOGUE = EPILOGUES.none, bias = null } = p;
   const splits = splitFor({ m, n, k, batch: 1, LAYOUT }, t.traits);
-  const sizes = { ...dense({ m, n, k, LAYOUT, splits }), LAYOUT, DBIAS: p.dbias === true };
+  const sizes = { ...dense({ m, n, k, LAYOUT, splits }), LAYOUT, DBIAS: p.dbias === true && !p.dbiasParts };
   // f16 is read and written 4 elements at a time; rows of other lengths are computed in f32.
   const whole = inQuads(sizes);
   const wanted = p.dtype === 'f16' && n % 4 === 0 ? 'f16' : 'f32';
@@ -39,12 +42,15 @@ export function product(t: Trace, p: Product): { c: Tensor; u: Tensor; dbias: Te
   if (splits === 1) {
     result = t.run(gemm, { a, b, bias, r }, { ...sizes, ...stored, EPILOGUE, C16 });
   } else {
-    const { c: parts, dbias: dbiasParts } = t.run(gemm, { a, b, bias: null, r: null }, { ...sizes, ...stored });
-    const finish = { splits, rows: m, n, EPILOGUE, DBIAS: sizes.DBIAS, C16 };
+    const { c: parts, dbias: own } = t.run(gemm, { a, b, bias: null, r: null }, { ...sizes, ...stored });
+    const dbiasParts = p.dbiasParts ?? own;
+    const groups = dbiasParts?.shape[0] ?? 0;
+    const finish = { splits, rows: m, n, groups, EPILOGUE, DBIAS: groups > 0, C16 };
     result = t.run(gemmReduce, { parts, bias, r, dbiasParts }, finish);
   }
   const { c, u } = result;
-  const dbias = result.dbias?.reshape(m) ?? null;
+  const apart = splits === 1 && p.dbiasParts;
+  const dbias = (apart ? sumInto(t, apart, apart.shape[0], m, 1) : result.dbias)?.reshape(m) ?? null;
   if (dtype === wanted) return { c, u, dbias };
   return { c: cast(t, c, 'f16'), u: u && cast(t, u, 'f16'), dbias };
 }

@@ -1,9 +1,9 @@
-// What a linear layer's weight and bias get of dy: one product, which sums the bias gradient on its way unless that is dearer.
+// What a linear layer's weight and bias get of dy: one product, which sums the bias gradient on its way or, where that is dearer, finishes it.
 import { sumsApart, TN } from '../../kernels/gemm/gemm.ts';
 import type { Tensor } from '../tensor.ts';
 import type { Trace } from '../trace.ts';
 import { product } from './product.ts';
-import { columnSum } from './reduce.ts';
+import { columnParts, columnSum } from './reduce.ts';
 
 /**
  * Gradients of y = x w^T + b, as far as they are wanted: dw, as w (out, k), and db (out) from dy (rows, out) and x
@@ -15,7 +15,7 @@ export function weightGradients(
   needs: { w: boolean; b: boolean },
 ): { dw: Tensor | null; db: Tensor | null } {
   if (!needs.w) return { dw: null, db: needs.b ? columnSum(t, dy, rows, out) : null };
-  const apart = needs.b && sumsApart({ m: out, k: rows }, t.traits);
-  const { c, dbias } = product(t, { a: dy, b: x, m: out, n: k, k: rows, LAYOUT: TN, dbias: needs.b && !apart });
-  return { dw: c.reshape(...w.shape), db: apart ? columnSum(t, dy, rows, out) : dbias };
+  const dbiasParts = needs.b && sumsApart({ m: out, k: rows }, t.traits) ? columnParts(t, dy, rows, out) : null;
+  const { c, dbias } = product(t, { a: dy, b: x, m: out, n: k, k: rows, LAYOUT: TN, dbias: needs.b, dbiasParts });
+  return { dw: c.reshape(...w.shape), db: dbias };
 }

@@ -3,27 +3,30 @@ import { ceilDiv, defineKernel, fold, type Grid, variant } from '../kernel.ts';
 import { oneByOne } from '../lib/elements.ts';
 import finish from './gemm.finish.wgsl';
 import * as ref from './gemm.ref.ts';
+import partials from './partials.wgsl';
 
 type Sizes = { rows: number; n: number; rows2: number; n2: number; DBIAS: boolean; VECTOR: number; WG: number };
 const grid = ({ rows, n, rows2, n2, DBIAS, VECTOR, WG }: Sizes): Grid =>
-  fold(ceilDiv((rows * n) / VECTOR + (rows2 * n2) / VECTOR + (DBIAS ? rows + rows2 : 0), WG));
+  fold(ceilDiv((rows * n) / VECTOR + (rows2 * n2) / VECTOR, WG) + (DBIAS ? ceilDiv(rows + rows2, WG) : 0));
+const lib = [partials];
 
-/** gemm.reduce without an epilogue, twice: c, c2 and with DBIAS both dbias. */
+/** gemm.reduce without an epilogue, twice: c, c2 and with DBIAS both dbias, of `groups` and `groups2` partial sums. */
 export const gemmFinish = defineKernel({
   name: 'gemm.finish',
   variants: {
     simt: variant(finish, {
+      lib,
       grid,
       tune: ({ rows, n, rows2, n2 }) => ((rows * n) % 4 || (rows2 * n2) % 4 ? null : {}),
-      otherwise: variant(oneByOne(finish), { grid }),
+      otherwise: variant(oneByOne(finish), { lib, grid }),
     }),
   },
   options: { DBIAS: false },
-  shapes: ({ splits, rows, n, splits2, rows2, n2, DBIAS }) => ({
+  shapes: ({ splits, rows, n, groups, splits2, rows2, n2, groups2, DBIAS }) => ({
     parts: [splits, rows, n],
     parts2: [splits2, rows2, n2],
-    dbiasParts: DBIAS ? [splits, rows] : null,
-    dbiasParts2: DBIAS ? [splits2, rows2] : null,
+    dbiasParts: DBIAS ? [groups, rows] : null,
+    dbiasParts2: DBIAS ? [groups2, rows2] : null,
     c: [rows, n],
     c2: [rows2, n2],
     dbias: DBIAS ? [rows] : null,
@@ -32,9 +35,11 @@ export const gemmFinish = defineKernel({
   flops: ({ splits, rows, n, splits2, rows2, n2 }) => splits * rows * n + splits2 * rows2 * n2,
   reference: ref.finishTwo,
   cases: [
-    { splits: 1, rows: 1, n: 1, splits2: 1, rows2: 1, n2: 1 },
-    { splits: 3, rows: 7, n: 5, splits2: 2, rows2: 3, n2: 11, DBIAS: true },
-    { splits: 2, rows: 66, n: 6, splits2: 5, rows2: 131, n2: 4, DBIAS: true },
-    { splits: 4, rows: 20, n: 36, splits2: 3, rows2: 2, n2: 68 },
+    { splits: 1, rows: 1, n: 1, groups: 1, splits2: 1, rows2: 1, n2: 1, groups2: 1 },
+    { splits: 3, rows: 7, n: 5, groups: 3, splits2: 2, rows2: 3, n2: 11, groups2: 2, DBIAS: true },
+    { splits: 2, rows: 66, n: 6, groups: 17, splits2: 5, rows2: 131, n2: 4, groups2: 5, DBIAS: true },
+    { splits: 4, rows: 20, n: 36, groups: 4, splits2: 3, rows2: 2, n2: 68, groups2: 3 },
+    // More partial sums of the bias than parts of the product; and rows that fill a workgroup, and one more.
+    { splits: 2, rows: 64, n: 8, groups: 64, splits2: 3, rows2: 65, n2: 12, groups2: 11, DBIAS: true },
   ],
 });

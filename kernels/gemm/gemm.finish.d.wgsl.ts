@@ -16,9 +16,11 @@ declare const wgsl: Wgsl<
     splits: 'u32';
     rows: 'u32';
     n: 'u32';
+    groups: 'u32';
     splits2: 'u32';
     rows2: 'u32';
     n2: 'u32';
+    groups2: 'u32';
   },
   {
     DBIAS: boolean;

@@ -15,6 +15,7 @@ declare const wgsl: Wgsl<
     splits: 'u32';
     rows: 'u32';
     n: 'u32';
+    groups: 'u32';
   },
   {
     EPILOGUE: number;

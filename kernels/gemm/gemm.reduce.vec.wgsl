@@ -1,21 +1,23 @@
-// C = epilogue(sum of the partial products of a split gemm), one thread 4 columns, in a fixed order; the
-// first `rows` threads sum an element of dbias too.
+// C = epilogue(sum of the partial products of a split gemm), one thread 4 columns, in a fixed order. With DBIAS the first workgroups sum its
+// partial sums instead, however many: one thread an element (partials.wgsl).
 const EPILOGUE = 0u; // knob: 0 none, 1 bias, 2 bias + GELU, 3 bias + residual, 4 times r
 const DBIAS = false; // knob: finish the parts of dbias too
 const WG = 64u; // knob: threads a workgroup
 alias C4 = vec4<f32>; // stored: C16
-struct Params { splits: u32, rows: u32, n: u32 }
+struct Params { splits: u32, rows: u32, n: u32, groups: u32 }
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> parts: array<vec4<f32>>; // (splits, rows, n)
 @group(0) @binding(2) var<storage, read> bias: array<vec4<f32>>; // (n) with EPILOGUE 1, 2, 3
 @group(0) @binding(3) var<storage, read> r: array<C4>; // as c: residual (3) or factor (4)
 @group(0) @binding(4) var<storage, read_write> c: array<C4>; // (rows, n)
 @group(0) @binding(5) var<storage, read_write> u: array<C4>; // as c: slope of the GELU with EPILOGUE 2
-@group(0) @binding(6) var<storage, read> dbiasParts: array<f32>; // (splits, rows) with DBIAS
+@group(0) @binding(6) var<storage, read> dbiasParts: array<f32>; // (groups, rows) with DBIAS
 @group(0) @binding(7) var<storage, read_write> dbias: array<f32>; // (rows) with DBIAS
 
 fn wideC(q: C4) -> vec4<f32> { return vec4<f32>(q); } // stored: C16
 fn narrowC(v: vec4<f32>) -> C4 { return C4(v); } // stored: C16
+
+fn part(i: u32, second: bool) -> f32 { return dbiasParts[i]; }
 
 @compute @workgroup_size(WG, 1, 1)
 fn main(
@@ -23,15 +25,18 @@ fn main(
   @builtin(num_workgroups) groups: vec3<u32>,
   @builtin(local_invocation_index) t: u32,
 ) {
-  let at = (wg.x + wg.y * groups.x) * WG + t;
+  var at = (wg.x + wg.y * groups.x) * WG + t;
+  if (DBIAS) {
+    let before = (p.rows + WG - 1u) / WG * WG;
+    if (at < before) {
+      if (at < p.rows) { dbias[at] = partialSum(at, p.rows, p.groups, false); }
+      return;
+    }
+    at -= before;
+  }
   let size = p.rows * (p.n / 4u);
   if (at >= size) { return; }
   var sum = vec4<f32>();
   for (var s = 0u; s < p.splits; s++) { sum += parts[s * size + at]; }
   finish(at, sum, biasOf(at % (p.n / 4u)), auxOf(at));
-  if (DBIAS && at < p.rows) {
-    var rowSum = 0.0;
-    for (var s = 0u; s < p.splits; s++) { rowSum += dbiasParts[s * p.rows + at]; }
-    dbias[at] = rowSum;
-  }
 }

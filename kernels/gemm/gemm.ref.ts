@@ -53,20 +53,21 @@ export function gemm(
 
 export function reduce(
   arrays: Epilogue & { parts: Float64Array; dbiasParts: Float64Array; dbias: Float64Array },
-  { splits, rows, n, EPILOGUE, DBIAS }: { splits: number; rows: number; n: number; EPILOGUE: number; DBIAS: boolean },
+  p: { splits: number; rows: number; n: number; groups: number; EPILOGUE: number; DBIAS: boolean },
 ): void {
+  const { splits, rows, n, groups, EPILOGUE, DBIAS } = p;
   for (let at = 0; at < rows * n; at++) {
     let sum = 0;
     for (let s = 0; s < splits; s++) sum += arrays.parts[s * rows * n + at];
     finish(arrays, EPILOGUE, at, at % n, sum);
   }
-  for (let at = 0; DBIAS && at < splits * rows; at++) arrays.dbias[at % rows] += arrays.dbiasParts[at];
+  for (let at = 0; DBIAS && at < groups * rows; at++) arrays.dbias[at % rows] += arrays.dbiasParts[at];
 }
 
 /** Two sums over splits, and with DBIAS two of their dbias. */
 export function finishTwo(
   a: Record<'parts' | 'parts2' | 'dbiasParts' | 'dbiasParts2' | 'c' | 'c2' | 'dbias' | 'dbias2', Float64Array>,
-  p: { splits: number; rows: number; n: number; splits2: number; rows2: number; n2: number; DBIAS: boolean },
+  p: Record<'splits' | 'rows' | 'n' | 'groups' | 'splits2' | 'rows2' | 'n2' | 'groups2', number> & { DBIAS: boolean },
 ): void {
   const sum = (parts: Float64Array, out: Float64Array, size: number, splits: number): void => {
     for (let at = 0; at < size; at++) {
@@ -77,6 +78,6 @@ export function finishTwo(
   sum(a.parts, a.c, p.rows * p.n, p.splits);
   sum(a.parts2, a.c2, p.rows2 * p.n2, p.splits2);
   if (!p.DBIAS) return;
-  sum(a.dbiasParts, a.dbias, p.rows, p.splits);
-  sum(a.dbiasParts2, a.dbias2, p.rows2, p.splits2);
+  sum(a.dbiasParts, a.dbias, p.rows, p.groups);
+  sum(a.dbiasParts2, a.dbias2, p.rows2, p.groups2);
 }

@@ -15,6 +15,7 @@ import * as ref from './gemm.ref.ts';
 import simt from './gemm.simt.wgsl';
 import vec from './gemm.vec.wgsl';
 import { dense, extent, type GemmProblem, inEights, inQuads, NT, TN } from './problem.ts';
+import partials from './partials.wgsl';
 import quads from './quads.wgsl';
 import rowsums from './rowsums.wgsl';
 import slices from './slices.wgsl';
@@ -163,47 +164,53 @@ export const gemm = defineKernel({
   ],
 });
 
+/** Workgroups of gemm.reduce: those of dbias, then those of so many threads of c. */
+const reduceGrid = (threads: number, { rows, DBIAS, WG }: { rows: number; DBIAS: boolean; WG: number }): Grid =>
+  fold(ceilDiv(threads, WG) + (DBIAS ? ceilDiv(rows, WG) : 0));
+
 /**
- * c = epilogue(sum over splits of parts): the second pass of a gemm with splits > 1. With DBIAS also dbias (rows), the
- * sum over splits of dbiasParts.
+ * c = epilogue(sum over splits of parts): the second pass of a gemm with splits > 1. With DBIAS also dbias (rows), the sum of `groups`
+ * dbiasParts: those of the splits, or what the first stage of a column sum left.
  */
 export const gemmReduce = defineKernel({
   name: 'gemm.reduce',
   variants: {
     simt: variant(reduceVec, {
-      lib: [epilogueVec, erf],
-      grid: ({ rows, n, WG }) => fold(ceilDiv((rows * n) / 4, WG)),
+      lib: [partials, epilogueVec, erf],
+      grid: (p) => reduceGrid((p.rows * p.n) / 4, p),
       tune: ({ n }) => (n % 4 === 0 ? {} : null),
-      otherwise: variant(reduce, { lib: [epilogue, erf], grid: ({ rows, n, WG }) => fold(ceilDiv(rows * n, WG)) }),
+      otherwise: variant(reduce, { lib: [partials, epilogue, erf], grid: (p) => reduceGrid(p.rows * p.n, p) }),
     }),
   },
   options: { EPILOGUE: 0, DBIAS: false, C16: false },
   half: { r: 'C16', c: 'C16', u: 'C16' },
-  shapes: ({ splits, rows, n, EPILOGUE, DBIAS }) => ({
+  shapes: ({ splits, rows, n, groups, EPILOGUE, DBIAS }) => ({
     parts: [splits, rows, n],
     bias: EPILOGUE >= 1 && EPILOGUE <= 3 ? [n] : null,
     r: EPILOGUE >= 3 ? [rows, n] : null,
     c: [rows, n],
     u: EPILOGUE === 2 ? [rows, n] : null,
-    dbiasParts: DBIAS ? [splits, rows] : null,
+    dbiasParts: DBIAS ? [groups, rows] : null,
     dbias: DBIAS ? [rows] : null,
   }),
   flops: ({ splits, rows, n }) => splits * rows * n,
   reference: ref.reduce,
   cases: [
-    { splits: 1, rows: 1, n: 1 },
-    { splits: 3, rows: 7, n: 5, EPILOGUE: 1 },
-    { splits: 2, rows: 13, n: 11, EPILOGUE: 2 },
-    { splits: 5, rows: 3, n: 65, EPILOGUE: 3 },
-    { splits: 7, rows: 64, n: 33, EPILOGUE: 4 },
-    { splits: 3, rows: 9, n: 68, EPILOGUE: 2, C16: true },
-    { splits: 2, rows: 5, n: 12, EPILOGUE: 3, C16: true },
-    { splits: 4, rows: 31, n: 4, EPILOGUE: 4, C16: true },
-    { splits: 2, rows: 17, n: 36, EPILOGUE: 1 },
-    { splits: 5, rows: 131, n: 1, DBIAS: true },
-    { splits: 3, rows: 7, n: 37, DBIAS: true },
-    { splits: 4, rows: 131, n: 4, DBIAS: true },
-    { splits: 2, rows: 66, n: 20, DBIAS: true, C16: true },
+    { splits: 1, rows: 1, n: 1, groups: 1 },
+    { splits: 3, rows: 7, n: 5, groups: 3, EPILOGUE: 1 },
+    { splits: 2, rows: 13, n: 11, groups: 2, EPILOGUE: 2 },
+    { splits: 5, rows: 3, n: 65, groups: 5, EPILOGUE: 3 },
+    { splits: 7, rows: 64, n: 33, groups: 7, EPILOGUE: 4 },
+    { splits: 3, rows: 9, n: 68, groups: 3, EPILOGUE: 2, C16: true },
+    { splits: 2, rows: 5, n: 12, groups: 2, EPILOGUE: 3, C16: true },
+    { splits: 4, rows: 31, n: 4, groups: 4, EPILOGUE: 4, C16: true },
+    { splits: 2, rows: 17, n: 36, groups: 2, EPILOGUE: 1 },
+    { splits: 5, rows: 131, n: 1, groups: 5, DBIAS: true },
+    { splits: 3, rows: 7, n: 37, groups: 3, DBIAS: true },
+    { splits: 4, rows: 131, n: 4, groups: 4, DBIAS: true },
+    { splits: 2, rows: 66, n: 20, groups: 2, DBIAS: true, C16: true },
+    { splits: 2, rows: 65, n: 7, groups: 43, DBIAS: true },
+    { splits: 3, rows: 128, n: 12, groups: 24, DBIAS: true },
   ],
 });
 

@@ -90,6 +90,13 @@ export function columnGroups(rows: number, cols: number, profile: Profile = 'sim
   return Math.max(1, Math.min(wanted, 256, ceilDiv(rows, 32)));
 }
 
+/**
+ * Chunks for the first stage where a thread of gemm.reduce or gemm.finish adds up those of a column, beside other work: eight at a time, in at
+ * most eight rounds.
+ */
+export const partialGroups = (rows: number, cols: number, profile: Profile = 'simt'): number =>
+  Math.min(64, 8 * ceilDiv(columnGroups(rows, cols, profile), 8));
+
 const byGroups = ({ groups }: { groups: number }): Grid => [groups, 1, 1];
 
 /** Sums (SQUARE: sums of squares) of x (n) over `groups` contiguous chunks, each a multiple of 4 long: y (groups). groups 1 finishes. */

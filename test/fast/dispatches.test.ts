@@ -12,7 +12,7 @@ import { configure, type MaeConfig } from '../../mae/model/config.ts';
 import { MaskedAutoencoder } from '../../mae/model/model.ts';
 import { traitsOf } from '../../engine/testing/gradient.ts';
 
-const limits = { maxStorageBufferBindingSize: 2 ** 27, maxBufferSize: 2 ** 28 };
+const limits = { maxStorageBufferBindingSize: 2 ** 31, maxBufferSize: 2 ** 32 };
 /** All that a model without weights asks of an engine. */
 const engine = { device: { gpu: { limits } } } as unknown as Engine;
 
@@ -57,6 +57,39 @@ for (const [profile, stacks] of Object.entries(PER_BLOCK) as [Profile, (typeof P
   }
 }
 
+/** A card with tensor cores, as far as the sizes of products go by it. */
+const CARD = {
+  ...traitsOf('matrix'),
+  matrices: [{ M: 16, N: 16, K: 16 }],
+  subgroupMinSize: 32,
+  subgroupMaxSize: 32,
+  maxWorkgroupStorageBytes: 49152,
+  maxWorkgroupInvocations: 1024,
+};
+
+test('matrix, large: what a block adds where bias gradients are summed beside the products of their weights', () => {
+  const counted = (depths: Partial<MaeConfig>): Map<string, number> => {
+    const t = new Trace(CARD, 'f16');
+    const model = new MaskedAutoencoder(
+      engine,
+      configure('mae_vit_base_patch16', { depth: 1, decoder_depth: 1, ...depths }),
+    );
+    const img = t.input('img', [64, 3, 224, 224], 'f32');
+    t.backward(model.forward(img, t.input('noise', [64, 196], 'f32'), 49).loss);
+    const counts = new Map<string, number>([['all', t.calls.length]]);
+    for (const { kernel } of t.calls) counts.set(kernel.name, (counts.get(kernel.name) ?? 0) + 1);
+    return counts;
+  };
+  for (const [stack, want] of [
+    ['depth', { all: 29, 'reduce.columns': 5, 'gemm.finish': 2 }],
+    ['decoder_depth', { all: 26, 'reduce.columns': 5, 'gemm.finish': 2 }],
+  ] as const) {
+    const [one, two] = [1, 2].map((depth) => counted({ [stack]: depth }));
+    const added = Object.keys(want).map((name) => [name, (two.get(name) ?? 0) - (one.get(name) ?? 0)]);
+    assert.equal(Object.fromEntries(added), want, stack);
+  }
+});
+
 test('what waits for another is there before anything reads it, and an odd one is not forgotten', () => {
   const t = new Trace(traitsOf('simt'));
   const weights = new Variable('w', [4, 8], new Slab('w', 'f32', 32), 0, true);
@@ -88,9 +121,11 @@ test('what waits for another is there before anything reads it, and an odd one i
 
 test('matrix: a large bias gradient is summed beside the product of its weight, a small one by it', () => {
   const traits = { ...traitsOf('matrix'), matrices: [{ M: 8, N: 8, K: 8 }] };
-  for (const [rows, apart] of [
-    [64, false],
-    [12800, true],
+  // So wide a layer that it is large although its product has too few rows to be split: nothing else could finish the sums.
+  for (const [rows, out, apart, sums] of [
+    [64, 768, false, 0],
+    [12800, 768, true, 1],
+    [480, 6912, true, 2],
   ] as const) {
     const t = new Trace(traits);
     const variable = (name: string, shape: number[]) =>
@@ -105,25 +140,23 @@ test('matrix: a large bias gradient is summed beside the product of its weight, 
         0,
         true,
       );
-    const [w, b] = [variable('w', [768, 48]), variable('b', [768])];
+    const [w, b] = [variable('w', [out, 48]), variable('b', [out])];
     const x = t.input('x', [rows, 48], 'f32');
+    const edge = Math.sqrt(out / 3);
     const { loss } = maskedMse(
       {
         pred: linear({ x, w: t.use(w), b: t.use(b), r: null }, {}).y,
-        img: t.input('img', [rows, 3, 16, 16], 'f32'),
+        img: t.input('img', [rows, 3, edge, edge], 'f32'),
         mask: t.input('mask', [rows, 1], 'f32'),
       },
-      { patch_size: 16, normPix: false },
+      { patch_size: edge, normPix: false },
     );
-    assert.equal(t.backward(loss).get(b)?.shape, [768]);
+    assert.equal(t.backward(loss).get(b)?.shape, [out]);
     assert.is(
       t.calls.some(({ kernel, problem }) => kernel.name === 'gemm' && problem.DBIAS),
       !apart,
     );
-    assert.is(
-      t.calls.some(({ kernel }) => kernel.name === 'reduce.columns'),
-      apart,
-    );
+    assert.is(t.calls.filter(({ kernel }) => kernel.name === 'reduce.columns').length, sums);
   }
 });
 

@@ -269,8 +269,10 @@ export const ROWS: readonly OpRow[] = [
 export const NOT_OPS: readonly string[] = [
   'product',
   'weightGradients',
+  'columnParts',
   'columnSum',
   'columnSumPair',
+  'sumInto',
   'cast',
   'CONV_ORDER',
   'PATCHIFY_ORDER',
