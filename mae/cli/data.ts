@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import picocolors from 'picocolors';
-import { IMAGENET_MEAN } from '../data/dataset.ts';
+import { type Dataset, IMAGENET_MEAN, type Sample } from '../data/dataset.ts';
 import { DATA_PATH_HELP } from '../data/help.ts';
 import type { Data } from '../data/open.ts';
 import { columns, examples, type Flags } from './command.ts';
@@ -67,17 +67,19 @@ async function list(): Promise<void> {
 }
 
 async function describe(path: string, data: Data): Promise<void> {
-  const { train } = data;
+  const { train, heldout } = data;
   const three = (values: readonly number[]): string => values.map((value) => value.toFixed(4)).join(', ');
-  const { height, width } = await train.read(0);
-  const names = train.classes;
-  const some = names && (names.length > 12 ? `${names.slice(0, 10).join(', ')}, …` : names.join(', '));
+  const { sample, damaged } = await firstGood(train);
+  const size = sample
+    ? `${sample.height} x ${sample.width}, ${train.channels} ${train.channels === 1 ? 'channel' : 'channels'}`
+    : 'none of the first ones can be read';
+  const kept = `none of its own${train.classes ? ': the commands that judge keep back a tenth of the training images' : ''}`;
   const rows = [
     ['training images', String(train.length)],
-    ['validation images', data.heldout ? String(data.heldout.length) : 'none of its own'],
+    ['validation images', heldout ? String(heldout.length) : kept],
     ['test images', data.test ? String(data.test.length) : 'none'],
-    ['first image', `${height} x ${width}, ${train.channels} ${train.channels === 1 ? 'channel' : 'channels'}`],
-    ['classes', names ? `${names.length}: ${some}` : 'unlabelled'],
+    ['first image', size],
+    ['classes', classesText(train)],
     ['normalised by', `mean ${three(train.mean)}`],
     ['', `deviation ${three(train.std)}`],
     ...(String(train.mean) === String(IMAGENET_MEAN)
@@ -86,4 +88,36 @@ async function describe(path: string, data: Data): Promise<void> {
   ];
   say(bold(path));
   for (const line of columns(rows.map(([name, text]) => [`  ${dim(name)}`, text]))) say(line);
+  const { remarksOf } = await import('../data/open.ts');
+  for (const line of [...damaged, ...remarksOf(data)]) say(line);
+}
+
+/** So many are tried where the first ones are damaged. */
+const TRIED = 10;
+
+async function firstGood(set: Dataset): Promise<{ sample: Sample | null; damaged: string[] }> {
+  const { DamagedImage } = await import('../data/damage.ts');
+  const damaged: string[] = [];
+  for (let index = 0; index < Math.min(TRIED, set.length); index++) {
+    try {
+      return { sample: await set.read(index), damaged };
+    } catch (error) {
+      if (!(error instanceof DamagedImage)) throw error;
+      damaged.push(`${error.path} is damaged (${error.why}): training takes another in its place`);
+    }
+  }
+  return { sample: null, damaged };
+}
+
+const MOST_CLASSES = 12;
+
+/** `3: cat 120, dog 80, horse 7`, with counts where labels are known without reading images. */
+function classesText({ classes, label, length }: Dataset): string {
+  if (!classes) return 'unlabelled';
+  const counts = new Array<number>(classes.length).fill(0);
+  if (label) for (let index = 0; index < length; index++) counts[label(index)]++;
+  const named = classes.map((name, i) => (label ? `${name} ${counts[i]}` : name));
+  if (classes.length <= MOST_CLASSES) return `${classes.length}: ${named.join(', ')}`;
+  const spread = label ? ` (from ${Math.min(...counts)} to ${Math.max(...counts)} images each)` : '';
+  return `${classes.length}: ${named.slice(0, MOST_CLASSES - 2).join(', ')}, …${spread}`;
 }

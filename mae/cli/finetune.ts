@@ -27,7 +27,7 @@ export function define(command: Command): void {
     `\nBundles of --augment:\n${AUGMENTATIONS_TEXT.split('\n')
       .map((line) => `  ${line}`)
       .join('\n')}
-\nValidation images are the data's own (val/), else every tenth training image; the test set is for tesserae eval --split test alone.\n${ACCIDENTS}${examples(
+\nValidation images are the data's own (val/), else --val_fraction of the training images; the test set is for tesserae eval --split test alone.\n${ACCIDENTS}${examples(
       [
         'tesserae finetune --finetune runs/quickstart/checkpoint.safetensors --data_path cifar10 --epochs 10 --warmup_epochs 1 --augment light --batch_size 128 --blr 4e-3 --output_dir runs/finetuned',
         'what npm start trained, on CIFAR-10',

@@ -47,6 +47,8 @@ export interface Dataset {
   /** Per channel, of values in [0, 1]. */
   readonly mean: readonly number[];
   readonly std: readonly number[];
+  /** Lines on what was found and not taken, for whoever begins something long with the set. */
+  readonly remarks?: readonly string[];
   readonly read: Reading;
   /** The class, without reading the image; absent where reading is the only way to know. */
   label?(index: number): number;

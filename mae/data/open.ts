@@ -27,6 +27,11 @@ export interface Data {
   readonly test: Dataset | null;
 }
 
+/** What the three sets remark, each line once. */
+export const remarksOf = ({ train, heldout, test }: Data): string[] => [
+  ...new Set([train, heldout, test].flatMap((set) => set?.remarks ?? [])),
+];
+
 interface Asked {
   readonly path: string;
   /** Which label, where a set has several: `cifar100#coarse`, `FOLDER#fine_label`. */

@@ -108,6 +108,7 @@ async function parts(engine: Engine, options: FinetuneOptions, report: Reporter,
   const { seed, unfreeze_blocks, weight_decay, layer_decay, clip_grad, checkpoint_blocks, batch_size } = options;
   const labelled = await labelledData(options.data_path, (f, what) => report.fetching(f, what), { asked: options });
   const { train: all, classes } = labelled;
+  for (const remark of all.remarks ?? []) report.note(remark);
   if ((options.train_images ?? 0) > all.length)
     fail(`finetune: --train_images ${options.train_images} is more than the ${all.length} that there are`);
   const some = options.train_images === undefined ? all : evenly(all, options.train_images);

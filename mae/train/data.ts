@@ -1,5 +1,5 @@
 // The images of a run on Node: --data_path.
-import { openData } from '../data/open.ts';
+import { openData, remarksOf } from '../data/open.ts';
 import { divided, type TrainingData } from './divided.ts';
 import type { PretrainOptions } from './options.ts';
 import type { Reporter } from './reporter.ts';
@@ -8,6 +8,7 @@ import type { Reporter } from './reporter.ts';
 export async function trainingData(options: PretrainOptions, report: Reporter): Promise<TrainingData> {
   const { data_path, heldout } = options;
   const data = await openData(data_path, (fraction, what) => report.fetching(fraction, what), heldout);
+  for (const remark of remarksOf(data)) report.note(remark);
   const kept = data.heldout?.length ?? 0;
   if (kept && !heldout)
     report.note(

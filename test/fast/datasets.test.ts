@@ -4,6 +4,7 @@ import {
   mkdirSync,
   mkdtempSync,
   rmSync,
+  symlinkSync,
   existsSync,
   readdirSync,
   truncateSync,
@@ -70,6 +71,45 @@ for (const [layout, base] of [
     assert.equal(labels, [0, 1, 1, 1, 2, 2]);
   });
 }
+
+test('what is hidden is no image and no class, and a link upwards is not followed', async () => {
+  for (const file of ['a/0.png', 'b/deep/1.png', '.checkpoints/2.png', 'b/.thumbnails/3.png']) await image(file);
+  for (const file of ['a/._0.png', '._0.png']) writeFileSync(join(root, file), 'of a Mac');
+  symlinkSync(root, join(root, 'a/everything'));
+  symlinkSync(join(root, 'b'), join(root, 'b/deep/b'));
+  // Two that lead to one another, beside each other.
+  symlinkSync(join(root, 'a'), join(root, 'b/to-a'));
+  symlinkSync(join(root, 'b'), join(root, 'a/to-b'));
+  const data = await imageFolder(root);
+  assert.equal(data.classes, ['a', 'b']);
+  const ids = Array.from({ length: data.length }, (_, i) => data.id?.(i));
+  assert.equal(ids, ['a/0.png', 'a/to-b/deep/1.png', 'b/deep/1.png', 'b/to-a/0.png']);
+  assert.equal(data.remarks, []);
+});
+
+test('pictures that do not count, images beside classes and parts of other names are told', async () => {
+  for (const file of ['train/a/0.png', 'train/x.png', 'train/y.png', 'valid/a/0.png', 'test/a/0.png'])
+    await image(file);
+  for (const file of ['train/a/0.HEIC', 'train/a/1.heic', 'train/scan.tif', 'train/a/notes.txt'])
+    writeFileSync(join(root, file), '');
+  const { train, heldout, test: tests } = await openData(root);
+  assert.equal([train.length, heldout, tests?.length], [1, null, 1]);
+  assert.equal(
+    train.remarks?.map((line) => line.replaceAll(root, 'ROOT')),
+    [
+      'ROOT/train: 2 images lie beside the folders of classes and are left out (x.png): move them into one',
+      'ROOT: valid: not looked at; a divided set has folders called train, val, test',
+      'ROOT/train: left out: 1 .tif, 2 .heic; only .jpg, .jpeg, .png and .webp count: convert them',
+    ],
+  );
+  rmSync(join(root, 'train'), { recursive: true });
+  await image('Training/a/0.png');
+  assert.match((await imageFolder(root)).remarks?.[0] ?? '', /Training, valid: taken for classes; a divided set/);
+  const alone = join(root, 'phone');
+  mkdirSync(alone);
+  writeFileSync(join(alone, 'a.heic'), '');
+  assert.match(await thrown(() => imageFolder(alone)), /no \.jpg.* file; there are 1 \.heic: give a folder/);
+});
 
 test('a flat folder is unlabelled, in sorted order', async () => {
   const second = await image('b.png', { height: 2, width: 7 });

@@ -10,7 +10,7 @@ import { cacheDir } from '../cache.ts';
 import { type Dataset, IMAGENET_MEAN, IMAGENET_STD } from '../dataset.ts';
 import { decoding } from '../encoded.ts';
 import type { FetchProgress } from '../fetch.ts';
-import { isImage } from '../imagefolder.ts';
+import { isImage } from '../folder-files.ts';
 import type { Data } from '../open.ts';
 import { type ByteSource, withSource } from './bytes.ts';
 import { bySplit, expandBraces, filesWithin } from './splits.ts';
