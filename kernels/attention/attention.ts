@@ -2,6 +2,7 @@
 // FlashAttention-2 (Dao 2023) backward. q, k and v are read from one tensor (batch, tokens, 3, heads, dim), the layout
 // of timm's fused qkv projection, and their gradients are written into one of the same layout, by one dispatch.
 import { ceilDiv, defineKernel, fold, type Grid, type Variant, variant } from '../kernel.ts';
+import { MATRIX_FEATURES } from '../lib/adapter.ts';
 import type { Random } from '../random/random.ts';
 import backwardCpu from './attention.backward.cpu.wgsl';
 import backwardMatrix from './attention.backward.matrix.wgsl';
@@ -28,7 +29,6 @@ import {
   FORWARD,
   forwardStrips,
   lanes,
-  MATRIX,
   rowsOf,
   share,
   type Strips,
@@ -85,7 +85,7 @@ function afterForward(sizes: Sizes, random: Random): { [name: string]: Float64Ar
 
 const inEights = ({ dim, HALF }: Sizes & { HALF?: boolean }): boolean => HALF === true && dim % 8 === 0;
 type Height = Pick<Strips, 'STRIPS' | 'RM' | 'MM'>;
-const onMatrices = { needs: MATRIX, halfOperands: true, tolerance: 1e-3 };
+const onMatrices = { needs: MATRIX_FEATURES, halfOperands: true, tolerance: 1e-3 };
 const forwardMatrices = {
   ...onMatrices,
   grid: ({ batch, tokens, heads, ...knobs }: Sizes & Height): Grid => [ceilDiv(tokens, rowsOf(knobs)), heads, batch],

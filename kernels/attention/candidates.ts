@@ -1,5 +1,6 @@
 // Knobs of the attention kernels that measuring chooses from, besides those that tune.ts gives.
 import { type AdapterTraits, ceilDiv } from '../kernel.ts';
+import { workgroupFits } from '../lib/adapter.ts';
 import { cheapLoads } from '../lib/loads.ts';
 import { type FORWARD, mostRows } from './tune.ts';
 
@@ -21,8 +22,8 @@ export function simtCandidates(
     product(threads, tiles, (WG, TILE) => ({ DIM: dim, PARTS, HELD: ceilDiv(dim / 4, PARTS), WG, TILE })).filter(
       ({ HELD, WG, TILE }) => {
         const bytes = 4 * TILE * (8 * HELD * PARTS + (PARTS > 1 ? sums * WG : 0) + 2);
-        const small = bytes <= adapter.maxWorkgroupStorageBytes && WG <= adapter.maxWorkgroupInvocations;
-        return small && HELD <= 8 && (WG === Math.min(...threads) || WG / PARTS < 2 * tokens);
+        const useful = WG === Math.min(...threads) || WG / PARTS < 2 * tokens;
+        return workgroupFits(adapter, WG, bytes) && HELD <= 8 && useful;
       },
     );
   const shares = [1, 2, 4, 8, 16].map(of).filter((list) => list.length > 0);

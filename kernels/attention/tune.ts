@@ -1,5 +1,6 @@
 // Knobs of the attention kernels for a head dimension and an adapter.
 import { type AdapterTraits, ceilDiv } from '../kernel.ts';
+import { largestFirst, workgroupFits } from '../lib/adapter.ts';
 import { cheapLoads } from '../lib/loads.ts';
 import type { Sizes } from './attention.ref.ts';
 
@@ -53,8 +54,6 @@ export function lanes(
   return { DIM: dim, SG, R, KB: BROADCAST || dim > wide ? 1 : 2, BROADCAST, HELD: ceilDiv(dim / 4, SG) };
 }
 
-export const MATRIX = ['shader-f16', 'subgroups', 'chromium-experimental-subgroup-matrix'];
-
 export interface Strips {
   DIM: number;
   WIDE: number;
@@ -104,8 +103,7 @@ type Rows = Pick<Sizes, 'dim' | 'tokens'>;
  */
 function maker({ dim, tokens }: Rows, adapter: AdapterTraits, bytes: Bytes) {
   checkDim(dim);
-  const usable = adapter.matrices.filter(({ N, K }) => N % 8 === 0 && K % 8 === 0);
-  const [best] = usable.sort((a, b) => b.M * b.N * b.K - a.M * a.N * a.K);
+  const [best] = largestFirst(adapter.matrices.filter(({ N, K }) => N % 8 === 0 && K % 8 === 0));
   if (!best) return null;
   const { M: MM, N: MN, K: MK } = best;
   const LANES = Math.max(adapter.subgroupMaxSize, MM);
@@ -121,8 +119,8 @@ function maker({ dim, tokens }: Rows, adapter: AdapterTraits, bytes: Bytes) {
     const TILE = Math.max(tile, unit);
     const WIDE = ceilDiv(dim, wide) * wide;
     const knobs = { DIM: dim, WIDE, MM, MN, MK, STRIPS, RM, LANES, ALONE, TILE, STAGES: stages, ONCE: tokens <= TILE };
-    const whole = LANES % (RM * MM) === 0 && TILE % unit === 0 && STRIPS * LANES <= adapter.maxWorkgroupInvocations;
-    return whole && bytes(knobs) <= adapter.maxWorkgroupStorageBytes ? knobs : null;
+    const whole = LANES % (RM * MM) === 0 && TILE % unit === 0;
+    return whole && workgroupFits(adapter, STRIPS * LANES, bytes(knobs)) ? knobs : null;
   };
   return { blocks, make };
 }

@@ -1,6 +1,6 @@
 // Batch normalisation without affine part, column by column.
 type F = Float64Array;
-interface Sizes {
+export interface Sizes {
   rows: number;
   cols: number;
 }

@@ -7,10 +7,7 @@ import * as ref from './batchnorm.ref.ts';
 import stats from './batchnorm.stats.wgsl';
 import lib from './columns.wgsl';
 
-interface Sizes {
-  rows: number;
-  cols: number;
-}
+type Sizes = ref.Sizes;
 const tune = (_: unknown, adapter: AdapterTraits) => streamThreads(adapter);
 const columns = ({ cols, TX }: { cols: number; TX: number }) => [ceilDiv(cols, TX), 1, 1] as const;
 /** On software adapters a thread for a column, which needs no barrier. */

@@ -28,6 +28,7 @@ fn fetchA(tile: Tile, depth: u32, t: u32, i: u32) -> vec4<f32> {
   return select(vec4<f32>(), v, k < tile.end);
 }
 
+// As fetchA, with columns of C for rows.
 fn fetchB(tile: Tile, depth: u32, t: u32, i: u32) -> vec4<f32> {
   if (ALONG_B == 1u) {
     let at = t + i * THREADS;

@@ -1,4 +1,5 @@
 // Matrix product with fused epilogues, batched and strided: the three layouts that a linear layer and its gradients need.
+import { MATRIX_FEATURES } from '../lib/adapter.ts';
 import erf from '../lib/erf.wgsl';
 import { ceilDiv, defineKernel, fold, type Grid, variant } from '../kernel.ts';
 import { cpuCandidates, cpuVecCandidates, matrixCandidates, simtCandidates, vecCandidates } from './candidates.ts';
@@ -29,7 +30,6 @@ type Tiled = GemmProblem & Pick<MatrixTile, 'MM' | 'MN' | 'SM' | 'SN' | 'RM' | '
 
 type Stored = { A16: boolean; B16: boolean };
 
-const MATRIX = ['subgroups', 'shader-f16', 'chromium-experimental-subgroup-matrix'];
 const lib = [tile, epilogue, erf];
 const libVec = [tile, epilogueVec, erf];
 const libBlocks = [blocks, ...libVec];
@@ -71,7 +71,7 @@ export const gemm = defineKernel({
     }),
     matrix: variant(matrix, {
       lib: [eights, ...libMatrix],
-      needs: MATRIX,
+      needs: MATRIX_FEATURES,
       grid: matrixGrid,
       tune: (p, adapter) =>
         (p as Partial<Stored>).A16 && (p as Partial<Stored>).B16 && inEights(p) ? matrixTile(p, adapter) : null,
@@ -80,7 +80,7 @@ export const gemm = defineKernel({
       eights: ['A16', 'B16'],
       otherwise: variant(matrix, {
         lib: [quads, ...libMatrix],
-        needs: MATRIX,
+        needs: MATRIX_FEATURES,
         grid: matrixGrid,
         tune: matrixTile,
         candidates: matrixCandidates,

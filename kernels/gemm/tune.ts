@@ -1,5 +1,6 @@
 // Which tile a product gets, and into how many parts its depth is split. Figures: gemm.md.
 import { type AdapterTraits, ceilDiv } from '../kernel.ts';
+import { largestFirst, workgroupFits } from '../lib/adapter.ts';
 import { cheapLoads } from '../lib/loads.ts';
 import { type GemmProblem, inQuads, NN, TN } from './problem.ts';
 
@@ -115,8 +116,7 @@ export const matrixTiles = (adapter: AdapterTraits): MatrixTile[] => priced(adap
 
 function priced(adapter: AdapterTraits): Priced[] {
   const found: Priced[] = [];
-  const largest = [...adapter.matrices].sort((x, y) => y.M * y.N * y.K - x.M * x.N * x.K);
-  for (const { M: MM, N: MN, K: MK } of largest) {
+  for (const { M: MM, N: MN, K: MK } of largestFirst(adapter.matrices)) {
     for (const [BM, BN, SM, SN, BK, slice, once] of MATRIX_TILES) {
       const SUBGROUP = adapter.subgroupMaxSize;
       const knobs = { MM, MN, MK, SUBGROUP, SM, SN, RM: BM / SM / MM, RN: BN / SN / MN, BK };
@@ -126,8 +126,7 @@ function priced(adapter: AdapterTraits): Priced[] {
         whole.every(Number.isInteger) &&
         // Sums that a lane holds: more would leave the registers, and of 8 lanes building more takes many seconds.
         (BM * BN) / threads <= (SUBGROUP >= 32 ? 160 : 64) &&
-        threads <= adapter.maxWorkgroupInvocations &&
-        matrixBytes(knobs) <= adapter.maxWorkgroupStorageBytes
+        workgroupFits(adapter, threads, matrixBytes(knobs))
       )
         found.push({
           tile: knobs,

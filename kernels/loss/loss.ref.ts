@@ -1,6 +1,6 @@
 // The masked autoencoder's loss in plain f64 loops.
 
-interface Sizes {
+export interface Sizes {
   batch: number;
   chans: number;
   height: number;

@@ -15,13 +15,7 @@ import target from './loss.target.wgsl';
 import quads from './quads.wgsl';
 import lib from './target.wgsl';
 
-interface Sizes {
-  batch: number;
-  chans: number;
-  height: number;
-  width: number;
-  patch_size: number;
-}
+type Sizes = Omit<ref.Sizes, 'NORM'>;
 
 const patches = ({ height, width, patch_size }: Sizes): number => (height / patch_size) * (width / patch_size);
 const rows = (s: Sizes): number => s.batch * patches(s);

@@ -1,7 +1,7 @@
 // Mixup, cutmix and random erasing, value by value.
 import { philox4x32 } from '../random/philox.ts';
 
-interface Sizes {
+export interface Sizes {
   batch: number;
   chans: number;
   height: number;

@@ -7,12 +7,7 @@ import blend from './mix.blend.wgsl';
 import erase from './mix.erase.wgsl';
 import * as ref from './mix.ref.ts';
 
-interface Sizes {
-  batch: number;
-  chans: number;
-  height: number;
-  width: number;
-}
+type Sizes = ref.Sizes;
 const values = ({ batch, chans, height, width }: Sizes) => batch * chans * height * width;
 const grid = (sizes: Sizes & { WG: number }) => fold(ceilDiv(values(sizes), sizes.WG));
 const tune = (_: unknown, adapter: AdapterTraits) => streamThreads(adapter);

@@ -1,6 +1,6 @@
 // Patches of an image by plain loops: the oracle of patch.forward and patch.backward.
 
-interface Sizes {
+export interface Sizes {
   batch: number;
   chans: number;
   height: number;

@@ -6,11 +6,7 @@ import backward from './patch.backward.wgsl';
 import forward from './patch.forward.wgsl';
 import * as ref from './patch.ref.ts';
 
-interface Sizes {
-  height: number;
-  width: number;
-  patch_size: number;
-}
+type Sizes = Pick<ref.Sizes, 'height' | 'width' | 'patch_size'>;
 
 function patchesOf({ height, width, patch_size }: Sizes): number {
   if (height % patch_size || width % patch_size) {

@@ -1,5 +1,5 @@
 // RandAugment's operations on bytes, pixel by pixel.
-interface Sizes {
+export interface Sizes {
   batch: number;
   chans: number;
   height: number;

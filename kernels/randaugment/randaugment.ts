@@ -25,15 +25,7 @@ export const OPERATION = {
 /** Words that the bytes of an image take. */
 export const imageWords = (height: number, width: number, chans: number): number => ceilDiv(height * width * chans, 4);
 
-interface Sizes {
-  batch: number;
-  chans: number;
-  height: number;
-  width: number;
-  words: number;
-  slot: number;
-  slots: number;
-}
+type Sizes = ref.Sizes;
 
 function checkedWords({ height, width, chans, words }: Sizes): void {
   if (words !== imageWords(height, width, chans))
