@@ -107,6 +107,12 @@ async function images(folder: string, count: number): Promise<string> {
   return folder;
 }
 
+/** Arguments of a run in batches of 4. */
+function pretraining(data: string, epochs: number, output_dir: string, ...more: string[]): string[] {
+  const said = ['--data_path', data, '--batch_size', '4', '--epochs', String(epochs), '--output_dir', output_dir];
+  return ['pretrain', ...SIZES, ...said, ...more];
+}
+
 test('bench data tells the pipeline, the step and which of them limits; --timings and --trace change no bit of a run', async ({
   folder,
 }) => {
@@ -116,20 +122,7 @@ test('bench data tells the pipeline, the step and which of them limits; --timing
   assert.match(bench.out, /decode, pack.*\n.*upload, crop.*\n.*step.*\nthe (data|device) limits: /);
 
   const trace = join(folder, 'träce 1.json');
-  const run = (name: string, ...more: string[]) =>
-    cli([
-      'pretrain',
-      '--data_path',
-      data,
-      ...SIZES,
-      '--batch_size',
-      '4',
-      '--epochs',
-      '1',
-      '--output_dir',
-      join(folder, name),
-      ...more,
-    ]);
+  const run = (name: string, ...more: string[]) => cli(pretraining(data, 1, join(folder, name), ...more));
   const plain = await run('plain');
   assert.is(plain.code, 0, plain.err);
   const timed = await run('timed', '--timings', '--trace', trace);
@@ -165,21 +158,7 @@ test('bench data tells the pipeline, the step and which of them limits; --timing
 test('an interrupt leaves a whole trace', async ({ folder }) => {
   const data = await images(mkdtempSync(join(folder, 'images-')), 8);
   const [trace, out] = [join(folder, 'cut.json'), join(folder, 'cut')];
-  const args = [
-    'pretrain',
-    '--data_path',
-    data,
-    ...SIZES,
-    '--batch_size',
-    '4',
-    '--epochs',
-    '100000',
-    '--output_dir',
-    out,
-    '--trace',
-    trace,
-  ];
-  const { code, err } = await cli(args, {}, (child) => {
+  const { code, err } = await cli(pretraining(data, 100000, out, '--trace', trace), {}, (child) => {
     const timer = setInterval(() => {
       if (!existsSync(join(out, 'metrics.jsonl'))) return;
       clearInterval(timer);

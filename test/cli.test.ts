@@ -14,9 +14,8 @@ import { checkKernel } from '../engine/testing/check-kernel.ts';
 import { loadSharp } from '../mae/data/sharp.ts';
 import { speedText } from '../mae/durations.ts';
 import { configure } from '../mae/model/config.ts';
-import { initialWeights } from '../mae/model/init.ts';
-import { saveCheckpoint } from '../mae/train/checkpoint.ts';
 import { writePhotograph } from './support/photographs.ts';
+import { saveModel } from './support/saved.ts';
 import { cli } from './support/spawn-cli.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'tesserae-cli-'));
@@ -169,15 +168,7 @@ test('reconstruct: a panel, the same for the same seed, another for another', as
     decoder_num_heads: 1,
   };
   const config = configure('mae_vit_nano_patch4_32', sizes);
-  const data = { name: 'x', mean: [0.5, 0.5, 0.5], std: [0.25, 0.25, 0.25], classes: null };
-  await saveCheckpoint(at('c.safetensors'), {
-    config,
-    weights: initialWeights(config, 1),
-    data,
-    maskRatio: 0.5,
-    optimizer: null,
-    training: null,
-  });
+  await saveModel(at('c.safetensors'), { config });
   const sharp = await loadSharp();
   await writePhotograph(0, at('image.png'));
   const pictures: Buffer[] = [];

@@ -4,7 +4,6 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { useDevice } from '../engine/device.ts';
 import { Engine } from '../engine/engine.ts';
-import { TesseraeError } from '../engine/errors.ts';
 import { openDawn, UNCHECKED } from '../engine/node/dawn.ts';
 import { add } from '../engine/ops/elementwise.ts';
 import { linear } from '../engine/ops/linear.ts';
@@ -12,6 +11,7 @@ import type { Plan } from '../engine/plan.ts';
 import type { Storage, Tensor } from '../engine/tensor.ts';
 import { spyOn } from './support/spy.ts';
 import { slice, TINY, tinyBatch, tinyTraining } from './support/tiny.ts';
+import { refused } from './support/thrown.ts';
 
 const seed = Number(process.env.SEED ?? Date.now() % 2 ** 31);
 console.log(`SEED=${seed}`);
@@ -24,20 +24,6 @@ const shapesOf = (batch: number) => ({
   img: [batch, TINY.in_chans, ...TINY.img_size],
   noise: [batch, (TINY.img_size[0] * TINY.img_size[1]) / TINY.patch_size ** 2],
 });
-
-/** Rejects unless `promise` fails with an error of this kind that says `words`. */
-async function refused(
-  promise: Promise<unknown>,
-  words: RegExp,
-  kind: new () => Error = TesseraeError as never,
-): Promise<void> {
-  const error = await promise.then(
-    () => new Error('nothing was refused'),
-    (e: Error) => e,
-  );
-  assert.match(error.message, words);
-  assert.instance(error, kind, error.stack);
-}
 
 test('a wrong call is refused before anything reaches the GPU', async () => {
   const engine = new Engine(device);

@@ -21,9 +21,9 @@ import { type FeatureFileOptions, writeFeatures } from '../mae/features/write.ts
 import { encodeTokens, everyPatch } from '../mae/model/encoder.ts';
 import { FEATURES, tokensOf } from '../mae/model/features.ts';
 import { MaskedAutoencoder } from '../mae/model/model.ts';
-import { saveCheckpoint } from '../mae/train/checkpoint.ts';
 import { writePhotograph } from './support/photographs.ts';
 import { relative } from './support/relative.ts';
+import { saveModel } from './support/saved.ts';
 import { cli } from './support/spawn-cli.ts';
 import { shaken, TINY, tinyBatch } from './support/tiny.ts';
 
@@ -215,8 +215,7 @@ test('one who stops has no file, and what was there before as it was', async () 
 
 async function checkpoint(): Promise<string> {
   const path = join(root, 'checkpoint.safetensors');
-  const about = { name: 'made up', ...data, classes: null };
-  await saveCheckpoint(path, { config: TINY, weights, data: about, maskRatio: 0.5, optimizer: null, training: null });
+  await saveModel(path, { weights, data: { name: 'made up', ...data, classes: null } });
   return path;
 }
 

@@ -12,11 +12,11 @@ import { loadClassifier } from '../mae/finetune/checkpoint.ts';
 import { finetune } from '../mae/finetune/finetune.ts';
 import { parseFinetuneOptions } from '../mae/finetune/options.ts';
 import { initialWeights } from '../mae/model/init.ts';
-import { saveCheckpoint } from '../mae/train/checkpoint.ts';
 import { silent } from '../mae/train/reporter.ts';
 import { recipeToResume } from '../mae/train/resume.ts';
 import { hashOf } from './support/kill-resume.ts';
 import { writeRealImages } from './support/real-images.ts';
+import { saveModel } from './support/saved.ts';
 import { TINY } from './support/tiny.ts';
 
 const home = mkdtempSync(join(tmpdir(), 'tesserae-finetune-'));
@@ -31,14 +31,7 @@ const options = (flags: Record<string, unknown>) =>
 
 test.before(async () => {
   await writeRealImages(at('data'), { train: 16, val: 4, test: 1 }, CLASSES);
-  await saveCheckpoint(at('encoder.safetensors'), {
-    config: TINY,
-    weights: initialWeights(TINY, 1),
-    data: { name: 'x', mean: [0.4, 0.5, 0.6], std: [0.25, 0.3, 0.2], classes: null },
-    maskRatio: 0.5,
-    optimizer: null,
-    training: null,
-  });
+  await saveModel(at('encoder.safetensors'));
 });
 test.after(() => {
   device.dispose();

@@ -6,22 +6,9 @@ import { Engine } from '../engine/engine.ts';
 import { DeviceLostError, TesseraeError } from '../engine/errors.ts';
 import { openDawn } from '../engine/node/dawn.ts';
 import { add } from '../engine/ops/elementwise.ts';
+import { refused } from './support/thrown.ts';
 
 const PROFILE = { profile: 'simt', raiseLimits: false } as const;
-
-/** Rejects unless `promise` fails with an error of this kind that says `words`. */
-async function refused(
-  promise: Promise<unknown>,
-  words: RegExp,
-  kind: abstract new (message: string) => Error = DeviceLostError,
-): Promise<void> {
-  const error = await promise.then(
-    () => new Error('nothing was refused'),
-    (e: Error) => e,
-  );
-  assert.match(error.message, words);
-  assert.instance(error, kind, error.stack);
-}
 
 test('a device destroyed by its owner is told within 2 s, not waited for', async () => {
   const own = await openDawn(PROFILE);
@@ -33,7 +20,7 @@ test('a device destroyed by its owner is told within 2 s, not waited for', async
   const late = new Promise((_, reject) => setTimeout(reject, 2000, new Error('2 s passed')));
   // What was submitted may still arrive; what comes after may not.
   await Promise.race([pending.read().catch((e: Error) => assert.instance(e, TesseraeError)), late]);
-  await refused(Promise.race([program.run({ x }).then((r) => r.read()), late]), /^GPU/);
+  await refused(Promise.race([program.run({ x }).then((r) => r.read()), late]), /^GPU/, DeviceLostError);
 });
 
 test('after a loss the engine begins anew; nothing of before is taken for zeros', async () => {
@@ -47,15 +34,16 @@ test('after a loss the engine begins anew; nothing of before is taken for zeros'
   assert.equal(Array.from(await engine.read(v)), [1, 2]);
   assert.equal(Array.from((await (await others.run({ x })).read()).y), [6]);
   own.gpu.destroy();
-  await refused(engine.read(v), /^GPU device was destroyed/);
+  await refused(engine.read(v), /^GPU device was destroyed/, DeviceLostError);
   await refused(
     engine.finish().then(() => program.run({ x })),
     /^GPU device was destroyed/,
+    DeviceLostError,
   );
   await engine.renew();
   await refused(engine.read(v), /^memory: v was released, or lost/, TesseraeError);
-  await refused(program.run({ x }), /compile it again/);
-  await refused(others.run({ x }), /renew the engine, too/);
+  await refused(program.run({ x }), /compile it again/, DeviceLostError);
+  await refused(others.run({ x }), /renew the engine, too/, DeviceLostError);
   assert.equal(Array.from(await engine.read(make())), [1, 2]);
   assert.equal(Array.from((await (await compile(engine).run({ x })).read()).y), [6]);
   own.dispose();
@@ -63,8 +51,8 @@ test('after a loss the engine begins anew; nothing of before is taken for zeros'
   const { gpu } = await openDawn(PROFILE);
   const lent = new Engine(await useDevice(gpu, { wait: own.wait }));
   gpu.destroy();
-  await refused(lent.read(lent.variable('w', [1])), /destroyed/);
-  await refused(lent.renew(), /DeviceOptions\.again/);
+  await refused(lent.read(lent.variable('w', [1])), /destroyed/, DeviceLostError);
+  await refused(lent.renew(), /DeviceOptions\.again/, DeviceLostError);
 });
 
 test.run();

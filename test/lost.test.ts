@@ -10,14 +10,12 @@ import { DeviceLostError, TesseraeError } from '../engine/errors.ts';
 import { random } from '../kernels/random/random.ts';
 import { finetune } from '../mae/finetune/finetune.ts';
 import { parseFinetuneOptions } from '../mae/finetune/options.ts';
-import { initialWeights } from '../mae/model/init.ts';
-import { saveCheckpoint } from '../mae/train/checkpoint.ts';
 import { parsePretrainOptions } from '../mae/train/options.ts';
 import { pretrain } from '../mae/train/pretrain.ts';
 import { type Reporter, silent } from '../mae/train/reporter.ts';
 import { fakeCifar, hashOf } from './support/kill-resume.ts';
 import { Losing } from './support/losing.ts';
-import { TINY } from './support/tiny.ts';
+import { saveModel } from './support/saved.ts';
 
 const losses = Number(process.env.LOSSES ?? 4);
 const seed = Number(process.env.SEED ?? Date.now() % 2 ** 31);
@@ -30,14 +28,7 @@ const home = mkdtempSync(join(tmpdir(), 'tesserae-lost-'));
 const at = (name: string): string => join(home, name);
 test.before(async () => {
   fakeCifar(at('data'), seed);
-  await saveCheckpoint(at('encoder.safetensors'), {
-    config: TINY,
-    weights: initialWeights(TINY, 1),
-    data: { name: 'x', mean: [0.4, 0.5, 0.6], std: [0.25, 0.3, 0.2], classes: null },
-    maskRatio: 0.5,
-    optimizer: null,
-    training: null,
-  });
+  await saveModel(at('encoder.safetensors'));
 });
 test.after(() => rmSync(home, { recursive: true, force: true }));
 

@@ -17,8 +17,8 @@ import { patchesOf } from '../mae/model/config.ts';
 import { initialWeights } from '../mae/model/init.ts';
 import { MaskedAutoencoder } from '../mae/model/model.ts';
 import { rebuild, reconstruct } from '../mae/reconstruct.ts';
-import { saveCheckpoint } from '../mae/train/checkpoint.ts';
 import { said } from './support/said.ts';
+import { saveModel } from './support/saved.ts';
 import { cli } from './support/spawn-cli.ts';
 import { TINY } from './support/tiny.ts';
 
@@ -49,14 +49,7 @@ test.before(async () => {
     const config = { ...TINY, norm_pix_loss };
     const data = { name: 'noise', ...NORM, classes: null };
     const weights = initialWeights(config, seed);
-    await saveCheckpoint(at(`${norm_pix_loss ? 'norm' : 'raw'}.safetensors`), {
-      config,
-      weights,
-      data,
-      maskRatio: 0.5,
-      optimizer: null,
-      training: null,
-    });
+    await saveModel(at(`${norm_pix_loss ? 'norm' : 'raw'}.safetensors`), { config, weights, data });
   }
 });
 

@@ -1,5 +1,5 @@
 // `tesserae bench`: what can be measured, and how fast a training step is on this adapter.
-import { type Command, Option } from 'commander';
+import type { Command } from 'commander';
 import type { Engine } from '../../engine/engine.ts';
 import { bytesText } from '../bytes.ts';
 import { whole } from '../train/flags.ts';
@@ -11,7 +11,7 @@ import { defineInfer } from './benchinfer.ts';
 import { defineKernels } from './benchkernels.ts';
 import { definePeers } from './benchpeers.ts';
 import { adapterLine, addJson, type BenchReport, jsonOf, loadBench, print } from './benchreport.ts';
-import { columns, examples, type Flags, globalsOf, openEngine, value } from './command.ts';
+import { columns, examples, type Flags, flagsUnder, globalsOf, openEngine, value } from './command.ts';
 import { addSizes, sizesOf, type TrialSizes, whatText } from './sizes.ts';
 
 export interface StepSizes extends TrialSizes {
@@ -59,8 +59,9 @@ export function define(command: Command): void {
     .description('time of a whole forward + backward + AdamW step')
     .helpOption('-h, --help', 'print this');
   addSizes(step);
-  step.addOption(new Option('--steps <N>', 'measured steps (default: 10)').helpGroup('Measuring:'));
-  step.addOption(new Option('--warmup <N>', 'steps before those, at least 1 (default: 3)').helpGroup('Measuring:'));
+  const option = flagsUnder(step, 'Measuring');
+  option('--steps <N>', 'measured steps (default: 10)');
+  option('--warmup <N>', 'steps before those, at least 1 (default: 3)');
   addJson(step);
   step.addHelpText(
     'after',

@@ -1,5 +1,5 @@
 // `tesserae bench data`: images a second of the input pipeline alone, and whether it or the device limits training.
-import { type Command, Option } from 'commander';
+import type { Command } from 'commander';
 import picocolors from 'picocolors';
 import type { Engine } from '../../engine/engine.ts';
 import type { Dataset } from '../data/dataset.ts';
@@ -16,7 +16,7 @@ import {
   print,
   showStanding,
 } from './benchreport.ts';
-import { columns, examples, type Flags, globalsOf, openEngine, value } from './command.ts';
+import { columns, examples, type Flags, flagsUnder, globalsOf, openEngine, value } from './command.ts';
 import { makeReporter } from './progress.ts';
 import { addSizes, sizesOf, type TrialSizes } from './sizes.ts';
 
@@ -47,11 +47,11 @@ export function defineData(parent: Command): void {
     .description('images/s of decoding, packing, upload and augmentation, beside the training step')
     .usage('--data_path PATH [flags]')
     .helpOption('-h, --help', 'print this');
-  command.addOption(new Option('--data_path <PATH>', OPTIONS.data_path.help).helpGroup('Data:'));
-  command.addOption(new Option('--num_workers <N>', OPTIONS.num_workers.help).helpGroup('Data:'));
+  const ofData = flagsUnder(command, 'Data');
+  ofData('--data_path <PATH>', OPTIONS.data_path.help);
+  ofData('--num_workers <N>', OPTIONS.num_workers.help);
   addSizes(command);
-  const option = (flags: string, help: string): void =>
-    void command.addOption(new Option(flags, help).helpGroup('Measuring:'));
+  const option = flagsUnder(command, 'Measuring');
   option('--seconds <X>', 'time for each part (default: 5)');
   option('--no_step', 'leave out the training step beside it');
   addJson(command);

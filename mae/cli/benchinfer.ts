@@ -1,5 +1,5 @@
 // `tesserae bench infer`: images a second of the encoder, and how long one waits for a batch.
-import { type Command, Option } from 'commander';
+import type { Command } from 'commander';
 import picocolors from 'picocolors';
 import type { Engine } from '../../engine/engine.ts';
 import type { FeatureModel } from '../model/features.ts';
@@ -15,7 +15,7 @@ import {
   print,
   showStanding,
 } from './benchreport.ts';
-import { columns, examples, type Flags, globalsOf, openEngine, value } from './command.ts';
+import { columns, examples, type Flags, flagsUnder, globalsOf, openEngine, value } from './command.ts';
 import { addSizes, sizesOf } from './sizes.ts';
 
 /** ms: from handing a batch over to having its features, median. */
@@ -47,8 +47,7 @@ export function defineInfer(parent: Command): void {
     .argument('[checkpoint]')
     .helpOption('-h, --help', 'print this');
   addSizes(command, ['batch_size', 'mask_ratio', 'checkpoint_blocks', 'norm_pix_loss', 'dropout']);
-  const option = (flags: string, help: string): void =>
-    void command.addOption(new Option(flags, help).helpGroup('Measuring:'));
+  const option = flagsUnder(command, 'Measuring');
   option('--batches <LIST>', 'batch sizes, commas between (default: 1,2,4,...,256)');
   option('--seconds <X>', 'time for each batch size (default: 2)');
   addJson(command);

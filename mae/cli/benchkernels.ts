@@ -1,5 +1,5 @@
 // `tesserae bench kernels`: every kernel of the house at the sizes of a step, or with --step the calls of one step, timed by themselves.
-import { type Command, Option } from 'commander';
+import type { Command } from 'commander';
 import picocolors from 'picocolors';
 import type { Device } from '../../engine/device.ts';
 import type { Precision } from '../../engine/trace.ts';
@@ -16,7 +16,7 @@ import {
   print,
   showStanding,
 } from './benchreport.ts';
-import { columns, examples, type Flags, globalsOf, openEngine, value } from './command.ts';
+import { columns, examples, type Flags, flagsUnder, globalsOf, openEngine, value } from './command.ts';
 import { addSizes, sizesOf, type TrialSizes, whatText } from './sizes.ts';
 
 export interface CatalogueRow extends BenchRow {
@@ -80,8 +80,7 @@ export function defineKernels(parent: Command): void {
     .description('every kernel of the house by itself, beside what the device can do at best')
     .helpOption('-h, --help', 'print this');
   addSizes(command);
-  const option = (flags: string, help: string): void =>
-    void command.addOption(new Option(flags, help).helpGroup('Measuring:'));
+  const option = flagsUnder(command, 'Measuring');
   option('--only <TEXT>', 'kernels whose name contains this, as layernorm or gather.rows');
   option('--samples <N>', 'times that each is measured, at least 5; the median counts (default: 5)');
   option('--step', 'the calls of one training step instead, with the share of each');

@@ -80,6 +80,12 @@ export function addDashboard(command: Command): void {
   );
 }
 
+/** What adds a flag to a command, under a heading of its help. */
+export const flagsUnder =
+  (command: Command, heading: string) =>
+  (flags: string, help: string): void =>
+    void command.addOption(new Option(flags, help).helpGroup(`${heading}:`));
+
 function helpOf({ help, standard, kind }: OptionSpec<unknown>): string {
   const plain = standard === undefined || !kind.value || standard === '' || help.includes('(default');
   return plain ? help : `${help} (default: ${standard})`;

@@ -1,6 +1,6 @@
 // What linprobe and knn share: their flags, and the features that these ask for.
 import { DATA_PATH_HELP } from '../data/help.ts';
-import { type Command, Option } from 'commander';
+import type { Command } from 'commander';
 import type { Engine } from '../../engine/engine.ts';
 import type { Split } from '../data/validation.ts';
 import type { Features } from '../evaluate/features.ts';
@@ -10,7 +10,7 @@ import { SPLITS } from '../evaluate/open.ts';
 import { oneOf, real, text, whole } from '../train/flags.ts';
 import type { Reporter } from '../train/reporter.ts';
 import { misuse } from '../usage.ts';
-import { type Flags, value, WEIGHTS_HELP } from './command.ts';
+import { type Flags, flagsUnder, value, WEIGHTS_HELP } from './command.ts';
 import { imageRate } from './progress.ts';
 
 interface Evaluation {
@@ -25,8 +25,7 @@ interface Evaluation {
 }
 
 export function addEvaluation(command: Command, features: string): void {
-  const option = (flags: string, help: string): void =>
-    void command.addOption(new Option(flags, help).helpGroup('What is evaluated:'));
+  const option = flagsUnder(command, 'What is evaluated');
   command.argument('<checkpoint>', WEIGHTS_HELP);
   option('--data_path <PATH>', DATA_PATH_HELP);
   option('--features <LIST>', `of ${CHOICES.join(', ')}: cls token, mean over patches (default: ${features})`);

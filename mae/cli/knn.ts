@@ -1,15 +1,14 @@
 // `tesserae knn CHECKPOINT`: how often the nearest training images by the frozen features are of the same class. Nothing is trained.
-import { type Command, Option } from 'commander';
+import type { Command } from 'commander';
 import picocolors from 'picocolors';
 import { real, text, whole } from '../train/flags.ts';
-import { columns, examples, type Flags, globalsOf, openEngine, value } from './command.ts';
+import { columns, examples, type Flags, flagsUnder, globalsOf, openEngine, value } from './command.ts';
 import { addEvaluation, evaluationOf, openEvaluation } from './evaluation.ts';
 import { imageRate, makeReporter } from './progress.ts';
 
 export function define(command: Command): void {
   addEvaluation(command, 'cls,gap');
-  const option = (flags: string, help: string): void =>
-    void command.addOption(new Option(flags, help).helpGroup('Neighbours:'));
+  const option = flagsUnder(command, 'Neighbours');
   option('--k <LIST>', 'how many neighbours vote, commas between (default: 20)');
   option('--temperature <X>', 'votes weigh exp(similarity / X) (default: 0.07)');
   command.addHelpText(

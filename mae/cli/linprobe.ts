@@ -1,19 +1,18 @@
 // `tesserae linprobe CHECKPOINT`: how well a linear layer classifies by what the frozen encoder sees.
 import { mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { type Command, Option } from 'commander';
+import type { Command } from 'commander';
 import picocolors from 'picocolors';
 import { reasonOf } from '../../engine/node/file-errors.ts';
 import { real, text, whole } from '../train/flags.ts';
 import { misuse } from '../usage.ts';
-import { columns, examples, type Flags, globalsOf, openEngine, value } from './command.ts';
+import { columns, examples, type Flags, flagsUnder, globalsOf, openEngine, value } from './command.ts';
 import { addEvaluation, evaluationOf, openEvaluation } from './evaluation.ts';
 import { makeReporter } from './progress.ts';
 
 export function define(command: Command): void {
   addEvaluation(command, 'cls,gap');
-  const option = (flags: string, help: string): void =>
-    void command.addOption(new Option(flags, help).helpGroup('Training of the head:'));
+  const option = flagsUnder(command, 'Training of the head');
   option('--blr <LIST>', 'learning rates of 256 images, commas between; validation chooses (default: 0.1)');
   option('--batch_size <N>', 'images a step (default: 512)');
   option('--epochs <N>', 'default: 90');

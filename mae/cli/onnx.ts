@@ -1,12 +1,12 @@
 // `tesserae onnx CHECKPOINT OUT.onnx`: a trained model for ONNX Runtime, onnxruntime-web and all else that reads ONNX.
 import { basename, dirname, resolve } from 'node:path';
-import { type Command, Option } from 'commander';
+import type { Command } from 'commander';
 import type { Exported, MaskInput } from '../onnx/export.ts';
 import { oneOf, real } from '../train/flags.ts';
 import { misuse } from '../usage.ts';
 import { VERSION } from '../version.ts';
 import { bytesText } from '../bytes.ts';
-import { columns, examples, type Flags, value } from './command.ts';
+import { columns, examples, type Flags, flagsUnder, value } from './command.ts';
 
 const GRAPHS = ['encoder', 'mae', 'classifier'] as const;
 
@@ -20,8 +20,7 @@ export function define(command: Command): void {
     .option('--graph <NAME>', 'encoder, mae or classifier (default: classifier of a classifier, else encoder)')
     .option('--external_data', 'weights in OUT.onnx.data beside the graph; always so above 2 GB, where ONNX needs it')
     .option('--ema', 'the averaged weights of a classifier, where the run kept them');
-  const forMae = (flags: string, help: string): void =>
-    void command.addOption(new Option(flags, help).helpGroup('With --graph mae:'));
+  const forMae = flagsUnder(command, 'With --graph mae');
   forMae(
     '--masks <NAME>',
     'noise: the patches of least noise stay; ids: ids_keep and ids_restore are given (default: noise)',

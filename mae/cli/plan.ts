@@ -6,7 +6,7 @@ import { millionsText } from '../model/parameter-count.ts';
 import { type Foreseen, foresee } from '../train/foresee.ts';
 import { OPTIONS, parsePretrainOptions, type PretrainFlags, type PretrainOptions, UNUSED } from '../train/options.ts';
 import { adapterLine, jsonOf, print } from './benchreport.ts';
-import { addOptions, columns, examples, type Flags, flagText, globalsOf, openEngine } from './command.ts';
+import { addOptions, columns, examples, type Flags, flagText, flagsUnder, globalsOf, openEngine } from './command.ts';
 import { makeReporter } from './progress.ts';
 import { type KeptRates, ratesFor } from './rates.ts';
 import { kindsOf, type Pace, paceOf } from '../../engine/pace.ts';
@@ -15,8 +15,7 @@ const OWN = ['json', 'no_measure', 'remeasure'] as const;
 
 export function define(command: Command): void {
   command.usage("[pretrain's flags]");
-  const option = (flags: string, help: string): void =>
-    void command.addOption(new Option(flags, help).helpGroup('Foretelling:'));
+  const option = flagsUnder(command, 'Foretelling');
   option('--json [FILE]', 'the figures as JSON: into a file, or without FILE instead of the text');
   option('--no_measure', 'tell the time only by rates that were measured before: nothing runs on the adapter');
   option('--remeasure', "measure the adapter's rates again (they are kept: half a minute once)");

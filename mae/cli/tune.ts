@@ -1,19 +1,18 @@
 // `tesserae tune`: the settings of the heavy kernels of a training step measured on this adapter, and kept for later commands.
-import { type Command, Option } from 'commander';
+import type { Command } from 'commander';
 import picocolors from 'picocolors';
 import { fail } from '../../engine/errors.ts';
 import { FileError } from '../../engine/node/files.ts';
 import { keepPick, type MeasuredPick, type PickTable } from '../../engine/picks.ts';
 import type { Tunable } from '../../engine/tune.ts';
 import { whole } from '../train/flags.ts';
-import { columns, examples, type Flags, globalsOf, openEngine, value } from './command.ts';
+import { columns, examples, type Flags, flagsUnder, globalsOf, openEngine, value } from './command.ts';
 import { pickFolder } from './picks.ts';
 import { addSizes, sizesOf, whatText } from './sizes.ts';
 
 export function define(command: Command): void {
   addSizes(command);
-  const option = (flags: string, help: string): void =>
-    void command.addOption(new Option(flags, help).helpGroup('Measuring:'));
+  const option = flagsUnder(command, 'Measuring');
   option('--rounds <N>', 'times that every setting is measured, in turns; at least 5 (default: 5)');
   option('--only <TEXT>', 'shape classes whose name contains this, as attention or EPILOGUE=2');
   option('--again', 'measure what is kept already, too');

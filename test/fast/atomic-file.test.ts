@@ -9,7 +9,8 @@ import { rawTensor } from '../../engine/rawtensor.ts';
 import { parseSafetensors } from '../../engine/safetensors.ts';
 import { layoutSafetensors } from '../../engine/safetensors-layout.ts';
 import { random } from '../../kernels/random/random.ts';
-import { refusal, Scratch } from '../support/scratch.ts';
+import { Scratch } from '../support/scratch.ts';
+import { refusal } from '../support/thrown.ts';
 
 const seed = Number(process.env.SEED ?? Date.now() % 2 ** 31);
 const rng = random(seed, 1);

@@ -21,7 +21,7 @@ import { restore } from '../../engine/ops/restore.ts';
 import { take } from '../../engine/ops/take.ts';
 import { makePlan } from '../../engine/plan.ts';
 import { runReference } from '../../engine/reference.ts';
-import { Slab, type Tensor, Variable } from '../../engine/tensor.ts';
+import { numel, Slab, type Tensor, Variable } from '../../engine/tensor.ts';
 import { Trace } from '../../engine/trace.ts';
 import { gradcheck } from '../../engine/testing/gradcheck.ts';
 import { traitsOf, weighed } from '../../engine/testing/gradient.ts';
@@ -76,17 +76,7 @@ test('random graphs with shared weights and values used many times', () => {
 });
 
 const variable = (name: string, ...shape: number[]): Variable =>
-  new Variable(
-    name,
-    shape,
-    new Slab(
-      name,
-      'f32',
-      shape.reduce((a, b) => a * b, 1),
-    ),
-    0,
-    true,
-  );
+  new Variable(name, shape, new Slab(name, 'f32', numel(shape)), 0, true);
 
 test('noGrad: values computed in it are constants', () => {
   const [w, only] = [variable('w', 3), variable('only', 3)];

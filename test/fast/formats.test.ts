@@ -7,7 +7,8 @@ import { random } from '../../kernels/random/random.ts';
 import { expandBraces, splitOf } from '../../mae/data/formats/splits.ts';
 import { openData } from '../../mae/data/open.ts';
 import { gzip, noise, npy, parquet, png, tar } from '../support/datafiles.ts';
-import { labelsOf, refusal, Scratch } from '../support/scratch.ts';
+import { labelsOf, Scratch } from '../support/scratch.ts';
+import { refusal } from '../support/thrown.ts';
 
 const scratch = new Scratch();
 test.before.each(scratch.make);

@@ -10,10 +10,10 @@ import { random } from '../../kernels/random/random.ts';
 import { configure, parameterSpecs, patchesOf } from '../../mae/model/config.ts';
 import { type Exported, exportEncoder, exportMae, type Sink, weightBytes, writeModel } from '../../mae/onnx/export.ts';
 import { type ModelProto, ModelProtoSchema, TensorProto_DataLocation as Location } from '../../mae/onnx/onnx_pb.js';
-import { saveCheckpoint } from '../../mae/train/checkpoint.ts';
 import { Scratch } from '../support/scratch.ts';
 import { cli } from '../support/spawn-cli.ts';
 import { shaken, TINY } from '../support/tiny.ts';
+import { saveModel } from '../support/saved.ts';
 
 const weights = shaken(TINY, random(1, 1));
 const data = { mean: [0.5, 0.4, 0.3], std: [0.2, 0.25, 0.3] };
@@ -162,8 +162,7 @@ test.after.each(scratch.remove);
 
 async function checkpoint(): Promise<string> {
   const path = join(scratch.root, 'checkpoint.safetensors');
-  const about = { name: 'made up', ...data, classes: null };
-  await saveCheckpoint(path, { config: TINY, weights, data: about, maskRatio: 0.5, optimizer: null, training: null });
+  await saveModel(path, { weights, data: { name: 'made up', ...data, classes: null } });
   return path;
 }
 

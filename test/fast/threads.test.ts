@@ -26,7 +26,8 @@ import { loadSharp } from '../../mae/data/sharp.ts';
 import { readingThreads, STANDARD_THREADS } from '../../mae/data/threads.ts';
 import { parquet, tar } from '../support/datafiles.ts';
 import { resized, wholePixels } from '../support/packed.ts';
-import { refusal, Scratch } from '../support/scratch.ts';
+import { Scratch } from '../support/scratch.ts';
+import { refusal } from '../support/thrown.ts';
 
 const seed = Number(process.env.SEED ?? Date.now() % 2 ** 31);
 const rng = random(seed);

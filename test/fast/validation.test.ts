@@ -11,6 +11,7 @@ import { labelledData } from '../../mae/evaluate/open.ts';
 import { trainingData } from '../../mae/train/data.ts';
 import { parsePretrainOptions } from '../../mae/train/options.ts';
 import { silent } from '../../mae/train/reporter.ts';
+import { thrown } from '../support/thrown.ts';
 
 const rng = random(Date.now() % 2 ** 31);
 let root = '';
@@ -18,15 +19,6 @@ test.before.each(() => {
   root = mkdtempSync(join(tmpdir(), 'tesserae-split-'));
 });
 test.after.each(() => rmSync(root, { recursive: true, force: true }));
-
-async function thrown(work: () => Promise<unknown>): Promise<Error> {
-  try {
-    await work();
-  } catch (error) {
-    return error as Error;
-  }
-  return assert.unreachable('nothing was thrown') as never;
-}
 
 test('a split by val_seed: every class gives its share, no image is in both, part and evenly keep labels', async () => {
   const length = 200 + rng.below(300);

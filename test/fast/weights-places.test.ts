@@ -14,7 +14,7 @@ import { loadWeights } from '../../mae/weights/node.ts';
 import { readAny } from '../../mae/weights/own.ts';
 import { loadPretrained } from '../../mae/weights/pretrained.ts';
 import { serveFiles } from '../support/file-server.ts';
-import { refusal } from '../support/scratch.ts';
+import { refusal } from '../support/thrown.ts';
 
 const FIXTURES = fileURLToPath(new URL('../oracle/fixtures/weights', import.meta.url));
 const HEADS = { num_heads: 2, decoder_num_heads: 1 };

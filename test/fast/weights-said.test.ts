@@ -12,8 +12,8 @@ import { encoderSpecs } from '../../mae/model/config.ts';
 import { loadEncoder, loadWeights } from '../../mae/weights/node.ts';
 import { throughHalves } from '../../engine/half.ts';
 import { saveLoaded } from '../../mae/weights/save.ts';
-import { refusal } from '../support/scratch.ts';
 import { join as joined } from '../support/safetensors-raw.ts';
+import { refusal } from '../support/thrown.ts';
 import { archiveOf, dictOf, pickle, tensorOf } from '../support/torch-files.ts';
 
 const FIXTURES = fileURLToPath(new URL('../oracle/fixtures/weights', import.meta.url));

@@ -22,8 +22,8 @@ import { readEncoder } from '../../mae/weights/own.ts';
 import { filePlace } from '../../mae/weights/place.ts';
 import { kindOf } from '../../mae/weights/read.ts';
 import { saveLoaded } from '../../mae/weights/save.ts';
-import { refusal } from '../support/scratch.ts';
 import { join as joined } from '../support/safetensors-raw.ts';
+import { refusal } from '../support/thrown.ts';
 import { archiveOf, dictOf, pickle, tensorOf } from '../support/torch-files.ts';
 
 const FIXTURES = fileURLToPath(new URL('../oracle/fixtures/weights', import.meta.url));

@@ -3,7 +3,6 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import * as assert from 'uvu/assert';
-import { TesseraeError } from '../../engine/errors.ts';
 import type { Dataset } from '../../mae/data/dataset.ts';
 
 export class Scratch {
@@ -25,18 +24,6 @@ export class Scratch {
     writeFileSync(path, bytes);
     return path;
   }
-}
-
-/** The message of the typed error of one line that `work` must end with. */
-export async function refusal(work: () => Promise<unknown>): Promise<string> {
-  try {
-    await work();
-  } catch (error) {
-    assert.instance(error, TesseraeError, String((error as Error).stack));
-    assert.not.match((error as Error).message, /\n/);
-    return (error as Error).message;
-  }
-  return assert.unreachable('nothing was thrown') as never;
 }
 
 /** Of every sample, as it is read and as it is known without reading. */
