@@ -6,7 +6,6 @@ import { gzipSync } from 'node:zlib';
 import { toolOptions } from './argv.mjs';
 import { bundleForBrowser, bundleStyles } from './bundle-browser.mjs';
 import { root } from './cache.mjs';
-import { ensurePackages } from './packages.mjs';
 import { Problem, main } from './say.mjs';
 
 const HELP = `npm run build:web -- [--out DIR]
@@ -72,6 +71,5 @@ if (import.meta.filename === resolve(process.argv[1] ?? ''))
   main(async () => {
     const given = toolOptions('build:web', HELP, ['--out DIR']);
     if (!given) return;
-    await ensurePackages({ quiet: true });
     process.stdout.write(`${await buildWeb(given['--out'] && resolve(given['--out']))}\n`);
   });

@@ -9,7 +9,6 @@ import { toolOptions } from './argv.mjs';
 import { writePages } from './bundle-pages.mjs';
 import { hostNode, root } from './cache.mjs';
 import { run } from './child.mjs';
-import { ensurePackages } from './packages.mjs';
 import { main, Problem, seconds } from './say.mjs';
 import { asModule, asTypes } from './wgsl.mjs';
 
@@ -86,7 +85,6 @@ function rename() {
 
 main(async () => {
   if (!toolOptions('build', HELP)) return 0;
-  await ensurePackages({ quiet: true });
   const began = performance.now();
   rmSync(dist, { recursive: true, force: true });
   mkdirSync(dist, { recursive: true });

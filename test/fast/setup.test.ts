@@ -1,7 +1,8 @@
 // The parts of the set-up tools that can be judged without a network or a GPU.
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 
@@ -105,6 +106,25 @@ test('packages are stale when missing, older than the lock, or half installed', 
   assert.match(staleness(manifest, lock, { packages: { 'node_modules/a': { version: '1.1.0' } } }), 'a 1.2.0');
   assert.match(staleness({ ...manifest, dependencies: { a: '^2.0.0' } }, lock, there), 'package.json');
   assert.match(staleness(manifest, null, { packages: {} }), 'a is missing');
+});
+
+test('what imports packages is started by npm after they are installed', () => {
+  const tools = fileURLToPath(new URL('../../tools/', import.meta.url));
+  const bare = (name: string, seen = new Set<string>()): boolean =>
+    !seen.has(name) &&
+    Boolean(seen.add(name)) &&
+    importsOf(readFileSync(join(tools, name), 'utf8').replace(/\bimport\(/g, 'lazily(')).some(
+      ({ specifier }: { specifier: string }) =>
+        specifier.startsWith('./') ? bare(specifier.slice(2), seen) : !specifier.startsWith('node:'),
+    );
+  const { scripts } = JSON.parse(readFileSync(join(tools, '..', 'package.json'), 'utf8'));
+  const first = 'node --import ./tools/with-packages.mjs ';
+  const wrong = Object.entries(scripts as Record<string, string>).filter(([, script]) => {
+    const tool = /tools\/([\w-]+\.mjs)(?: |$)/.exec(script.replace(first, ''))?.[1] as string;
+    return bare(tool) !== script.startsWith(first);
+  });
+  assert.equal(wrong, []);
+  assert.ok(bare('build.mjs') && !bare('with-packages.mjs'));
 });
 
 test('an old Node and a missing network are named with a remedy', () => {
