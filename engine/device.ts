@@ -1,6 +1,15 @@
 // A GPUDevice that the engine opened or was given, with what kernels may know of it. Browser and Node alike.
 import type { AdapterTraits, MatrixShape, Profile } from '../kernels/kernel.ts';
 import type { Picks } from '../kernels/picks.ts';
+import {
+  type AdapterSummary,
+  lanesOf,
+  MATRIX,
+  matricesOf,
+  requestAdapter,
+  requirements,
+  summaryOf,
+} from './adapter.ts';
 import { DeviceHungError, DeviceLostError, fail, TesseraeError } from './errors.ts';
 import { picksOf, shippedTable } from './picks.ts';
 import { probe, type Probed } from './probe.ts';
@@ -14,6 +23,8 @@ export interface DeviceOptions {
   raiseLimits?: boolean;
   /** Features that are not asked for even where the adapter has them: to meet what other adapters lack. */
   without?: readonly string[];
+  /** What is told of where there is no adapter: how to get one. */
+  advice?: string;
   /** How to wait for the GPU without spinning; the Node entry gives one for Dawn. */
   wait?: <T>(promise: Promise<T>) => Promise<T>;
   /** Gives another device like this one when it was lost; who opens devices here need not say how. */
@@ -25,31 +36,10 @@ export interface DeviceOptions {
 /** GPUMapMode.READ: the global exists only after Dawn or a browser defined it. */
 const MAP_READ = 1;
 
-const MATRIX = 'chromium-experimental-subgroup-matrix';
 /** A lost device tells its promises first, now and then: so many ms are waited for the reason. */
 const REASON_MS = 100;
 /** A driver that was reset takes a while: so long, in ms, is waited before each try. */
 const AGAIN_MS = [0, 100, 500, 2000, 5000] as const;
-/** For large tensors, and for large tiles of matrix products. */
-const RAISED = [
-  'maxBufferSize',
-  'maxStorageBufferBindingSize',
-  'maxComputeWorkgroupStorageSize',
-  'maxComputeInvocationsPerWorkgroup',
-  'maxComputeWorkgroupSizeX',
-] as const;
-const WANTED = ['subgroups', 'shader-f16', 'timestamp-query', MATRIX];
-
-export interface AdapterSummary {
-  /** Names card, driver and width of subgroups: figures, and the bits of results, hold for these alone. */
-  readonly id: string;
-  /** The same without model and version, except the major version of a software driver: figures are probably alike. */
-  readonly kind: string;
-  readonly vendor: string;
-  readonly architecture: string;
-  readonly description: string;
-  readonly software: boolean;
-}
 
 /** A GPUDevice and what was found out about it. Made by `openDevice` or `useDevice`. */
 export class Device {
@@ -215,71 +205,10 @@ export class Device {
   }
 }
 
-/** The sizes that subgroups may have; zeros where the adapter does not say. */
-function lanesOf(info: GPUAdapterInfo): { min: number; max: number } {
-  const { subgroupMinSize: min = 0, subgroupMaxSize: max = 0 } = info as {
-    subgroupMinSize?: number;
-    subgroupMaxSize?: number;
-  };
-  return { min, max };
-}
-
-/**
- * What is said of an adapter. Software drivers generate code otherwise from one major version to the next (gemm.md: the best
- * tiles of Mesa 25 are the worst of 26), so it is part of their kind.
- */
-export function summaryOf(info: GPUAdapterInfo): AdapterSummary {
-  const { vendor, architecture, device, description } = info;
-  const { min, max } = lanesOf(info);
-  const software = isSoftware(info);
-  const major = /\b(\d+)\.\d/.exec(description)?.[1] ?? 'unknown';
-  // Dawn knows no architecture of cards that are newer than it: then the device's number stands for it.
-  const family = architecture || (software ? '' : device);
-  const kind = `${vendor} ${family}${software ? `, driver ${major}` : ''}, subgroups ${min}-${max}`;
-  const id = `${vendor} ${architecture} ${device}, ${description}, subgroups ${min}-${max}`;
-  return { id, kind, vendor, architecture, description, software };
-}
-
-/** What the adapter multiplies with f16 operands and f32 sums. To be asked once: some of Dawn's lists are empty thereafter. */
-function matricesOf(info: GPUAdapterInfo): MatrixShape[] {
-  type Config = MatrixShape & { readonly componentType: string; readonly resultComponentType: string };
-  const { subgroupMatrixConfigs } = info as { subgroupMatrixConfigs?: Iterable<Config> };
-  return [...(subgroupMatrixConfigs ?? [])]
-    .filter((c) => c.componentType === 'f16' && c.resultComponentType === 'f32')
-    .map(({ M, N, K }) => ({ M, N, K }));
-}
-
-function isSoftware(info: GPUAdapterInfo): boolean {
-  if ((info as { isFallbackAdapter?: boolean }).isFallbackAdapter) return true;
-  return /llvmpipe|lavapipe|swiftshader|software|basic render/i.test(
-    `${info.architecture} ${info.description} ${info.device}`,
-  );
-}
-
-/** What a device must be made with, in the words of `GPUAdapter.requestDevice`. */
-export interface Requirements {
-  readonly requiredFeatures: GPUFeatureName[];
-  readonly requiredLimits: Record<string, number>;
-}
-
-/**
- * What the engine asks of this adapter, no more than it has, for an application that makes the device itself:
- * `adapter.requestDevice(requirements(adapter))`, with its own needs added, then `useDevice`. Nothing of it is
- * indispensable: on a device with WebGPU's defaults kernels without subgroups or f16 run, on smaller buffers.
- */
-export function requirements(adapter: GPUAdapter, options: DeviceOptions = {}): Requirements {
-  const wanted = WANTED.filter((f) => adapter.features.has(f) && !options.without?.includes(f));
-  const requiredLimits: Record<string, number> = {};
-  if (options.raiseLimits !== false) for (const name of RAISED) requiredLimits[name] = adapter.limits[name];
-  return { requiredFeatures: wanted as GPUFeatureName[], requiredLimits };
-}
-
 /** Opens a device on `gpu` (navigator.gpu, or Dawn's through the Node entry). */
 export async function openDevice(gpu: GPU, options: DeviceOptions = {}): Promise<Device> {
   const open = async (): Promise<{ device: GPUDevice; info: GPUAdapterInfo }> => {
-    const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' });
-    if (!adapter)
-      fail('device: no WebGPU adapter found: a driver for the GPU is needed, or a software one such as lavapipe');
+    const adapter = await requestAdapter(gpu, options.advice);
     const device = await adapter.requestDevice({ label: 'tesserae', ...requirements(adapter, options) });
     return { device, info: adapter.info };
   };

@@ -1,6 +1,7 @@
 // The engine's public surface: everything that an application needs, on one screen.
 export { type Bound, type BorrowedKernel, borrowKernel } from './borrow.ts';
-export { Device, type DeviceOptions, openDevice, requirements, type Requirements, useDevice } from './device.ts';
+export { requirements, type Requirements } from './adapter.ts';
+export { Device, type DeviceOptions, openDevice, useDevice } from './device.ts';
 export { Engine, type InputTypes, type Program } from './engine.ts';
 export { CapacityError, DeviceHungError, DeviceLostError, OutOfMemoryError, TesseraeError } from './errors.ts';
 export { defineOp, type Op, type OpSpec } from './op.ts';

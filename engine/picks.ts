@@ -1,7 +1,8 @@
 // Tables of picks: what was measured on one adapter and driver, how it is written down, and which tables a device goes by.
 import type { KnobValues } from '../kernels/kernel.ts';
 import type { Picks } from '../kernels/picks.ts';
-import type { AdapterSummary, Device } from './device.ts';
+import type { AdapterSummary } from './adapter.ts';
+import type { Device } from './device.ts';
 import { SHIPPED } from './shipped.ts';
 
 /** The settings that won a shape class. */

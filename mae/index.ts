@@ -16,4 +16,10 @@ export { interpolatePositions, sinCosPositions } from './model/posembed.ts';
 export { FEATURES, type Feature, featuresOf, tokensOf } from './model/features.ts';
 export type { Loaded, LoadedAutoencoder, LoadedClassifier, LoadedEncoder, Report } from './weights/loaded.ts';
 export type { ReadOptions } from './weights/take.ts';
-export { fromPretrained, loadPretrained, type Pretrained, type Where } from './weights/pretrained.ts';
+export {
+  fromPretrained,
+  loadPretrained,
+  type Pretrained,
+  type PretrainedEncoder,
+  type Where,
+} from './weights/pretrained.ts';

@@ -3,9 +3,10 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { borrowKernel } from '../engine/borrow.ts';
-import { openDevice, requirements, useDevice } from '../engine/device.ts';
+import { requirements } from '../engine/adapter.ts';
+import { openDevice, useDevice } from '../engine/device.ts';
 import { Engine } from '../engine/engine.ts';
-import { dawn, gently } from '../engine/node/dawn.ts';
+import { dawn, gently, openDawn } from '../engine/node/dawn.ts';
 import { add, gelu } from '../engine/ops/elementwise.ts';
 import { layernormForward, lossFinish } from '../kernels/index.ts';
 import { random } from '../kernels/random/random.ts';
@@ -68,6 +69,19 @@ test('what is listed for the adapter is what openDevice asks for, and the device
   const without = requirements(adapter, { without: ['subgroups'], raiseLimits: false });
   assert.not.ok(without.requiredFeatures.includes('subgroups' as GPUFeatureName));
   assert.equal(without.requiredLimits, {});
+});
+
+test('without an adapter it is said how a program gets one', async () => {
+  await openDawn({ adapter: 'no such adapter' }).then(
+    () => assert.unreachable(),
+    ({ name, message }: Error) => {
+      assert.is(name, 'TesseraeError');
+      assert.match(
+        message,
+        /^device: no WebGPU adapter found \(.*name: '.*\): npx tesserae doctor says why.* npx tesserae run FILE/,
+      );
+    },
+  );
 });
 
 test("one kernel in the application's own encoder, on ranges of its own buffers, beside the reference", async () => {

@@ -88,23 +88,28 @@ test('plain Node imports every entry', () => {
   assert.match(run(node, ['load.mjs']), /nowhere\.safetensors/);
 });
 
-test('the examples have types in a project with settings of its own', () => {
-  const config = {
-    compilerOptions: {
-      module: 'NodeNext',
-      target: 'ES2022',
-      lib: ['ES2023', 'DOM', 'ESNext.Disposable'],
-      typeRoots: [join(root, 'node_modules', '@types')],
-      types: ['node'],
-      strict: true,
-      noEmit: true,
-      allowImportingTsExtensions: true,
-    },
-    include: EXAMPLES.map(([folder]) => nameOf(folder)),
-  };
-  writeFileSync(join(project, 'tsconfig.json'), JSON.stringify(config));
-  run(process.execPath, [join(root, 'node_modules', 'typescript', 'bin', 'tsc'), '-p', 'tsconfig.json']);
-});
+for (const [module, moduleResolution] of [
+  ['NodeNext', 'NodeNext'],
+  ['ESNext', 'Bundler'],
+] as const)
+  test(`the examples have types in a project with settings of its own, resolved by ${moduleResolution}`, () => {
+    const config = {
+      compilerOptions: {
+        module,
+        moduleResolution,
+        target: 'ES2022',
+        lib: ['ES2023', 'DOM', 'ESNext.Disposable'],
+        typeRoots: [join(root, 'node_modules', '@types')],
+        types: ['node'],
+        strict: true,
+        noEmit: true,
+        allowImportingTsExtensions: true,
+      },
+      include: EXAMPLES.map(([folder]) => nameOf(folder)),
+    };
+    writeFileSync(join(project, 'tsconfig.json'), JSON.stringify(config));
+    run(process.execPath, [join(root, 'node_modules', 'typescript', 'bin', 'tsc'), '-p', 'tsconfig.json']);
+  });
 
 /** A project's own build step for plain Node: each file by itself, imports by name left to Node. */
 async function transpile(folder: string): Promise<void> {

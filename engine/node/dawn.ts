@@ -44,10 +44,14 @@ export function dawn(options: DawnOptions = {}): GPU {
 export async function openDawn(options: DawnOptions = {}): Promise<Device> {
   let software = true;
   const wait = <T>(promise: Promise<T>): Promise<T> => (software ? gently(promise) : promise);
-  const device = await openDevice(dawn(options), { wait, ...options });
+  const device = await openDevice(dawn(options), { wait, advice: LAUNCHER, ...options });
   software = device.adapter.software;
   return device;
 }
+
+/** A program that was started by `node` itself does not have the driver that the launcher finds. */
+const LAUNCHER =
+  'npx tesserae doctor says why; where its adapter is a software one, start the program by npx tesserae run FILE, which brings that along';
 
 /** dawn.node crashes in later calls once the object that create() gave is collected, so it is kept to the end. */
 const instances = new Set<GPU>();

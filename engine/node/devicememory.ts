@@ -4,7 +4,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { totalmem } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import type { AdapterSummary } from '../device.ts';
+import type { AdapterSummary } from '../adapter.ts';
 
 interface DeviceMemory {
   /** Bytes that buffers may take. */

@@ -41,7 +41,7 @@ const MOST_PIXELS = 2 ** 28;
 export function bitmaps(blobs: readonly Blob[], options: BitmapOptions = {}): Dataset {
   const { name = 'images', classes = null, labels, mean = IMAGENET_MEAN, std = IMAGENET_STD } = options;
   if (!browser().createImageBitmap)
-    fail('bitmaps: there is no createImageBitmap here: it decodes images in browsers; in Node, name their folder');
+    fail('bitmaps: there is no createImageBitmap here: it decodes images in browsers; in Node, imageFiles does');
   if (labels && labels.length !== blobs.length)
     fail(`bitmaps: there are ${blobs.length} images and ${labels.length} labels: give one for each`);
   const label = labels && ((index: number) => labels[index]);

@@ -5,10 +5,10 @@ import { fail } from '../../engine/errors.ts';
 import { reasonOf } from '../../engine/node/file-errors.ts';
 import { withChannels } from './channels.ts';
 import { DamagedImage } from './damage.ts';
-import { type Dataset, IMAGENET_MEAN, IMAGENET_STD } from './dataset.ts';
+import { type Dataset, IMAGENET_MEAN, IMAGENET_STD, type Sample } from './dataset.ts';
 import { decoding } from './encoded.ts';
 import { imagesUnder, LeftOut, listing } from './folder-files.ts';
-import { readImage } from './image.ts';
+import { decodeImage } from './image.ts';
 
 /**
  * `root/SPLIT/CLASS/*` or `root/SPLIT/*`, else (for the split train) `root/CLASS/*` or `root/*`. Classes are the sorted
@@ -66,18 +66,27 @@ async function baseOf(root: string, split: string): Promise<string> {
   return root;
 }
 
-/** A file that somebody named alone. */
-const named = (file: string): ReturnType<typeof readImage> =>
-  readImage(file).catch((error) => {
-    throw error instanceof DamagedImage ? new DamagedImage(file, error.why, 'name another, or leave it out') : error;
-  });
+const titleOf = (file: string | Uint8Array, index: number): string =>
+  typeof file === 'string' ? basename(file) : `number ${index}`;
 
-/** Files by their paths, for a model that takes so many channels. All are decoded at once: a wrong file is told before anything else is done. */
+/** An image that somebody gave alone. */
+async function given(file: string | Uint8Array, index: number): Promise<Sample> {
+  const name = typeof file === 'string' ? file : titleOf(file, index);
+  return decodeImage(file, name, -1).catch((error) => {
+    throw error instanceof DamagedImage ? new DamagedImage(name, error.why, 'name another, or leave it out') : error;
+  });
+}
+
+/**
+ * Images by their paths or by the bytes of their files, as an upload gives them, for a model that takes so many channels: three, and ImageNet's
+ * mean and std, unless said. All are decoded at once: a wrong file is told before anything else is done.
+ * @throws DamagedImage, which names it
+ */
 export async function imageFiles(
-  files: readonly string[],
-  { channels, mean, std }: Pick<Dataset, 'channels' | 'mean' | 'std'>,
+  files: readonly (string | Uint8Array)[],
+  { channels = 3, mean, std }: Partial<Pick<Dataset, 'channels' | 'mean' | 'std'>> = {},
 ): Promise<Dataset> {
-  const samples = await Promise.all(files.map(named));
+  const samples = await Promise.all(files.map(given));
   const colour: Dataset = {
     name: 'images',
     length: files.length,
@@ -86,7 +95,8 @@ export async function imageFiles(
     mean: IMAGENET_MEAN,
     std: IMAGENET_STD,
     read: async (index) => samples[index],
-    title: (index) => basename(files[index]),
+    title: (index) => titleOf(files[index], index),
   };
-  return { ...withChannels(colour, channels), mean, std };
+  const set = withChannels(colour, channels);
+  return { ...set, mean: mean ?? set.mean, std: std ?? set.std };
 }

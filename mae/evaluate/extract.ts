@@ -51,8 +51,12 @@ export class Extractor<K extends Feature> {
     this.#preparer = new Preparer(engine, model.config, options);
   }
 
-  /** Of the images of these indices; `place` says what part of each is seen, `evaluationPlaces` unless said. */
-  async *over(dataset: Dataset, order: Uint32Array, place?: Place): AsyncGenerator<Extracted<K>, void, undefined> {
+  /** Of the images of these indices, of all unless said; `place` says what part of each is seen, `evaluationPlaces` unless said. */
+  async *over(
+    dataset: Dataset,
+    order: Uint32Array = Uint32Array.from({ length: dataset.length }, (_, i) => i),
+    place?: Place,
+  ): AsyncGenerator<Extracted<K>, void, undefined> {
     const { img_size, in_chans: chans } = this.#model.config;
     const output = { chans, height: img_size[0], width: img_size[1] };
     const batchSize = this.#batchSize;

@@ -14,9 +14,12 @@ import type { ReadOptions } from './take.ts';
 /** A path (in Node), an address, `OWNER/NAME` of the hub, a File or Blob, or the Files of a folder. */
 export type Where = string | URL | Blob | readonly Blob[];
 
+/** What `only: 'encoder'` gives, whatever the file holds. */
+export type PretrainedEncoder = LoadedEncoder & { readonly model: VisionEncoder };
+
 export type Pretrained =
   | (LoadedAutoencoder & { readonly model: MaskedAutoencoder })
-  | (LoadedEncoder & { readonly model: VisionEncoder })
+  | PretrainedEncoder
   | (LoadedClassifier & { readonly model: Classifier });
 
 /**
@@ -24,6 +27,12 @@ export type Pretrained =
  * `report` what was missing or left out; `only: 'encoder'` leaves decoder and head where they are.
  * @throws TesseraeError where the weights are damaged, hostile or of another architecture
  */
+export async function fromPretrained(
+  engine: Engine,
+  where: Where,
+  options: ReadOptions & { readonly only: 'encoder' },
+): Promise<PretrainedEncoder>;
+export async function fromPretrained(engine: Engine, where: Where, options?: ReadOptions): Promise<Pretrained>;
 export async function fromPretrained(engine: Engine, where: Where, options: ReadOptions = {}): Promise<Pretrained> {
   const loaded = await loadPretrained(where, options);
   const { weights } = loaded;

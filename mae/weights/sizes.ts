@@ -74,7 +74,7 @@ const headsOf = (
   hint ??
   known[dim] ??
   fail(
-    `how many heads a width of ${dim} has is not in the file: tesserae convert FILE OUT --${what} N says it once for all`,
+    `how many heads a width of ${dim} has is not in the file: give ${what} (of fromPretrained, or tesserae convert FILE OUT --${what} N once for all)`,
   );
 
 /** @throws TesseraeError, to be read after the file's name */

@@ -9,7 +9,8 @@ import { type AdapterTraits, type AnyKernel, catalogue, PROFILES, type Settings 
 import { offers, sizeClass } from '../../kernels/picks.ts';
 import { random } from '../../kernels/random/random.ts';
 import { resolve } from '../../kernels/restate.ts';
-import { type Device, summaryOf } from '../../engine/device.ts';
+import { summaryOf } from '../../engine/adapter.ts';
+import type { Device } from '../../engine/device.ts';
 import { PickFolder } from '../../engine/node/pickfolder.ts';
 import { PickDatabase } from '../../engine/pickdatabase.ts';
 import { asTable, keepPick, loadPicks, type PickStore, type PickTable, picksOf } from '../../engine/picks.ts';

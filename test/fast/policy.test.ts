@@ -1,15 +1,17 @@
 // What mae/data/README.md says of every kind of image, on files made here.
-import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import sharp from 'sharp';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { random } from '../../kernels/random/random.ts';
 import { withChannels } from '../../mae/data/channels.ts';
 import { DamagedImage } from '../../mae/data/damage.ts';
-import type { Dataset, Sample } from '../../mae/data/dataset.ts';
+import { type Dataset, IMAGENET_MEAN, IMAGENET_STD, type Sample } from '../../mae/data/dataset.ts';
 import { decodeImage, readImage } from '../../mae/data/image.ts';
+import { imageFiles } from '../../mae/data/imagefolder.ts';
 import { loadBatches } from '../../mae/data/loader.ts';
 import { centrePlaces, evalPlaces, randomPlaces, weakPlaces } from '../../mae/data/sampler.ts';
 
@@ -24,6 +26,7 @@ type Channels = 1 | 2 | 3 | 4;
 const noise = (n: number): Uint8Array => Uint8Array.from({ length: n }, () => rng.below(256));
 const of = (pixels: Uint8Array | Uint16Array, height: number, width: number, channels: Channels = 3) =>
   sharp(pixels, { raw: { height, width, channels } });
+const SAMPLE = fileURLToPath(new URL('../../mae/web/samples/bird.png', import.meta.url));
 const decode = (bytes: Uint8Array): Promise<Sample> => decodeImage(bytes, 'made.png', 4);
 const repeated = (grey: Uint8Array): number[] => [...grey].flatMap((x) => [x, x, x]);
 
@@ -226,6 +229,20 @@ const set = (samples: readonly Sample[], channels = 3): Dataset => ({
   mean: channels === 3 ? [0.5, 0.4, 0.3] : [0.5],
   std: channels === 3 ? [0.2, 0.3, 0.1] : [0.25],
   read: async (index) => samples[index],
+});
+
+test('images by their paths and by their bytes are the same set, for models of three channels and of one', async () => {
+  const bytes = readFileSync(SAMPLE);
+  const set = await imageFiles([SAMPLE, bytes]);
+  assert.equal([set.length, set.channels, set.mean, set.std], [2, 3, IMAGENET_MEAN, IMAGENET_STD]);
+  assert.equal([set.title?.(0), set.title?.(1)], ['bird.png', 'number 1']);
+  assert.equal(await set.read(1), await set.read(0));
+  const grey = await imageFiles([bytes], { channels: 1 });
+  assert.is(grey.mean.length, 1);
+  assert.is((await grey.read(0)).channels, 1);
+  assert.equal((await imageFiles([bytes], { mean: [1, 2, 3] })).mean, [1, 2, 3]);
+  const error = await damaged(() => imageFiles([bytes, bytes.subarray(0, 40)]));
+  assert.match(error.message, /^image number 1 cannot be read .*: name another, or leave it out$/);
 });
 
 test('images of a single pixel, and of 2 x 1000, go through every kind of crop', async () => {
