@@ -1,6 +1,6 @@
 // Time of others over ours as an SVG on a logarithmic scale: to the right of the line they are slower.
 import type { TopLevelSpec } from 'vega-lite';
-import { fail } from '../engine/errors.ts';
+import { LOOK, renderSvg } from '../mae/pictures/vega.ts';
 
 /** One other's time over ours at one piece of work. */
 export interface Dot {
@@ -21,42 +21,20 @@ export interface Peer {
 const MANY = 30;
 
 /** Pieces from top to bottom in the order in which they are given. */
-export async function ratioPlot(title: string, dots: readonly Dot[], peers: readonly Peer[]): Promise<string> {
-  const [vega, { compile }] = await Promise.all([import('vega'), import('vega-lite')]).catch((error: Error) =>
-    fail(`bench report: needs the packages vega and vega-lite: npm install (${error.message.split('\n')[0]})`),
-  );
-  const view = new vega.View(vega.parse(compile(specification(title, dots, peers)).spec), { renderer: 'none' });
-  try {
-    return await view.toSVG();
-  } finally {
-    view.finalize();
-  }
-}
+export const ratioPlot = (title: string, dots: readonly Dot[], peers: readonly Peer[]): Promise<string> =>
+  renderSvg(specification(title, dots, peers));
 
 function specification(text: string, values: readonly Dot[], all: readonly Peer[]): TopLevelSpec {
   const pieces = [...new Set(values.map(({ piece }) => piece))];
   const peers = all.filter(({ name }) => values.some((dot) => dot.peer === name));
   const names = peers.map(({ name }) => name);
   return {
-    $schema: 'https://vega.github.io/schema/vega-lite/v6.json',
+    ...LOOK,
     title: { text, anchor: 'start', offset: 12 },
-    padding: 16,
-    background: 'white',
     config: {
-      view: { stroke: null },
-      font: 'Helvetica, Arial, "DejaVu Sans", sans-serif',
-      axis: {
-        labelFontSize: 12,
-        titleFontSize: 13,
-        titleFontWeight: 'normal',
-        gridColor: '#e6e6ea',
-        domainColor: '#9a9aa3',
-        tickColor: '#9a9aa3',
-        labelLimit: 420,
-      },
-      header: { labelFontSize: 13, labelFontWeight: 'bold', labelAnchor: 'start' },
-      legend: { labelFontSize: 12, labelLimit: 300 },
-      title: { fontSize: 15 },
+      ...LOOK.config,
+      axis: { ...LOOK.config.axis, labelLimit: 420 },
+      header: { labelFontSize: 13, labelFontWeight: 'bold', labelAnchor: 'start', labelColor: LOOK.config.title.color },
     },
     data: { values: [...values] },
     facet: { row: { field: 'group', type: 'nominal', title: null, header: { labelAngle: 0, labelOrient: 'top' } } },

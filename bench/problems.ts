@@ -1,6 +1,7 @@
 // At which problems the kernels of the catalogue are measured: what a training step of a model asks of each of them.
 import { ADAMW_BLOCK } from '../kernels/adamw/adamw.ts';
 import { layoutCrops } from '../kernels/augment/layout.ts';
+import { dclsGroups, dmaskGroups } from '../kernels/gather/gather.ts';
 import { dense, EPILOGUES, NN, NT, TN } from '../kernels/gemm/gemm.ts';
 import { LARS_PART } from '../kernels/lars/lars.ts';
 import { layernormGroups } from '../kernels/layernorm/layernorm.ts';
@@ -51,14 +52,15 @@ const attention = one(({ batch, keep, heads, dim }) => {
   const each = dim / heads;
   return { batch, tokens: 1 + keep, heads, dim: each, scale: each ** -0.5 };
 });
+/** attention.probabilities of every row. */
 const looked: Problems = (s, traits) =>
   attention(s, traits).map(({ problem }) => ({ problem: { ...problem, first: 0, rows: problem.tokens } }));
 const images = ({ batch, chans, height, width }: BenchSizes) => ({ batch, chans, height, width });
 const pixels = (s: BenchSizes) => ({ ...images(s), patch_size: s.patch_size });
 const flat = one((s) => ({ n: hidden(s) }));
-const kept = one(({ batch, patches, keep, dim }) => ({ batch, patches, keep, dim }));
-const all = one(({ batch, patches, keep, decoder_dim: dim }) => ({ batch, patches, keep, dim }));
-const groupsOf = (batch: number): number => Math.max(1, Math.min(64, Math.ceil(batch / 4)));
+/** Tokens of the encoder, and below of the decoder. */
+const encoded = one(({ batch, patches, keep, dim }) => ({ batch, patches, keep, dim }));
+const decoded = one(({ batch, patches, keep, decoder_dim: dim }) => ({ batch, patches, keep, dim }));
 const operations = one((s) => ({ ...images(s), words: imageWords(s.height, s.width, s.chans), slot: 0, slots: 2 }));
 const bytesOf = (s: BenchSizes) => ({ ...images(s), words: imageWords(s.height, s.width, s.chans) });
 const rows = one(({ batch, patches, keep, dim }) => ({ batch, rows: 1 + patches, count: 1 + keep, dim }));
@@ -128,20 +130,20 @@ export const PROBLEMS: Readonly<Record<string, Problems>> = {
   'elementwise.gelu': flat,
   'elementwise.lerp': one((s) => ({ n: slab(s), s: 1e-3 })),
   'elementwise.scale': one((s) => ({ n: slab(s) })),
-  'gather.dcls': one(({ batch, keep, dim }) => ({ batch, keep, dim, groups: groupsOf(batch) })),
+  'gather.dcls': one(({ batch, keep, dim }) => ({ batch, keep, dim, groups: dclsGroups(batch) })),
   'gather.dembed': one(({ batch, keep, dim }) => ({ batch, keep, dim })),
   'gather.dmask': one(({ batch, patches, keep, decoder_dim: dim }) => ({
     batch,
     patches,
     keep,
     dim,
-    groups: groupsOf(batch),
+    groups: dmaskGroups(batch),
   })),
-  'gather.dpos': kept,
-  'gather.drestore': all,
+  'gather.dpos': encoded,
+  'gather.drestore': decoded,
   'gather.drows': rows,
-  'gather.embed': kept,
-  'gather.restore': all,
+  'gather.embed': encoded,
+  'gather.restore': decoded,
   'gather.rows': rows,
   gemm,
   'gemm.finish': one(({ dim }) => ({

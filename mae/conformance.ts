@@ -76,16 +76,28 @@ export function caseConfig(file: Safetensors): MaeConfig & { len_keep: number } 
   };
 }
 
+/** A case while it is recomputed. */
+interface Case {
+  readonly engine: Engine;
+  readonly model: MaskedAutoencoder;
+  readonly file: Safetensors;
+  /** Patches that the encoder sees of an image. */
+  readonly keep: number;
+  /** By the names that the file gives its own. */
+  readonly computed: Map<string, RawTensor>;
+}
+
+/** @throws where the file is no conformance case or lacks a tensor of one */
 export async function runConformance(engine: Engine, file: Safetensors): Promise<ConformanceResult> {
   const config = caseConfig(file);
-  const computed = new Map<string, RawTensor>();
   const weights = new Map(parameterSpecs(config).map(({ name }) => [name, floats(file, `param.${name}`).data]));
   const model = new MaskedAutoencoder(engine, config, weights);
-  await forwardAndGradients(engine, model, file, config.len_keep, computed);
+  const its: Case = { engine, model, file, keep: config.len_keep, computed: new Map() };
+  await forwardAndGradients(its);
   // At the initial weights: before they are trained.
-  if (file.tensors.has('probe.img')) await linearProbe(engine, model, file, computed);
-  await trainingSteps(engine, model, file, config.len_keep, computed);
-  return judge(file, computed, config, engine.precision === 'f16' ? HALF_BOUNDS : BOUNDS);
+  if (file.tensors.has('probe.img')) await linearProbe(its);
+  await trainingSteps(its);
+  return judge(file, its.computed, config, engine.precision === 'f16' ? HALF_BOUNDS : BOUNDS);
 }
 
 function floats(file: Safetensors, name: string): { data: Float32Array; shape: readonly number[] } {
@@ -93,13 +105,7 @@ function floats(file: Safetensors, name: string): { data: Float32Array; shape: r
   return { data: toFloat32(tensor), shape: tensor.shape };
 }
 
-async function forwardAndGradients(
-  engine: Engine,
-  model: MaskedAutoencoder,
-  file: Safetensors,
-  keep: number,
-  computed: Map<string, RawTensor>,
-): Promise<void> {
+async function forwardAndGradients({ engine, model, file, keep, computed }: Case): Promise<void> {
   const { config } = model;
   const scale = engine.precision === 'f16' ? STATIC_SCALE : 1;
   const shapes = new Map<string, readonly number[]>();
@@ -135,12 +141,7 @@ async function forwardAndGradients(
   }
 }
 
-async function linearProbe(
-  engine: Engine,
-  model: MaskedAutoencoder,
-  file: Safetensors,
-  computed: Map<string, RawTensor>,
-): Promise<void> {
+async function linearProbe({ engine, model, file, computed }: Case): Promise<void> {
   const labels = file.tensors.get('probe.labels') ?? fail('conformance: the case has no tensor probe.labels');
   const given = {
     img: floats(file, 'probe.img'),
@@ -169,13 +170,7 @@ function embedAll({ config, parameters }: MaskedAutoencoder, img: Tensor): Tenso
   return take({ x }, { rows: Array.from({ length: patches }, (_, i) => i + 1) }).y;
 }
 
-async function trainingSteps(
-  engine: Engine,
-  model: MaskedAutoencoder,
-  file: Safetensors,
-  keep: number,
-  computed: Map<string, RawTensor>,
-): Promise<void> {
+async function trainingSteps({ engine, model, file, keep, computed }: Case): Promise<void> {
   const { betas, eps, weight_decay, no_decay } = parse<CaseAdamW>(file, 'adamw');
   const optimizer = new AdamW(model.parameters, {
     betas,

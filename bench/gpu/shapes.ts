@@ -20,6 +20,7 @@ interface Measured {
   readonly torch?: Readonly<Record<string, string | number>>;
 }
 
+/** A kernel whose types no longer matter: its problems are checked where they are run. */
 type Any = { readonly [N in keyof AnyKernel]: unknown };
 const any = (kernel: Any): AnyKernel => kernel as unknown as AnyKernel;
 
@@ -132,14 +133,17 @@ function streams(batch: number, side: number, dim: number, wide: number, paramet
     single('gather kept patches', text(rows, dim), gatherEmbed, { ...tokens, dim }),
     single('scatter to all patches', text(all, wide), gatherRestore, tokens),
     single('its gradient', text(rows, wide), gatherDrestore, tokens),
-    { ...single('cast to f16', text(rows, dim), elementwiseCast, {}), calls: () => cast(rows * dim, 'Y16') },
-    { ...single('cast to f32', text(rows, dim), elementwiseCast, {}), calls: () => cast(rows * dim, 'X16') },
+    cast('cast to f16', 'Y16', rows, dim),
+    cast('cast to f32', 'X16', rows, dim),
   ];
 }
 
-const cast = (n: number, option: string): KernelCall[] => [
-  { kernel: any(elementwiseCast), problem: { n, [option]: true } },
-];
+/** From one type to the other, whatever the mode: `option` says which of the two is f16. */
+const cast = (what: string, option: 'X16' | 'Y16', rows: number, cols: number): Measured => ({
+  what,
+  shape: `${rows} x ${cols}`,
+  calls: () => [{ kernel: any(elementwiseCast), problem: { n: rows * cols, [option]: true } }],
+});
 
 const DIRECTIONS: readonly Direction[] = ['forward', 'dX', 'dW'];
 

@@ -11,8 +11,12 @@ import { COMPARED, chosen, MASK_RATIO, type StepShape } from './steps.ts';
 
 /** On fewer processors, what prepares would slow down what measures: there everything begins with its turn. */
 const SPARE_PROCESSORS = 8;
-/** A compiler at work is one thread that traces and so many that compile, behind what measures. */
-const [COMPILE_THREADS, BEHIND] = [4, 15];
+/** A compiler at work is one thread that traces and so many that compile. */
+const COMPILE_THREADS = 4;
+/** Its niceness, as `nice` counts it, while others measure. */
+const BEHIND = 15;
+/** What is measured again where the rest is of an earlier run. */
+const ANCHOR = 'bf16';
 /** Small models say nothing of a compiler, and larger batches than the compared one nothing new. */
 const SMALL = 96;
 /** Of larger models fp32 takes longer than everything before it: it comes last. */
@@ -57,9 +61,6 @@ function stepsOf({ what, shape }: Part, options: Options): object[] {
     ...large.map((one) => item(one, ['fp32'])),
   ];
 }
-
-/** What is measured again where the rest is of an earlier run. */
-const ANCHOR = 'bf16';
 
 interface Job {
   readonly child: Child;
@@ -109,7 +110,7 @@ export class Torch {
       job.to(got);
       writeFileSync(`${job.turn}.tmp`, JSON.stringify({ budget_s: usableMs / 1000 }));
       renameSync(`${job.turn}.tmp`, job.turn);
-      if (part.shape) hurry(job.child.pid, 0);
+      if (part.shape) setNiceness(job.child.pid, 0);
       job.child.limit(limitMs);
       const ended = await job.child.ended;
       if (ended.error?.includes('cannot be started')) this.#missing = ended.error;
@@ -138,15 +139,16 @@ export class Torch {
       TORCHINDUCTOR_COMPILE_THREADS: String(COMPILE_THREADS),
     };
     const kept: Message[] = [];
-    let [take, waits] = [(message: Message): unknown => kept.push(message), (): void => {}];
-    const waiting = new Promise<void>((resolve) => (waits = resolve));
+    let take = (message: Message): unknown => kept.push(message);
+    let saysThatItWaits = (): void => {};
+    const waiting = new Promise<void>((resolve) => (saysThatItWaits = resolve));
     const child = startChild([python, join(this.#folder, 'torch_step.py'), JSON.stringify(request)], env, (message) => {
       if ('torch' in message) this.#version = message.torch;
       else if ('missing' in message) this.#missing ??= `${python} has ${message.missing}`;
       else take(message);
-      if ('waits' in message) waits();
+      if ('waits' in message) saysThatItWaits();
     });
-    if (part.shape) hurry(child.pid, BEHIND);
+    if (part.shape) setNiceness(child.pid, BEHIND);
     const to = (got: (message: Message) => void): void => {
       take = got;
       for (const message of kept.splice(0)) got(message);
@@ -157,9 +159,9 @@ export class Torch {
   }
 }
 
-function hurry(pid: number, priority: number): void {
+function setNiceness(pid: number, niceness: number): void {
   try {
-    setPriority(pid, priority);
+    setPriority(pid, niceness);
   } catch {
     // It has ended, or only a superuser may: then it stays as it is.
   }

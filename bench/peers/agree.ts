@@ -14,6 +14,7 @@ interface Agreement {
 
 const judge = (error: number, tolerance: number): Agreement => ({ error, agrees: error <= tolerance });
 
+/** Two files of f32, little-endian, of one result; files of other lengths do not agree. */
 export function compareResults(theirs: string, ours: string): Agreement {
   const [a, b] = [floats(theirs), floats(ours)];
   if (a.length !== b.length) return judge(Number.POSITIVE_INFINITY, TOLERANCE);

@@ -1,5 +1,5 @@
 // The encoder's tokens: cls token in front of the kept patches, positions added (MAE, section 3, "MAE encoder").
-import { gatherDcls, gatherDembed, gatherDpos, gatherEmbed } from '../../kernels/gather/gather.ts';
+import { dclsGroups, gatherDcls, gatherDembed, gatherDpos, gatherEmbed } from '../../kernels/gather/gather.ts';
 import { fail, shapeText } from '../errors.ts';
 import { defineOp } from '../op.ts';
 import { numel, sameShape, type Tensor } from '../tensor.ts';
@@ -35,7 +35,7 @@ export const embed = defineOp('embed', {
   },
   backward(t, { x: dx }, { sizes, ids_restore, emb, pos, cls }, needs) {
     const { batch, keep, dim } = sizes;
-    const groups = Math.max(1, Math.min(64, Math.ceil(batch / 16)));
+    const groups = dclsGroups(batch);
     const dcls = needs.cls ? t.run(gatherDcls, { dx }, { batch, keep, dim, groups }).dcls : null;
     return {
       emb: needs.emb ? t.run(gatherDembed, { dx }, { batch, keep, dim }).demb.reshape(...emb.shape) : null,

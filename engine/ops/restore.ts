@@ -1,5 +1,5 @@
 // The decoder's tokens: encoded ones back in their places, the mask token elsewhere, positions added.
-import { gatherDmask, gatherDrestore, gatherRestore } from '../../kernels/gather/gather.ts';
+import { dmaskGroups, gatherDmask, gatherDrestore, gatherRestore } from '../../kernels/gather/gather.ts';
 import { fail, shapeText } from '../errors.ts';
 import { defineOp } from '../op.ts';
 import { numel, sameShape, type Tensor } from '../tensor.ts';
@@ -38,7 +38,7 @@ export const restore = defineOp('restore', {
   },
   backward(t, { x: dx }, { sizes, ids_shuffle, mask_token, pos }, needs) {
     const { batch, patches, dim } = sizes;
-    const groups = Math.max(1, Math.min(64, Math.ceil(batch / 4)));
+    const groups = dmaskGroups(batch);
     const dmask = needs.mask_token ? t.run(gatherDmask, { dx, ids_shuffle }, { ...sizes, groups }).dmask_token : null;
     return {
       y: needs.y ? t.run(gatherDrestore, { dx, ids_shuffle }, sizes).dy : null,

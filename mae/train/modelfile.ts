@@ -95,6 +95,7 @@ export class ModelFile {
     if (this.task !== task) fail(`load: ${this.#path} holds ${kindText(this.task)}`);
   }
 
+  /** Whether the metadata has a value of this name. */
   has(key: string): boolean {
     return this.#header.metadata.has(key);
   }
@@ -104,6 +105,7 @@ export class ModelFile {
     return this.#header.tensors.has(name);
   }
 
+  /** A value of the metadata. @throws where there is none */
   text(key: string): string {
     return (
       this.#header.metadata.get(key) ??
@@ -111,6 +113,7 @@ export class ModelFile {
     );
   }
 
+  /** A value of the metadata that is JSON. @throws where there is none, or it is none */
   json<T>(key: string): T {
     const text = this.text(key);
     try {
@@ -137,7 +140,7 @@ export class ModelFile {
     return this.#header.tensors.has('lossscale.scale');
   }
 
-  /** Every parameter's value. */
+  /** Every parameter's value, by name. @throws where one is missing or of another shape */
   async weights(specs: readonly ParameterSpec[], progress?: ReadProgress): Promise<Map<string, Float32Array>> {
     const found = await this.#floats(specs, '', progress);
     const absent = specs.filter(({ name }) => !found.has(name));
@@ -151,6 +154,7 @@ export class ModelFile {
     return found.size ? found : null;
   }
 
+  /** Null where the file has none. */
   async optimizer(specs: readonly ParameterSpec[]): Promise<OptimizerState | null> {
     const name = Object.keys(SLOTS).find((kind) => this.#header.tensors.has(`${kind}.step`));
     const step = name && (await this.#read(`${name}.step`));
