@@ -9,6 +9,7 @@ import { keptFeatures } from './evaluate/features.ts';
 import { chosen } from './evaluate/kinds.ts';
 import { knn } from './evaluate/knn.ts';
 import { PROBE_DEFAULTS, tooSlow } from './evaluate/linprobe.ts';
+import type { Dataset } from './data/dataset.ts';
 import { labelledData, type Labels, openModel } from './evaluate/open.ts';
 import { effectiveRank } from './evaluate/rank.ts';
 import { sweep } from './evaluate/sweep.ts';
@@ -113,6 +114,15 @@ export async function study(
     await writeFileAtomic(file, Buffer.from(`${JSON.stringify(result, null, 1)}\n`));
   };
   const checkpoint = join(output_dir, 'checkpoint.safetensors');
+  // Before anything long: what judges at the end must be there, and said without a slip.
+  const { val_fraction, val_seed, data_path } = options;
+  const labelled = await labelledData(data_path, report.fetching, { asked: { val_fraction, val_seed } });
+  const test =
+    labelled.test ??
+    misuse(`study: ${data_path} has no test images, by which it judges at the end: give it a folder test/`);
+  const data: Judged = { ...labelled, test };
+  const { finetune: tuning } = settings;
+  if (tuning) parseFinetuneOptions({ ...tuning, model: options.model, data_path });
   if (result.heldout_loss === undefined) {
     await part('pretrain', async () => {
       await pretrain(engine, options, report, stop);
@@ -121,14 +131,11 @@ export async function study(
     });
   }
   if (stop?.aborted) return result;
-  const { val_fraction, val_seed } = options;
-  const data = await labelledData(options.data_path, report.fetching, { asked: { val_fraction, val_seed } });
   if (!result.rows)
     await part(
       'probe',
       async () => void (result.rows = await probes(engine, checkpoint, data, seed, settings, report)),
     );
-  const { finetune: tuning } = settings;
   if (tuning && !result.finetune) {
     await part('finetune', async () => {
       const tuned = async (encoder: Encoder): Promise<number> => {
@@ -165,15 +172,19 @@ async function kept(file: string, recipe: string, seed: number): Promise<StudyRe
   return found;
 }
 
-async function lastHeldout(log: string): Promise<number> {
+/** undefined: the recipe keeps none back. */
+async function lastHeldout(log: string): Promise<number | undefined> {
   const lines = (await readFile(log, 'utf8')).split('\n').filter(Boolean);
-  return (JSON.parse(lines[lines.length - 1]) as { heldout_loss: number }).heldout_loss;
+  return (JSON.parse(lines[lines.length - 1]) as { heldout_loss?: number }).heldout_loss;
 }
+
+/** Images that have test images, too. */
+type Judged = Labels & { readonly test: Dataset };
 
 async function probes(
   engine: Engine,
   checkpoint: string,
-  data: Labels,
+  data: Judged,
   seed: number,
   { knn: neighbours, linprobe }: Settings,
   report: Reporter,
@@ -184,17 +195,16 @@ async function probes(
   for (const encoder of ENCODERS) {
     const { model, checkpoint: opened } = await openModel(engine, checkpoint, encoder === 'random' ? seed : undefined);
     const { mean, std } = opened.data;
-    const featuresOf = (dataset: Labels['train']): Promise<Features> => {
+    const featuresOf = async (dataset: Labels['train']): Promise<Features> => {
       const progress = (done: number, count: number): void =>
         report.fetching(done / count, `features of ${dataset.name}, ${encoder} encoder`);
-      const { source } = data;
+      const source = await data.source();
       return keptFeatures(engine, model, dataset, { mean, std, source, cache: true, note: report.note, progress });
     };
-    const test = data.test ?? misuse(`study: ${data.source} has no test images; give it a folder test/`);
     const sets = {
       views: [await featuresOf(data.train)],
       val: await featuresOf(data.val),
-      test: await featuresOf(test),
+      test: await featuresOf(data.test),
     };
     const classes = data.classes.length;
     for (const features of ['cls', 'gap'] as const) {

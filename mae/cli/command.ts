@@ -9,7 +9,7 @@ import { reasonOf } from '../../engine/node/file-errors.ts';
 import { PROFILES, type Profile } from '../../kernels/kernel.ts';
 import type { Kind } from '../train/flags.ts';
 import { isSwitch, OFF } from '../train/switches.ts';
-import type { OptionSpec, OptionTable } from '../train/table.ts';
+import type { OptionSpec, OptionTable, Unused } from '../train/table.ts';
 import type { Precision } from '../../engine/trace.ts';
 import { asUsage, meant, misuse } from '../usage.ts';
 
@@ -68,6 +68,12 @@ export function addOptions(command: Command, table: OptionTable): void {
       'YAML with any of these names as keys, in sections or not (mae/recipes has some); flags beat the file, and --no_NAME turns a switch of it off',
     ).helpGroup('Output:'),
   );
+}
+
+/** Flags of another program that are accepted and mean nothing here; the help leaves them out. */
+export function addUnused(command: Command, unused: Unused): void {
+  for (const [name, { value }] of Object.entries(unused))
+    command.addOption(new Option(flagText(name, value)).hideHelp());
 }
 
 /** The flag of a run that shows itself. */

@@ -24,9 +24,10 @@ interface Evaluation {
   readonly cache: boolean;
 }
 
-export function addEvaluation(command: Command, features: string): void {
+/** `checkpoint`: as commander writes the argument. */
+export function addEvaluation(command: Command, features: string, checkpoint = '<checkpoint>'): void {
   const option = flagsUnder(command, 'What is evaluated');
-  command.argument('<checkpoint>', WEIGHTS_HELP);
+  command.argument(checkpoint, WEIGHTS_HELP);
   option('--data_path <PATH>', DATA_PATH_HELP);
   option('--features <LIST>', `of ${CHOICES.join(', ')}: cls token, mean over patches (default: ${features})`);
   option('--split <NAME>', 'val, or test: of what is chosen on val, touch that once (default: val)');
@@ -90,13 +91,14 @@ export async function openEvaluation(
   const { mean, std } = checkpoint.data;
   const recipe = checkpoint.training?.recipe;
   const data = await labelledData(data_path, fetching, { asked: split, recipe });
-  const of = (set: typeof data.train, number?: number): Promise<Features> => {
+  const of = async (set: typeof data.train, number?: number): Promise<Features> => {
     const dataset = withChannels(set, model.config.in_chans);
     const rate = imageRate();
     const progress = (done: number, count: number): void =>
       fetching(done / count, `features of ${dataset.name}`, rate(done));
     const view = number === undefined ? undefined : { seed, number };
-    return keptFeatures(engine, model, dataset, { mean, std, view, source: data.source, cache, note, progress });
+    const source = cache ? await data.source() : '';
+    return keptFeatures(engine, model, dataset, { mean, std, view, source, cache, note, progress });
   };
   return {
     classes: data.classes,

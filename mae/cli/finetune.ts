@@ -6,7 +6,7 @@ import { AUGMENTATIONS_TEXT } from '../data/augmentation.ts';
 import { FINETUNE_OPTIONS, FINETUNE_UNUSED, parseFinetuneOptions } from '../finetune/options.ts';
 import { type Flags, givenOptions } from '../train/table.ts';
 import { misuse } from '../usage.ts';
-import { ACCIDENTS, addDashboard, addOptions, examples, flagText, globalsOf, openEngine, pasted } from './command.ts';
+import { ACCIDENTS, addDashboard, addOptions, addUnused, examples, globalsOf, openEngine, pasted } from './command.ts';
 import { interruptible } from './interrupt.ts';
 import { makeReporter, paceText } from './progress.ts';
 
@@ -14,8 +14,7 @@ export function define(command: Command): void {
   command.usage('--finetune CHECKPOINT --data_path PATH [flags]');
   addOptions(command, FINETUNE_OPTIONS);
   addDashboard(command);
-  for (const [name, { value }] of Object.entries(FINETUNE_UNUSED))
-    command.addOption(new Option(flagText(name, value)).hideHelp());
+  addUnused(command, FINETUNE_UNUSED);
   command.addOption(
     new Option(
       '--eval',

@@ -8,10 +8,12 @@ import { real, text, whole } from '../train/flags.ts';
 import { misuse } from '../usage.ts';
 import { columns, examples, type Flags, flagsUnder, globalsOf, openEngine, value } from './command.ts';
 import { addEvaluation, evaluationOf, openEvaluation } from './evaluation.ts';
+import { addProbeFlags, ours } from './probe-flags.ts';
 import { makeReporter } from './progress.ts';
 
 export function define(command: Command): void {
-  addEvaluation(command, 'cls,gap');
+  addEvaluation(command, 'cls,gap', '[checkpoint]');
+  addProbeFlags(command);
   const option = flagsUnder(command, 'Training of the head');
   option('--blr <LIST>', 'learning rates of 256 images, commas between; validation chooses (default: 0.1)');
   option('--batch_size <N>', 'images a step (default: 512)');
@@ -23,7 +25,8 @@ export function define(command: Command): void {
     'after',
     `\nBatchNorm without affine part and a linear layer on frozen features, trained by LARS: facebookresearch/mae's main_linprobe.py. Features are
 computed once and kept in the cache folder, so that another sweep takes seconds. Rates are chosen on validation images; the test set is
-touched with --split test alone, once, by the chosen rate. The default rate is one for a million images: fewer want higher ones, and are told which.\n${examples(
+touched with --split test alone, once, by the chosen rate. The default rate is one for a million images: fewer want higher ones, and are told which.
+The reference's own flags do, too: --finetune CHECKPOINT, --cls_token, --global_pool, --lr; those that mean nothing here are named and not used.\n${examples(
       ['tesserae linprobe runs/quickstart/checkpoint.safetensors --data_path cifar10 --blr 0.1,0.4,1.6', 'a sweep'],
       [
         'tesserae linprobe runs/quickstart/checkpoint.safetensors --data_path cifar10 --random_init',
@@ -34,12 +37,14 @@ touched with --split test alone, once, by the chosen rate. The default rate is o
   command.action(run);
 }
 
-async function run(path: string, flags: Flags, command: Command): Promise<void> {
+async function run(named: string | undefined, given: Flags, command: Command): Promise<void> {
+  const reporter = makeReporter();
+  const { PROBE_DEFAULTS, tooSlow } = await import('../evaluate/linprobe.ts');
+  const { path, flags } = ours(named, given, PROBE_DEFAULTS.batch_size, reporter.note);
   const evaluation = evaluationOf(flags);
   const blrs = (value(flags, 'blr', text('LIST')) ?? '0.1')
     .split(',')
     .map((blr) => value({ blr }, 'blr', real({ open: true })) as number);
-  const { PROBE_DEFAULTS, tooSlow } = await import('../evaluate/linprobe.ts');
   const training = {
     batch_size: value(flags, 'batch_size', whole(2)) ?? PROBE_DEFAULTS.batch_size,
     epochs: value(flags, 'epochs', whole(1)) ?? PROBE_DEFAULTS.epochs,
@@ -49,7 +54,6 @@ async function run(path: string, flags: Flags, command: Command): Promise<void> 
   const folder = value(flags, 'output_dir', text('PATH')) ?? dirname(path);
   // Before anything is computed that would be lost without it.
   await mkdir(folder, { recursive: true }).catch((error) => misuse(`--output_dir ${folder}: ${reasonOf(error)}`));
-  const reporter = makeReporter();
   using engine = await openEngine(globalsOf(command), { note: reporter.note });
   try {
     const began = performance.now();
@@ -84,7 +88,7 @@ async function run(path: string, flags: Flags, command: Command): Promise<void> 
     ]);
     for (const line of columns([head, ...lines], [1, 2, 3, 4, 5, 6])) process.stdout.write(`${line}\n`);
     process.stdout.write(
-      `${rows.length} probes in ${seconds} s; ${((swept - began) / 1000).toFixed(1)} s for the features\n`,
+      `${rows.length} ${rows.length === 1 ? 'probe' : 'probes'} in ${seconds} s; ${((swept - began) / 1000).toFixed(1)} s for the features\n`,
     );
     const name = evaluation.random ? 'linprobe-random.json' : 'linprobe.json';
     const { writeFileAtomic } = await import('../../engine/node/files.ts');

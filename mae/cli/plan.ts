@@ -1,12 +1,12 @@
 // `tesserae plan`: what pretraining will cost on this adapter, before it begins: memory, work, time, and the largest batch.
-import { type Command, Option } from 'commander';
+import type { Command } from 'commander';
 import picocolors from 'picocolors';
 import { bytesText } from '../bytes.ts';
 import { millionsText } from '../model/parameter-count.ts';
 import { type Foreseen, foresee } from '../train/foresee.ts';
 import { OPTIONS, parsePretrainOptions, type PretrainFlags, type PretrainOptions, UNUSED } from '../train/options.ts';
 import { adapterLine, jsonOf, print } from './benchreport.ts';
-import { addOptions, columns, examples, type Flags, flagText, flagsUnder, globalsOf, openEngine } from './command.ts';
+import { addOptions, addUnused, columns, examples, type Flags, flagsUnder, globalsOf, openEngine } from './command.ts';
 import { makeReporter } from './progress.ts';
 import { type KeptRates, ratesFor } from './rates.ts';
 import { kindsOf, type Pace, paceOf } from '../../engine/pace.ts';
@@ -20,8 +20,7 @@ export function define(command: Command): void {
   option('--no_measure', 'tell the time only by rates that were measured before: nothing runs on the adapter');
   option('--remeasure', "measure the adapter's rates again (they are kept: half a minute once)");
   addOptions(command, OPTIONS);
-  for (const [name, { value }] of Object.entries(UNUSED))
-    command.addOption(new Option(flagText(name, value)).hideHelp());
+  addUnused(command, UNUSED);
   command.addHelpText(
     'after',
     `\nNothing of the model runs and no buffer is made: the step is recorded and planned as pretrain would. Images are taken to be of the

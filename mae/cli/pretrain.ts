@@ -1,10 +1,10 @@
 // `tesserae pretrain`: facebookresearch/mae's main_pretrain.py by its flags, or by a YAML file of the same names.
 import { existsSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { type Command, Option } from 'commander';
+import type { Command } from 'commander';
 import { OPTIONS, parsePretrainOptions, type PretrainFlags, type PretrainOptions, UNUSED } from '../train/options.ts';
 import { givenOptions } from '../train/table.ts';
-import { ACCIDENTS, addDashboard, addOptions, examples, flagText, globalsOf, openEngine, pasted } from './command.ts';
+import { ACCIDENTS, addDashboard, addOptions, addUnused, examples, globalsOf, openEngine, pasted } from './command.ts';
 import { interruptible } from './interrupt.ts';
 import { makeReporter, paceText } from './progress.ts';
 
@@ -12,8 +12,7 @@ export function define(command: Command): void {
   command.usage('--data_path PATH [flags]');
   addOptions(command, OPTIONS);
   addDashboard(command);
-  for (const [name, { value }] of Object.entries(UNUSED))
-    command.addOption(new Option(flagText(name, value)).hideHelp());
+  addUnused(command, UNUSED);
   command.addHelpText(
     'after',
     `\nNames, defaults and meanings are facebookresearch/mae's where it has them; its other flags (${Object.keys(UNUSED).join(', ')}) are accepted and not used.\n${ACCIDENTS}${examples(

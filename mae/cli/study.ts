@@ -58,10 +58,10 @@ async function run(recipes: string[], flags: Flags, command: Command): Promise<v
     reporter.finish();
     for (const line of table(columnsOf, summary)) process.stdout.write(`${line}\n`);
     for (const { name, results } of columnsOf) {
-      const losses = results.map(({ heldout_loss = Number.NaN }) => heldout_loss.toFixed(4)).join(', ');
+      const losses = results.flatMap(({ heldout_loss }) => heldout_loss?.toFixed(4) ?? []).join(', ');
       const seconds = results.flatMap(({ seconds: parts }) => Object.values(parts)).reduce((a, b) => a + b, 0);
       process.stdout.write(
-        `${name}: held-out masked loss ${losses}; ${(seconds / 60 / seeds.length).toFixed(0)} min a seed\n`,
+        `${name}: ${losses ? `held-out masked loss ${losses}; ` : ''}${(seconds / 60 / seeds.length).toFixed(0)} min a seed\n`,
       );
     }
     process.stdout.write(

@@ -73,7 +73,7 @@ export class FeatureExtractor {
 }
 
 interface KeptOptions extends FeatureOptions {
-  /** What the data set was opened from; with its name and length it tells sets apart. */
+  /** What the data set was opened from, and what lay there; with its name and length it tells sets apart. */
   readonly source: string;
   /** Whether to look for kept features, and to keep these. */
   readonly cache: boolean;
@@ -156,7 +156,7 @@ async function keyOf(
   const hash = createHash('sha256');
   const { name, length } = dataset;
   const { config } = model;
-  hash.update(JSON.stringify([4, config, precision, source, name, length, mean, std, view ?? null]));
+  hash.update(JSON.stringify([5, config, precision, source, name, length, mean, std, view ?? null]));
   for (const [weight, data] of await model.parameters.read()) {
     if (/^(decoder_|mask_token)/.test(weight)) continue;
     hash.update(weight).update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));

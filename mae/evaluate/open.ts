@@ -4,6 +4,7 @@ import { fail } from '../../engine/errors.ts';
 import type { Dataset } from '../data/dataset.ts';
 import { openData } from '../data/open.ts';
 import type { FetchProgress } from '../data/fetch.ts';
+import { stampOf } from '../data/stamp.ts';
 import { refuseSecond, splitOff, type SplitRequest, splitWanted } from '../data/validation.ts';
 import { NO_DECODER } from '../model/classifier.ts';
 import type { MaeConfig } from '../model/config.ts';
@@ -22,8 +23,8 @@ export interface Labels {
   /** To be touched once, at the end; null where the data has none. */
   readonly test: Dataset | null;
   readonly classes: readonly string[];
-  /** The path, and how it was divided: what kept features are told apart by. */
-  readonly source: string;
+  /** What kept features are told apart by: the path, what lies there now, and how it was divided. */
+  source(): Promise<string>;
 }
 
 /** Labelled images with a validation split: the data's own, or a part of the training images. */
@@ -44,9 +45,12 @@ export async function labelledData(
       );
   }
   refuseSecond(path, heldout, request.asked ?? {});
-  if (heldout) return { train, val: heldout, test, classes, source: path };
+  let found: Promise<string> | undefined;
+  const stamp = (): Promise<string> => (found ??= stampOf(path));
+  if (heldout) return { train, val: heldout, test, classes, source: async () => `${path} ${await stamp()}` };
   const split = splitWanted(request);
-  const source = `${path}, val_fraction ${split.val_fraction}, val_seed ${split.val_seed}`;
+  const source = async (): Promise<string> =>
+    `${path} ${await stamp()}, val_fraction ${split.val_fraction}, val_seed ${split.val_seed}`;
   return { ...splitOff(train, split), test, classes, source };
 }
 

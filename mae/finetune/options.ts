@@ -117,6 +117,11 @@ export const FINETUNE_UNUSED: Unused = {
   remode: { value: 'NAME', why: 'erased boxes are filled with noise, pixel by pixel', only: 'pixel' },
   recount: { value: 'N', why: 'an image has one erased box at most', only: '1' },
   resplit: { value: '', why: 'there is one view of every image' },
+  cutmix_minmax: {
+    value: 'X...',
+    why: 'boxes of cutmix are drawn by its alpha alone: give --cutmix in its place',
+    only: null,
+  },
   mixup_prob: { value: 'X', why: 'every batch is mixed', only: '1' },
   mixup_switch_prob: { value: 'X', why: 'a coin decides between mixup and cutmix', only: '0.5' },
   mixup_mode: { value: 'NAME', why: 'a batch is mixed by one draw', only: 'batch' },

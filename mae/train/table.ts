@@ -38,8 +38,20 @@ export const optional = <T>(kind: Kind<T>, group: string, help: string): OptionS
 const SECTIONS = ['model', 'data', 'optim', 'schedule', 'output'] as const;
 const ELSEWHERE = 'study';
 
-/** By name: what stands for the value in the help, why it means nothing here, and the one value that it may have, if not any. */
-export type Unused = Readonly<Record<string, { value: string; why: string; only?: string }>>;
+/**
+ * By name: what stands for the value in the help, why it means nothing here, and the one value that it may have, if not any; null: it may not be
+ * given at all.
+ */
+export type Unused = Readonly<Record<string, { value: string; why: string; only?: string | null }>>;
+
+/** Takes note of a flag of another program that means nothing here. @throws UsageError where it would have meant something else */
+export function passOver(unused: Unused, name: string, value: unknown, said: string, note: (line: string) => void) {
+  const { only, why } = unused[name];
+  if (only === null) misuse(`${said} cannot be had: ${why}`);
+  if (only !== undefined && String(value) !== only && Number(value) !== Number(only))
+    misuse(`${said} must be ${only}: ${why}, got ${value}`);
+  note(`${said} is not used: ${why}`);
+}
 
 interface Sources {
   readonly flags: Flags;
@@ -92,10 +104,7 @@ function checkKeys(
     const off = plain.startsWith(OFF) && configFile === undefined && of !== undefined && isSwitch(of);
     const [name, value] = off ? [plain.slice(OFF.length), !said] : [plain, said];
     if (Object.hasOwn(unused, name)) {
-      const { only, why } = unused[name];
-      if (only !== undefined && String(value) !== only && Number(value) !== Number(only))
-        misuse(`${say(name)} must be ${only}: ${why}, got ${value}`);
-      note(`${say(name)} is not used: ${why}`);
+      passOver(unused, name, value, say(name), note);
       continue;
     }
     if (!Object.hasOwn(table, name)) {

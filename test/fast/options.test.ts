@@ -6,6 +6,12 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { pasted } from '../../mae/cli/command.ts';
 import { modelConfig, peakRate } from '../../mae/train/configured.ts';
+import { Command } from 'commander';
+import type { Flags } from '../../mae/cli/command.ts';
+import { define as defineFinetune } from '../../mae/cli/finetune.ts';
+import { define as defineLinprobe } from '../../mae/cli/linprobe.ts';
+import { ours } from '../../mae/cli/probe-flags.ts';
+import { parseFinetuneOptions } from '../../mae/finetune/options.ts';
 import { OPTIONS, parsePretrainOptions, UNUSED } from '../../mae/train/options.ts';
 import { UsageError } from '../../mae/usage.ts';
 
@@ -67,6 +73,53 @@ test('every flag of main_pretrain.py is taken, with dashes or underscores; those
   assert.is(notes.length, 2);
   assert.match(notes[0], '--pin_mem is not used');
   assert.match(refusal({ data_path: 'x', world_size: '8' }), /--world_size must be 1.*got 8/);
+});
+
+test('every flag of main_finetune.py and main_linprobe.py is taken, or refused with a word on what to do', () => {
+  const common =
+    'batch_size epochs accum_iter model weight_decay lr blr min_lr warmup_epochs finetune global_pool cls_token data_path nb_classes output_dir log_dir device seed resume start_epoch eval dist_eval num_workers pin_mem no_pin_mem world_size local_rank dist_on_itp dist_url';
+  const finetune =
+    'input_size drop_path clip_grad layer_decay color_jitter aa smoothing reprob remode recount resplit mixup cutmix cutmix_minmax mixup_prob mixup_switch_prob mixup_mode';
+  for (const [define, names] of [
+    [defineFinetune, `${common} ${finetune}`],
+    [defineLinprobe, common],
+  ] as const) {
+    const command = new Command();
+    define(command);
+    const known = command.options.map((option) => option.long?.slice(2));
+    for (const name of names.split(' ')) assert.ok(known.includes(name), name);
+  }
+  assert.throws(
+    () => parseFinetuneOptions({ data_path: 'x', finetune: 'c', cutmix_minmax: ['0.2', '0.8'] }),
+    /--cutmix_minmax cannot be had: .* give --cutmix in its place/,
+  );
+});
+
+test("main_linprobe.py's words in those of tesserae linprobe", () => {
+  const notes: string[] = [];
+  const read = (flags: Flags, named?: string) => ours(named, flags, 512, (line) => notes.push(line));
+  const { path, flags } = read({
+    ...{ finetune: 'a.safetensors', cls_token: true, lr: '0.4,0.8', batch_size: '1024', data_path: 'x', resume: '' },
+    ...{ model: 'vit_base_patch16', weight_decay: '0.0', accum_iter: '1', device: 'cuda', epochs: '90' },
+  });
+  assert.is(path, 'a.safetensors');
+  assert.equal(flags, { batch_size: '1024', data_path: 'x', epochs: '90', blr: '0.1,0.2', features: 'cls' });
+  assert.equal(
+    notes.map((line) => line.split(' ')[0]),
+    ['--model', '--weight_decay', '--accum_iter', '--device'],
+  );
+  assert.is(read({ lr: '0.4' }, 'a').flags.blr, '0.2');
+  for (const [given, named, pattern] of [
+    [{}, undefined, /the checkpoint is missing/],
+    [{ finetune: 'b' }, 'a', /--finetune b: a is named already/],
+    [{ weight_decay: '0.1' }, 'a', /--weight_decay must be 0: .*got 0\.1/],
+    [{ accum_iter: '4' }, 'a', /--accum_iter must be 1: .*--batch_size/],
+    [{ eval: true }, 'a', /--eval cannot be had: tesserae eval/],
+    [{ lr: '1', blr: '1' }, 'a', /--lr and --blr say the same/],
+    [{ lr: 'x' }, 'a', /--lr must be a number above 0/],
+    [{ global_pool: true, features: 'cls' }, 'a', /--features says what the head sees/],
+  ] as const)
+    assert.throws(() => read(given, named), pattern);
 });
 
 test('a file gives numbers, flags beat it, defaults fill the rest', () => {

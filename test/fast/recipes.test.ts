@@ -1,12 +1,24 @@
 // Every recipe is read without a word, describes a model that can be, and opens with the command that runs it.
-import { readdirSync, readFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { parseFinetuneOptions } from '../../mae/finetune/options.ts';
 import { readRun } from '../../mae/compare.ts';
-import { ENCODERS, type Encoder, type StudyResult, type Summary, studySettings, summary } from '../../mae/study.ts';
+import {
+  ENCODERS,
+  type Encoder,
+  type StudyResult,
+  type Summary,
+  study,
+  studySettings,
+  summary,
+} from '../../mae/study.ts';
 import { modelConfig } from '../../mae/train/configured.ts';
 import { parsePretrainOptions } from '../../mae/train/options.ts';
+import { silent } from '../../mae/train/reporter.ts';
+import type { Engine } from '../../engine/engine.ts';
 import { readConfig } from '../../mae/train/table.ts';
 
 const folder = new URL('../../mae/recipes/', import.meta.url);
@@ -69,5 +81,35 @@ test("the quick recipe's records say one thing: three seeds, MAE ahead of random
   const tuned = ENCODERS.map((encoder) => summary(seeds.map(({ finetune }) => finetune?.[encoder] ?? Number.NaN)));
   assert.match(told, `from scratch ${text(tuned[0])}, from MAE ${text(tuned[1])}`);
   assert.ok(tuned[1].mean - tuned[0].mean > 3 * Math.max(tuned[0].spread, tuned[1].spread));
+});
+
+test('a study that could not end is refused before it pretrains', async () => {
+  const home = mkdtempSync(join(tmpdir(), 'tesserae-recipe-'));
+  try {
+    const recipe = join(home, 'mine.yaml');
+    const write = (finetune: string): void =>
+      writeFileSync(
+        recipe,
+        `data: {data_path: ${join(home, 'data')}}\nmodel: {model: mae_vit_nano_patch4_32}\nschedule: {warmup_epochs: 1}\nstudy: {finetune: {${finetune}}}\n`,
+      );
+    const put = (...place: string[]): void => {
+      mkdirSync(join(home, 'data', ...place), { recursive: true });
+      for (let i = 0; i < 10; i++) writeFileSync(join(home, 'data', ...place, `${i}.png`), 'not looked at');
+    };
+    // No device: whatever asks for one ends otherwise.
+    const refusal = (): Promise<string> =>
+      study({} as Engine, { recipe, seed: 0, folder: join(home, 'out') }, silent).then(
+        () => 'none',
+        (error: Error) => error.message,
+      );
+    for (const name of ['cat', 'dog']) put('train', name);
+    write('augment: light');
+    assert.match(await refusal(), /^study: .*data has no test images, .*: give it a folder test\/$/);
+    for (const name of ['cat', 'dog']) put('test', name);
+    write('agument: light');
+    assert.match(await refusal(), /--agument is not known; did you mean --augment\?/);
+  } finally {
+    rmSync(home, { recursive: true, force: true });
+  }
 });
 test.run();

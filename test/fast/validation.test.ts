@@ -1,11 +1,12 @@
 // --val_fraction: which images are kept back for validation, by whom it is asked for, and when it is refused.
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { random } from '../../kernels/random/random.ts';
 import { type Dataset, evenly, part, pick } from '../../mae/data/dataset.ts';
+import { stampOf } from '../../mae/data/stamp.ts';
 import { splitOff, type SplitRequest } from '../../mae/data/validation.ts';
 import { labelledData } from '../../mae/evaluate/open.ts';
 import { trainingData } from '../../mae/train/data.ts';
@@ -62,6 +63,28 @@ test('a split by val_seed: every class gives its share, no image is in both, par
   const unlabelled = { ...tagged, label: undefined };
   assert.is(splitOff(unlabelled, { val_fraction: 0.5, val_seed: 0 }).val.length, Math.floor(length / 2));
 });
+
+test('what kept features are told apart by changes with every file, also where names and numbers stay', async () => {
+  const folder = join(root, 'photos');
+  for (const name of ['cats/0.png', 'cats/1.png', 'dogs/0.png']) {
+    mkdirSync(join(folder, name, '..'), { recursive: true });
+    writeFileSync(join(folder, name), name);
+  }
+  symlinkSync(folder, join(folder, 'dogs/upwards'));
+  const first = await stampOf(folder);
+  assert.is(await stampOf(folder), first);
+  writeFileSync(join(folder, 'cats/1.png'), 'other bytes');
+  const second = await stampOf(folder);
+  assert.is.not(second, first);
+  // A label is mended: the image changes places with one of the other class.
+  renameSync(join(folder, 'cats/0.png'), join(folder, 'x'));
+  renameSync(join(folder, 'dogs/0.png'), join(folder, 'cats/0.png'));
+  renameSync(join(folder, 'x'), join(folder, 'dogs/0.png'));
+  utimesSync(join(folder, 'cats/0.png'), 1, 1);
+  assert.is.not(await stampOf(folder), second);
+  assert.is.not(await stampOf(join(folder, 'cats/0.png')), await stampOf(join(folder, 'cats/1.png')));
+  assert.is(await stampOf('cifar10'), '');
+});
 test('what is asked for beats the checkpoint, which beats a tenth; a set with validation images is not divided again', async () => {
   for (const split of ['train', 'val']) {
     for (let i = 0; i < 20; i++) {
@@ -73,7 +96,9 @@ test('what is asked for beats the checkpoint, which beats a tenth; a set with va
   const train = join(root, 'train');
   const lengths = async (request?: SplitRequest) => {
     const { train: rest, val, source } = await labelledData(train, undefined, request);
-    return [rest.length, val.length, source.slice(train.length)];
+    const [, stamp, split] = /^(.*?)(, .*)$/.exec((await source()).slice(train.length)) ?? [];
+    assert.match(stamp, /^ [0-9a-f]{32}$/);
+    return [rest.length, val.length, split];
   };
   assert.equal(await lengths(), [18, 2, ', val_fraction 0.1, val_seed 0']);
   const recipe = { val_fraction: 0.5, val_seed: 7, other: null };
@@ -83,7 +108,8 @@ test('what is asked for beats the checkpoint, which beats a tenth; a set with va
   assert.equal(await lengths({ recipe: { val_fraction: null } }), [18, 2, ', val_fraction 0.1, val_seed 0']);
 
   const divided = await labelledData(root, undefined, { recipe });
-  assert.equal([divided.train.length, divided.val.length, divided.source], [20, 20, root]);
+  assert.equal([divided.train.length, divided.val.length], [20, 20]);
+  assert.match(await divided.source(), / [0-9a-f]{32}$/);
   const twice = await thrown(() => labelledData(root, undefined, { asked }));
   assert.is(twice.message, `--val_fraction 0.2: ${root} has 20 validation images already: leave it out`);
 
