@@ -3,7 +3,7 @@ import { packParams } from '../kernels/restate.ts';
 import { type Plan, STAGING_SLOTS, type Step } from './plan.ts';
 import { bytesOf, type Slab, type Storage } from './tensor.ts';
 
-/** GPUBufferUsage and GPUMapMode by name (the globals exist only after Dawn or a browser defined them). */
+/** GPUBufferUsage by name (the global exists only after Dawn or a browser defined it). */
 export const USAGE = { MAP_READ: 1, COPY_SRC: 4, COPY_DST: 8, UNIFORM: 64, STORAGE: 128 } as const;
 const STORED = USAGE.STORAGE | USAGE.COPY_SRC | USAGE.COPY_DST;
 

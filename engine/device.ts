@@ -43,10 +43,13 @@ const AGAIN_MS = [0, 100, 500, 2000, 5000] as const;
 
 /** A GPUDevice and what was found out about it. Made by `openDevice` or `useDevice`. */
 export class Device {
+  /** What kernels choose their variant and tuning by; features that turned out wrong when they were tried are not among its features. */
   readonly traits: AdapterTraits;
+  /** For people: names, driver, and the key under which measurements are kept. */
   readonly adapter: AdapterSummary;
   /** Measured settings that engines made from here on begin with; at first those that ship for such adapters. */
   picks: Picks;
+  /** Gives up a device that does not answer in time. */
   readonly watchdog: Watchdog;
   readonly #wait: <T>(promise: Promise<T>) => Promise<T>;
   readonly #owned: boolean;
@@ -96,6 +99,7 @@ export class Device {
     return this.#gpu;
   }
 
+  /** Whether it is gone: everything ends with a DeviceLostError until `reopen`. */
   get lost(): boolean {
     return this.#failure instanceof DeviceLostError;
   }

@@ -41,10 +41,13 @@ export interface Program<I extends InputTypes, K extends string> {
  * it.
  */
 export class Engine {
+  /** Where everything runs; it may be shared with other engines. */
   readonly device: Device;
+  /** How products are computed: f32, or f16 operands with f32 sums. */
   readonly precision: Precision;
   /** Measured settings that plans made from here on use (kernels/picks.ts); at first the device's. */
   picks: Picks;
+  /** All buffers of this engine, counted. */
   readonly memory: Memory;
   #pipelines!: Pipelines;
   #groups = 0;
@@ -110,6 +113,10 @@ export class Engine {
     return variable;
   }
 
+  /**
+   * Uploads all elements of a variable, in the order of its shape; runs that are submitted later see them.
+   * @throws where `data` has another length, or is not the typed array of the variable's dtype
+   */
   write(variable: Variable, data: HostData): void {
     this.memory.write(variable, data);
   }
@@ -119,6 +126,11 @@ export class Engine {
     this.memory.release(slab);
   }
 
+  /**
+   * Waits for what was submitted, and copies a variable to the host: numel(shape) elements, f32 as Float32Array, integers as Uint32Array or
+   * Int32Array.
+   * @throws DeviceLostError; f16 stays on the device
+   */
   async read(variable: Variable): Promise<HostData> {
     const raw = await this.memory.read(this.memory.slab(variable.slab), variable.offset * 4, numel(variable.shape) * 4);
     return new (arrayOf(`read: ${variable.name}`, variable.dtype))(raw);

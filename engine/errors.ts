@@ -12,6 +12,7 @@ export class CapacityError extends TesseraeError {}
 export class OutOfMemoryError extends CapacityError {
   /** The buffer's label: the variable, the input, or `transient` for values of a step. */
   readonly what: string;
+  /** Bytes that it asked for. */
   readonly bytes: number;
   /** Bytes that the engine had then. */
   readonly held: number;

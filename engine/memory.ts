@@ -18,6 +18,7 @@ interface Made {
   written: boolean;
 }
 
+/** Makes, lends, writes, reads and counts the buffers of one engine. */
 export class Memory implements Buffers<GPUBuffer> {
   readonly #device: Device;
   /** On which all of this lies. */
@@ -53,6 +54,11 @@ export class Memory implements Buffers<GPUBuffer> {
     return this.#all.size;
   }
 
+  /**
+   * A buffer of at least so many bytes, which are 0; whether there is room is known later, and whatever waits for it then ends with an
+   * OutOfMemoryError.
+   * @throws CapacityError where the device allows no buffer so large, OutOfMemoryError where it refuses at once
+   */
   create(label: string, bytes: number, usage: number, slab: Slab | null = null): GPUBuffer {
     if (this.dry) fail(`memory: ${label} is asked for, but this engine only plans`);
     this.check();
@@ -166,6 +172,7 @@ export class Memory implements Buffers<GPUBuffer> {
     slab.gone = gone(slab);
   }
 
+  /** @throws where the length or the kind of array is not the variable's */
   write(variable: Variable, data: HostData): void {
     if (data.length !== numel(variable.shape)) {
       fail(`write: ${variable.name} has ${numel(variable.shape)} elements, got ${data.length}`);

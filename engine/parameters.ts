@@ -19,8 +19,10 @@ export class Parameters {
   readonly engine: Engine;
   /** In the order of their specs. */
   readonly variables: ReadonlyMap<string, Variable>;
+  /** Trained ones first; each is one buffer. */
   readonly slabs: readonly Slab[];
 
+  /** `label` begins the slabs' names. @throws where a parameter is larger than the device binds */
   constructor(engine: Engine, label: string, specs: readonly ParameterSpec[]) {
     this.engine = engine;
     // A slab is bound as a whole, and is 1 GiB at most.
@@ -44,10 +46,12 @@ export class Parameters {
     this.variables = new Map(specs.map((s) => [s.name, variables.get(s.name) as Variable]));
   }
 
+  /** @throws where there is none of this name */
   get(name: string): Variable {
     return this.variables.get(name) ?? fail(`parameters: there is no parameter ${name}`);
   }
 
+  /** Those that get gradients, in the order of their specs. */
   get trainable(): Variable[] {
     return [...this.variables.values()].filter((v) => v.trainable);
   }
@@ -66,7 +70,7 @@ export class Parameters {
   /** Uploads values by name; every parameter must be there with its shape. */
   load(values: ReadonlyMap<string, Float32Array>): void {
     for (const [name, variable] of this.variables) {
-      const data = values.get(name) ?? fail(`load: ${name} ${numel(variable.shape)} elements is missing`);
+      const data = values.get(name) ?? fail(`load: ${name} is missing: ${numel(variable.shape)} elements are needed`);
       this.engine.write(variable, data);
     }
   }

@@ -30,6 +30,7 @@ export type Read = (tensor: Tensor) => Promise<ArrayBuffer>;
 /** Looks at a call that was just made; true: the run ends here. */
 export type Look = (call: Call, read: Read) => Promise<boolean>;
 
+/** Where a storage lies on the device, in bytes from the buffer's beginning. */
 export type Place = (storage: Storage) => { buffer: GPUBuffer; offset: number };
 
 /** A submit is ended where its forecast passes this, so that no GPU watchdog (about 2 s) bites: 0.2 s at 1 TFLOP/s. */

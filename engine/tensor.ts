@@ -71,11 +71,14 @@ export class Slab {
 
 /** A named persistent tensor: a range of a slab. `trainable` ones get gradients. */
 export class Variable {
+  /** As in checkpoints and messages. */
   readonly name: string;
   readonly shape: Shape;
+  /** The buffer that it is a range of. */
   readonly slab: Slab;
   /** First element within the slab; a multiple of 128, as bindings start at multiples of 256 bytes, in f16 too. */
   readonly offset: number;
+  /** Whether `backward` gives it a gradient. */
   readonly trainable: boolean;
 
   constructor(name: string, shape: Shape, slab: Slab, offset: number, trainable: boolean) {
@@ -112,6 +115,7 @@ export class Storage {
 
 /** A value of a trace. `value` is its identity for differentiation: views share it, aliases do not. */
 export class Tensor {
+  /** Whose it is: another trace refuses it. */
   readonly trace: Trace;
   readonly storage: Storage;
   readonly shape: Shape;
@@ -128,6 +132,7 @@ export class Tensor {
     return this.storage.dtype;
   }
 
+  /** On the device. */
   get bytes(): number {
     return bytesOf(this.dtype, numel(this.shape));
   }

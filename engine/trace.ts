@@ -13,21 +13,13 @@ import type {
   Shape,
 } from '../kernels/kernel.ts';
 import { storedAs } from '../kernels/kernel.ts';
-import { elementwiseAdd, elementwiseCast, elementwiseCopy } from '../kernels/elementwise/elementwise.ts';
+import { elementwiseAdd, elementwiseCopy } from '../kernels/elementwise/elementwise.ts';
 import { fail, shapeText } from './errors.ts';
 import { cast } from './ops/cast.ts';
+import { HalfWeights } from './halfweights.ts';
 import { canLiveIn } from './inplace.ts';
 import { Pairs } from './pairs.ts';
-import {
-  type DType,
-  type HostData,
-  numel,
-  type Slab,
-  Storage,
-  Tensor,
-  type TensorLike,
-  type Variable,
-} from './tensor.ts';
+import { type DType, type HostData, numel, Storage, Tensor, type TensorLike, type Variable } from './tensor.ts';
 
 /** One dispatch: a kernel, its problem, and a tensor for every binding (null: unused by this problem). */
 export interface Call {
@@ -59,12 +51,13 @@ export class Trace {
   /** What ops may know of the adapter: how far to split a sum, for example. */
   readonly traits: AdapterTraits;
   readonly precision: Precision;
+  /** In the order in which they run. */
   readonly calls: Call[] = [];
   #nodes: Node[] = [];
   #grads = new Map<object, Tensor>();
   #again = false;
   readonly #pairs = new Pairs();
-  readonly #halved = new Set<Slab>();
+  readonly #halfWeights = new HalfWeights();
   readonly #variables = new Map<Variable, Tensor>();
   readonly #differentiable = new Set<object>();
   #recording = true;
@@ -74,6 +67,7 @@ export class Trace {
     this.precision = precision;
   }
 
+  /** Values that every run is given anew. @throws where a size is no whole number above 0 */
   input(name: string, shape: Shape, dtype: DType): Tensor {
     if (!shape.every((n) => Number.isInteger(n) && n > 0)) {
       fail(`trace: sizes of input ${name} must be whole numbers above 0, got ${shapeText(shape)}`);
@@ -81,6 +75,7 @@ export class Trace {
     return new Tensor(this, new Storage(dtype, numel(shape), { kind: 'input', name }), shape);
   }
 
+  /** Values that are uploaded once; the dtype is that of the array. `data` has numel(shape) elements. */
   constant(data: HostData, shape: Shape): Tensor {
     const dtype = data instanceof Float32Array ? 'f32' : data instanceof Uint32Array ? 'u32' : 'i32';
     return new Tensor(this, new Storage(dtype, data.length, { kind: 'constant', data }), shape);
@@ -154,31 +149,12 @@ export class Trace {
   }
 
   /**
-   * What a product reads of the weight `like` (out, …): itself, or its f16 copy where the precision is f16 and both of
-   * its sizes are multiples of 4 (products of others are computed in f32). All of a slab is copied by one dispatch, the
-   * first time that a trace asks.
+   * What a product reads of the weight `like` (out, …): itself, or its f16 copy where the precision is f16 and both of its sizes are
+   * multiples of 4 (products of others are computed in f32).
    */
   half(like: TensorLike): Tensor {
     const x = this.use(like);
-    const { home } = x.storage;
-    if (this.precision === 'f32' || x.dtype !== 'f32' || home?.kind !== 'slab' || home.slab.length % 4) return x;
-    if (x.shape[0] % 4 || (numel(x.shape) / x.shape[0]) % 4) return x;
-    const { slab, offset } = home;
-    const copied = (of: Slab, at: number, length: number): Tensor =>
-      new Tensor(this, new Storage(of.dtype, length, { kind: 'slab', slab: of, offset: at }), [length]);
-    if (!this.#halved.has(slab)) {
-      this.#halved.add(slab);
-      const bindings = { x: copied(slab, 0, slab.length), y: copied(slab.half, 0, slab.length) };
-      const problem = { n: slab.length, X16: false, Y16: true };
-      this.calls.push({
-        kernel: elementwiseCast as unknown as AnyKernel,
-        problem,
-        bindings,
-        writes: ['y'],
-        again: false,
-      });
-    }
-    return copied(slab.half, offset, numel(x.shape)).reshape(...x.shape);
+    return this.precision === 'f32' ? x : this.#halfWeights.of(x, (call) => this.calls.push(call));
   }
 
   /**

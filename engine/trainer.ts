@@ -13,6 +13,7 @@ export type Batch<I> = { [N in keyof I]: HostTensor };
 /** A batch, or what is called for it when its turn comes (to put data that the loss reads from variables in place). */
 export type BatchSource<I> = Batch<I> | (() => Promise<Batch<I>>);
 
+/** What a Trainer trains, and by what. */
 export interface TrainerOptions<I extends InputTypes> {
   /** Inputs of the loss with their dtypes. */
   inputs: I;
@@ -25,11 +26,12 @@ export interface TrainerOptions<I extends InputTypes> {
   after?: (trace: Trace) => void;
 }
 
+type Outputs = 'loss' | 'norm' | 'skipped';
+
 /**
  * Results of a step: one for every micro-batch, each with the loss and, on the last, the gradient norm where clipping is on, and how many
  * steps were skipped so far where gradients are looked at (Optimizer.skipped).
  */
-type Outputs = 'loss' | 'norm' | 'skipped';
 export type StepResults = readonly Results<Outputs>[];
 
 /** Trains a model of your own: compiles its loss once for every combination of input shapes, and replays it. */

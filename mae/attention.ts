@@ -12,6 +12,7 @@ import type { VisionEncoder } from './model/encoder.ts';
 import { headMean, rolloutOf } from './render/attention.ts';
 import { Preparer } from './train/prepare.ts';
 
+/** Of which blocks, and from where, attention is looked at. */
 export interface AttentionOptions {
   /** Blocks, from 0. */
   readonly layers: readonly number[];
@@ -32,6 +33,7 @@ export interface LayerAttention {
   readonly rollout: Float64Array | null;
 }
 
+/** What the encoder attends to in one image. */
 export interface ImageAttention {
   /** Number within the set. */
   readonly id: number;

@@ -12,6 +12,7 @@ import type { MaskedAutoencoder } from './model/model.ts';
 import type { Prediction, Rebuilt } from './render/rebuilt.ts';
 import { Preparer } from './train/prepare.ts';
 
+/** What a model predicts of an image under one mask. */
 export interface Pass extends Prediction {
   /** Mean squared (or absolute) error over the removed patches, as in training. */
   readonly loss: number;
@@ -46,6 +47,7 @@ export class Rebuilder {
     });
   }
 
+  /** Of the image that is in the variable now. `noise` (L): the `keep` patches of least noise stay. */
   async pass({ noise, keep }: ChosenMask): Promise<Pass> {
     const program = this.#programs.get(keep) ?? this.#forward(keep);
     this.#programs.set(keep, program);
@@ -79,6 +81,7 @@ export async function* rebuild(
   }
 }
 
+/** Which images, and how much of each is removed. */
 export interface ReconstructOptions {
   readonly maskRatio: number;
   /** Patches that stay in every image, instead of random ones: then `maskRatio` and `seed` mean nothing. */
@@ -89,6 +92,7 @@ export interface ReconstructOptions {
   readonly ids?: readonly number[];
 }
 
+/** An image and what became of it. */
 export interface Reconstruction extends Rebuilt, Pass {
   /** Number within the set. */
   readonly id: number;

@@ -11,8 +11,9 @@ interface Inputs extends Record<string, Tensor | null> {
   ids: Tensor | null;
 }
 
-/** ORDER of kernels/patch: as a convolution's weight (C, p, p), or as the reference's patchify (p, p, C). */
+/** Order within a row of pixels (ORDER of kernels/patch): as a convolution's weight, (C, p, p). */
 export const CONV_ORDER = 0;
+/** As the reference's patchify, (p, p, C): so lie predictions and their targets. */
 export const PATCHIFY_ORDER = 1;
 
 /** rows (batch, count, C * p * p): pixels of the chosen patches, or of all, in row-major order of patches. */

@@ -7,6 +7,7 @@ import { flat } from './optimizer.ts';
 
 /** Averages of parameters over the updates: `update` records one. */
 export class Ema {
+  /** What is averaged. */
   readonly parameters: Parameters;
   /** Another set of the same parameters, which holds the averages and must have been loaded with what these begin with. */
   readonly averages: Parameters;

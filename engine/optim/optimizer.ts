@@ -9,6 +9,7 @@ import { numel, type Slab, Storage, Tensor, Variable } from '../tensor.ts';
 import type { Trace } from '../trace.ts';
 import { LossScale } from './lossscale.ts';
 
+/** What every optimizer can be told. */
 export interface OptimizerOptions {
   /** Decay and learning-rate factor of a parameter; groups with equal values share a row of the table. */
   group?: (variable: Variable) => { weightDecay: number; lrScale: number };
@@ -33,6 +34,7 @@ export abstract class Optimizer {
   abstract readonly name: 'adamw' | 'sgd' | 'lars';
   /** What is kept per parameter, by the names of checkpoints: moments, momentum. */
   abstract readonly slots: Readonly<Record<string, ReadonlyMap<Variable, Variable>>>;
+  /** What it updates. */
   readonly parameters: Parameters;
   /**
    * What the last step that ended computed, of each parameter's shape, in f32. Activations may lie here until a step writes its gradients
@@ -41,6 +43,7 @@ export abstract class Optimizer {
   readonly gradients: ReadonlyMap<Variable, Variable>;
   /** (1), u32: updates done. */
   readonly step: Variable;
+  /** The scale that gradients carry, which is taken off; null where they carry none. */
   readonly lossScale: LossScale | null;
   /** (1), u32: steps that were skipped because a gradient was not finite, of this process; null where they are not looked at, or scaled. */
   readonly skipped: Variable | null;

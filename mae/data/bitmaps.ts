@@ -3,6 +3,7 @@ import { fail } from '../../engine/errors.ts';
 import { DamagedImage } from './damage.ts';
 import { type Dataset, IMAGENET_MEAN, IMAGENET_STD, type Sample } from './dataset.ts';
 
+/** What a set of images that a page has is called, and what is known of them. */
 export interface BitmapOptions {
   readonly name?: string;
   /** Names of the classes, and of every image which of them. */

@@ -1,6 +1,7 @@
 // What training asks of a set of images: how many, what they are called, and their decoded bytes one by one.
 import type { PartJob, PartResult } from './part.ts';
 
+/** One decoded image. */
 export interface Sample {
   /** (height, width, channels) bytes, channels interleaved. */
   readonly data: Uint8Array;
@@ -38,6 +39,7 @@ export interface ReadingThreads {
   read(job: PartJob, wanted: () => boolean): Promise<PartResult | null>;
 }
 
+/** Images by number, wherever they lie. */
 export interface Dataset {
   readonly name: string;
   readonly length: number;
@@ -58,7 +60,9 @@ export interface Dataset {
   id?(index: number): string;
 }
 
+/** Per channel (red, green, blue), of values in [0, 1]. */
 export const IMAGENET_MEAN = [0.485, 0.456, 0.406] as const;
+/** Standard deviation of the same. */
 export const IMAGENET_STD = [0.229, 0.224, 0.225] as const;
 
 /** `count` images of a set from `first` on. */

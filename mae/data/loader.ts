@@ -8,6 +8,7 @@ import { type Manner, readHere, type ReadParts, readThere, settled } from './par
 import { queueOf } from './queue.ts';
 import type { Place } from './sampler.ts';
 
+/** A batch on the host: cropped bytes of its images, packed one behind the other, to be resized on the device (Preparer). */
 export interface Batch extends Packed {
   /** Place in the epoch, from 0. */
   readonly index: number;
@@ -19,6 +20,7 @@ export interface Batch extends Packed {
   readonly damaged: readonly (readonly DamagedImage[])[];
 }
 
+/** Which images are loaded, what is seen of each, and with how much beside. */
 export interface LoaderOptions {
   /** Indices into the dataset, in the order to read them: a whole epoch. */
   readonly order: Uint32Array;

@@ -16,6 +16,7 @@ import { webDataset } from './formats/webdataset.ts';
 import { hasSplit, imageFolder } from './imagefolder.ts';
 import { ELSEWHERE, KNOWN } from './known.ts';
 
+/** A data set by its parts. */
 export interface Data {
   readonly train: Dataset;
   /**

@@ -99,6 +99,7 @@ export interface Placed {
   readonly flip: boolean;
   readonly window?: Window;
 }
+/** What is seen of a sample, by its number and the size of its image: the same at every call. */
 export interface Place {
   (sample: number, image: { height: number; width: number }): Placed;
   /** What another thread needs to make the same one (`placeOf`); absent where only this thread can. */

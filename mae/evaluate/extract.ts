@@ -8,6 +8,7 @@ import { type Feature, type FeatureModel, featuresOf } from '../model/features.t
 import { Preparer } from '../train/prepare.ts';
 import { fittingBatch } from './fitting.ts';
 
+/** Which features are taken, of images normalised by which statistics. */
 export interface ExtractorOptions<K extends Feature> {
   /** What pretraining normalised with. */
   readonly mean: readonly number[];
@@ -19,6 +20,7 @@ export interface ExtractorOptions<K extends Feature> {
   readonly batchSize?: number;
 }
 
+/** Features of one batch. */
 export interface Extracted<K extends Feature> {
   /** Place of the first image in the order. */
   readonly first: number;

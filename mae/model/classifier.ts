@@ -60,10 +60,12 @@ export const lastBlocks =
     return block ? Number(block[1]) >= depth - blocks : /^(norm|fc_norm|head)\./.test(name);
   };
 
+/** A vision transformer with a linear head, as MAE fine-tunes it (section 4). */
 export class Classifier {
   readonly config: ClassifierConfig;
   readonly parameters: Parameters;
 
+  /** `weights` by the reference's names; those that `trainable` refuses stay as they are. @throws where one is missing or of another size */
   constructor(
     engine: Engine,
     config: ClassifierConfig,

@@ -21,6 +21,7 @@ export interface EncoderConfig {
   readonly pos_embed?: (typeof POSITIONS)[number];
 }
 
+/** Sizes of a masked autoencoder. Widths, and widths over heads, are multiples of 4. */
 export interface MaeConfig extends EncoderConfig {
   readonly decoder_embed_dim: number;
   readonly decoder_depth: number;
@@ -169,6 +170,7 @@ export const gridOf = (c: EncoderConfig): [number, number] => [
   c.img_size[0] / c.patch_size,
   c.img_size[1] / c.patch_size,
 ];
+/** L: patches of an image. */
 export const patchesOf = (c: EncoderConfig): number => gridOf(c)[0] * gridOf(c)[1];
 /** Values in a patch: p * p * C. */
 export const patchValues = (c: EncoderConfig): number => c.patch_size ** 2 * c.in_chans;

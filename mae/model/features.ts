@@ -11,6 +11,7 @@ export type FeatureModel = Pick<VisionEncoder, 'config' | 'parameters' | 'encode
 
 /** cls (N, D): the cls token; gap (N, D): the mean over patches; patch_tokens (N, L, D): one a patch, in rows from the top. */
 export const FEATURES = ['cls', 'gap', 'patch_tokens'] as const;
+/** One of them. */
 export type Feature = (typeof FEATURES)[number];
 
 /**
@@ -25,6 +26,7 @@ export function tokensOf(model: FeatureModel, img: Tensor, layer?: number): Tens
   return encodeTokens(parameters, { ...config, depth: layer }, img, everyPatch(img, config), {});
 }
 
+/** Features of img (N, C, H, W), each in the shape that FEATURES says; `layer` as in tokensOf. */
 export function featuresOf<K extends Feature>(
   model: FeatureModel,
   img: Tensor,

@@ -8,11 +8,14 @@ import { draw, STREAM, unit } from '../data/streams.ts';
 export const DRAWN = ['block', 'grid', 'bernoulli'] as const;
 export const GUIDES = ['loss', 'attention'] as const;
 export type Guide = (typeof GUIDES)[number];
+/** Every way to choose what is removed. */
 export const MASKS = ['random', ...DRAWN, ...GUIDES] as const;
+/** Those whose noise maskNoise gives. */
 export type DrawnMask = (typeof DRAWN)[number];
 
 export const isDrawn = (kind: string): kind is DrawnMask => (DRAWN as readonly string[]).includes(kind);
 
+/** What decides a mask: the same key, the same mask. `sample` is the image's number in its set. */
 export interface MaskKey {
   readonly seed: number;
   readonly epoch: number;

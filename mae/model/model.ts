@@ -15,6 +15,7 @@ import { checked, type MaeConfig, parameterSpecs } from './config.ts';
 import { encodeTokens, everyPatch, type ForwardOptions, type Seen } from './encoder.ts';
 import { initialWeights } from './init.ts';
 
+/** What a forward pass gives, besides which patches it removed. */
 export interface MaeOutput extends Masking {
   /** (1): mean over removed patches */
   readonly loss: Tensor;
@@ -29,6 +30,7 @@ function withoutCls(x: Tensor): Tensor {
   return take({ x }, { rows: Array.from({ length: x.shape[1] - 1 }, (_, l) => l + 1) }).y;
 }
 
+/** The model: parameters on a device, and a forward pass to be recorded in a trace. */
 export class MaskedAutoencoder {
   readonly config: MaeConfig;
   readonly parameters: Parameters;

@@ -17,6 +17,7 @@ export interface Preprocessing {
   readonly classes?: readonly string[] | null;
 }
 
+/** A graph, and what is said of it in the file. */
 export interface Exported {
   readonly graph: Graph;
   readonly info: ModelInfo;

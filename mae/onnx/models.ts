@@ -9,6 +9,7 @@ type Weights = ReadonlyMap<string, Float32Array>;
 
 /** How a graph of the autoencoder is told which patches to remove: by noise, of which the least stays; or by their numbers. */
 export const MASK_INPUTS = ['noise', 'ids'] as const;
+/** One of them. */
 export type MaskInput = (typeof MASK_INPUTS)[number];
 
 const BATCH = 'batch';

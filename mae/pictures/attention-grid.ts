@@ -13,6 +13,7 @@ export interface NamedMap {
   readonly row: ArrayLike<number>;
 }
 
+/** One image with the maps that are shown beside it. */
 export interface AttentionBlock {
   readonly title: string;
   /** (C, H, W) in [0, 1] */
@@ -22,6 +23,7 @@ export interface AttentionBlock {
   readonly maps: readonly NamedMap[];
 }
 
+/** How maps are shown. */
 export interface GridOptions {
   readonly config: EncoderConfig;
   /** Maps alone, or laid over the image. */
@@ -61,6 +63,7 @@ function tilesOf({ pixels, patch, maps }: AttentionBlock, { config, overlay }: G
   return [image, ...drawn];
 }
 
+/** All blocks below each other as one picture, with tiles of one size. `blocks` has one at least, each with as many maps. */
 export function attentionGrid(blocks: readonly AttentionBlock[], options: GridOptions): Picture {
   const [height, width] = options.config.img_size;
   const scale = scaleOf(Math.max(height, width), blocks.length * blocks[0].maps.length > MANY);

@@ -16,6 +16,7 @@ export interface Strip {
   readonly captions?: readonly string[];
 }
 
+/** What a sheet says besides its strips. */
 export interface SheetOptions {
   /** Lines at the bottom. */
   readonly notes?: readonly string[];
@@ -57,6 +58,7 @@ function blocksOf(count: number, width: number, height: number): number {
   return Array.from({ length: count }, (_, i) => i + 1).reduce((a, b) => (unevenness(b) < unevenness(a) ? b : a));
 }
 
+/** All strips as one picture, under the headings of their groups, with tiles of one size. `strips` has one at least. */
 export function sheet(groups: readonly Group[], strips: readonly Strip[], options: SheetOptions = {}): Picture {
   const many = strips.length > FEW;
   const [first] = strips[0].tiles;

@@ -2,6 +2,7 @@
 
 export type Colour = readonly [red: number, green: number, blue: number];
 
+/** 8 bits a channel, rows from the top. */
 export interface Picture {
   readonly width: number;
   readonly height: number;

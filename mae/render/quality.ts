@@ -2,6 +2,7 @@
 import type { EncoderConfig } from '../model/config.ts';
 import { spread } from './patches.ts';
 
+/** Of one rebuilt image. */
 export interface Quality {
   /** In dB; infinite where all is equal, NaN where nothing was removed. */
   readonly psnr: number;

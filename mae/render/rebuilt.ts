@@ -20,6 +20,7 @@ export interface Prediction {
   readonly mask: ArrayLike<number>;
 }
 
+/** A prediction with the image that it is of. */
 export interface Rebuilt extends Prediction {
   /** (C, H, W), normalised by mean and std as the model saw it. */
   readonly img: Float32Array;

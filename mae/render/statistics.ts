@@ -5,6 +5,7 @@ import { patchify } from './patches.ts';
 
 /** Where brightness and contrast of a removed patch come from. */
 export const STATISTICS = ['original', 'neighbours'] as const;
+/** One of them. */
 export type Statistics = (typeof STATISTICS)[number];
 
 /** What a picture must say of them. */

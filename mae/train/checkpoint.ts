@@ -51,6 +51,7 @@ export interface TrainingState {
   readonly picks: Readonly<Record<string, KnobValues>>;
 }
 
+/** An autoencoder as a run keeps it, with all that it takes to go on where it stands. */
 export interface Checkpoint {
   readonly config: MaeConfig;
   readonly weights: ReadonlyMap<string, Float32Array>;

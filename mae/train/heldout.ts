@@ -12,6 +12,7 @@ import { patchesOf } from '../model/config.ts';
 import type { MaskedAutoencoder } from '../model/model.ts';
 import type { Preparer } from './prepare.ts';
 
+/** How held-out images are masked. */
 export interface HeldoutOptions {
   /** Patches that stay, of every image: as it is at each call. */
   readonly keep: () => number;
@@ -45,6 +46,7 @@ export class Heldout {
     );
   }
 
+  /** How many there are, damaged ones included. */
   get images(): number {
     return this.#dataset.length;
   }

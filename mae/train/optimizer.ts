@@ -4,6 +4,7 @@ import type { Optimizer } from '../../engine/optim/optimizer.ts';
 import { Lars, Sgd } from '../../engine/optim/sgd.ts';
 import type { Parameters } from '../../engine/parameters.ts';
 
+/** An optimizer by the names of flags. */
 export interface OptimizerChoice {
   /** adamw, sgd or lars; adamw unless said */
   readonly opt: string;

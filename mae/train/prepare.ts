@@ -20,6 +20,7 @@ import { STREAM } from '../data/streams.ts';
 
 type Inputs = { pixels: 'u32'; images: 'u32'; taps: 'i32'; plan: 'f32' };
 
+/** Makes images of packed crops; its programs and the variables that images are put into serve every batch. */
 export class Preparer {
   readonly #engine: Engine;
   readonly #config: EncoderConfig;
@@ -30,6 +31,7 @@ export class Preparer {
   #erase: Program<{ boxes: 'u32'; ids: 'u32'; clock: 'u32' }, never> | null = null;
   #blend: Program<{ ids: 'u32'; how: 'f32' }, never> | null = null;
 
+  /** `mean` and `std` per channel, of values in [0, 1]. */
   constructor(
     engine: Engine,
     config: EncoderConfig,

@@ -51,7 +51,10 @@ interface RecoveryOptions<C, R> {
   readonly stop?: AbortSignal;
 }
 
-/** @throws CutShort where `stop` says that the process ends soon, and a step did not */
+/**
+ * Trains to the end, try after try: after a lost device on a new one from the copy that was kept, after ruined weights from good ones.
+ * @throws CutShort where `stop` says that the process ends soon, and a step did not
+ */
 export function unbroken<C, R>(options: RecoveryOptions<C, R>): Promise<R> {
   let last: Attempt<C, R> | null = null;
   const begun = (attempt: Attempt<C, R>): void => void (last = attempt);

@@ -26,20 +26,20 @@ export interface Look {
 /** The plans of a run in the order of their first turn. */
 export function plansOf({ prepare, step, looks }: RunPlans, updates: Updates): Plan[] {
   const looked = looks.flatMap((look) => {
-    const parts = evenParts(look.images, updates.micro_batch);
-    return parts.flatMap((n) => [prepare(n, parts[0]), look.plan(n)]);
+    const sizes = batchSizes(look.images, updates.micro_batch);
+    return sizes.flatMap((n) => [prepare(n, sizes[0]), look.plan(n)]);
   });
   const kinds = updates.count > 1 ? [0, updates.count - 1] : [0];
   const sizes = kinds.map((at) => updates.parts(at));
   return [...looked, ...sizes.flatMap((parts) => [...parts.map((n) => prepare(n, sizes[0][0])), ...step(parts)])];
 }
 
-/** The two sizes that batches of `most` can have: most itself, and what is left. */
-const evenParts = (images: number, most: number): number[] =>
+/** The sizes that batches of `most` images at most have: `most`, and what is left for the last one. */
+const batchSizes = (images: number, most: number): number[] =>
   [Math.min(images, most), images > most ? images % most : 0].filter((n) => n > 0);
 
 export interface Room {
-  /** All buffers while it trains. */
+  /** All buffers while it trains; sizes in bytes. */
   readonly memory: MemoryForecast;
   /** The largest slab once more: a checkpoint is read back through it. */
   readonly saving: number;

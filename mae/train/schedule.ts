@@ -2,6 +2,7 @@
 
 export const SCHEDULES = ['cosine', 'step', 'plateau', 'constant'] as const;
 
+/** How the learning rate goes over a run; epochs may be fractions. */
 export interface Schedule {
   /** cosine unless said */
   readonly sched?: (typeof SCHEDULES)[number];

@@ -16,8 +16,10 @@ import { MaskedAutoencoder } from '../model/model.ts';
 
 /** Of a batch: the samples' numbers in the data set (batch), and (epoch, step). Its images lie on the device already. */
 export const STEP_INPUTS = { ids: 'u32', clock: 'u32' } as const;
+/** Their dtypes, by name. */
 export type StepInputs = typeof STEP_INPUTS;
 
+/** What a step removes, drops and updates by. */
 export interface StepOptions extends Partial<OptimizerChoice> {
   readonly mask_ratio: number;
   readonly seed: number;
@@ -32,7 +34,10 @@ export interface StepOptions extends Partial<OptimizerChoice> {
   readonly keep?: () => number;
 }
 
-/** `images` says where the images of a batch of a given size lie. */
+/**
+ * The training step of a masked autoencoder. `images` says where the images (batch, C, H, W) of a batch of a given size lie,
+ * normalised: they are put there before every step.
+ */
 export function pretrainStep(
   engine: Engine,
   model: MaskedAutoencoder,

@@ -30,6 +30,7 @@ interface Common {
   readonly report: Report;
 }
 
+/** An autoencoder with all of its weights. */
 export interface LoadedAutoencoder extends Common {
   readonly kind: 'autoencoder';
   readonly config: MaeConfig;
@@ -39,6 +40,7 @@ export interface LoadedAutoencoder extends Common {
   readonly target: 'pixels' | 'normalised pixels' | null;
 }
 
+/** An encoder; its final norm may be missing, as fine-tuning leaves it. */
 export interface LoadedEncoder extends Common {
   readonly kind: 'encoder';
   readonly config: EncoderConfig;
@@ -46,6 +48,7 @@ export interface LoadedEncoder extends Common {
   readonly maskRatio: number;
 }
 
+/** A classifier, with the names of its classes. */
 export interface LoadedClassifier extends Common {
   readonly kind: 'classifier';
   readonly config: ClassifierConfig;
@@ -53,4 +56,5 @@ export interface LoadedClassifier extends Common {
   readonly maskRatio: number;
 }
 
+/** `kind` tells which. */
 export type Loaded = LoadedAutoencoder | LoadedEncoder | LoadedClassifier;

@@ -17,6 +17,7 @@ export type Where = string | URL | Blob | readonly Blob[];
 /** What `only: 'encoder'` gives, whatever the file holds. */
 export type PretrainedEncoder = LoadedEncoder & { readonly model: VisionEncoder };
 
+/** What a file held, with its model on a device. */
 export type Pretrained =
   | (LoadedAutoencoder & { readonly model: MaskedAutoencoder })
   | PretrainedEncoder
@@ -32,6 +33,7 @@ export async function fromPretrained(
   where: Where,
   options: ReadOptions & { readonly only: 'encoder' },
 ): Promise<PretrainedEncoder>;
+/** The same of whatever the file holds. */
 export async function fromPretrained(engine: Engine, where: Where, options?: ReadOptions): Promise<Pretrained>;
 export async function fromPretrained(engine: Engine, where: Where, options: ReadOptions = {}): Promise<Pretrained> {
   const loaded = await loadPretrained(where, options);

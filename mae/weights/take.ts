@@ -20,6 +20,7 @@ export interface Renamed {
   readonly shapes: ReadonlyMap<string, readonly number[]>;
 }
 
+/** What is read of a file, and what it does not say itself. */
 export interface ReadOptions extends Hints {
   /** The encoder's weights alone: nothing of a decoder or head is read. */
   readonly only?: 'encoder';
