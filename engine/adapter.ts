@@ -3,6 +3,9 @@ import type { MatrixShape } from '../kernels/kernel.ts';
 import type { DeviceOptions } from './device.ts';
 import { fail } from './errors.ts';
 
+/** Of browsers whose devices do not say what adapter they are of. */
+export const UNTOLD = { vendor: '', architecture: '', device: '', description: '' } as GPUAdapterInfo;
+
 /** What Dawn and Chromium call subgroup matrices. */
 export const MATRIX = 'chromium-experimental-subgroup-matrix';
 /** For large tensors, and for large tiles of matrix products. */
@@ -87,9 +90,13 @@ export function requirements(adapter: GPUAdapter, options: DeviceOptions = {}): 
 
 /** @throws TesseraeError that ends with `advice` where there is none */
 export async function requestAdapter(
-  gpu: GPU,
+  gpu: GPU | undefined,
   advice = 'a driver for the GPU is needed, or a software one such as lavapipe',
 ): Promise<GPUAdapter> {
+  if (!gpu)
+    fail(
+      'device: there is no WebGPU here (navigator.gpu is missing): a page needs a browser that has it, and https or localhost',
+    );
   // Dawn throws where no adapter has the name that was asked for, and lists those that there are.
   const none = (error?: Error): never => {
     const why = error ? ` (${error.message.trim().replace(/\s*\n\s*/g, ' ')})` : '';

@@ -13,13 +13,15 @@ import type {
 import { storedAs } from '../kernels/kernel.ts';
 import { packParams, resolve } from '../kernels/restate.ts';
 import type { Device } from './device.ts';
-import { fail, shapeText } from './errors.ts';
+import { CapacityError, fail, shapeText } from './errors.ts';
 import { USAGE } from './allocate.ts';
 import { Pipelines } from './pipelines.ts';
 import { bytesOf, numel } from './tensor.ts';
 
 /** A buffer, or a range of one that starts at a multiple of 256 bytes. */
 export type Bound = GPUBuffer | { readonly buffer: GPUBuffer; readonly offset: number };
+/** minStorageBufferOffsetAlignment of WebGPU's defaults, which no device is made with more than. */
+const ALIGNMENT = 256;
 type Numbers = Float64Array | Uint32Array | Int32Array;
 
 /** A kernel ready to be encoded for one problem. `N` are the names of its bindings. */
@@ -54,6 +56,8 @@ export async function borrowKernel<
 >(device: Device, spec: Kernel<B, P, O, I>, problem: Problem<P, O>): Promise<BorrowedKernel<keyof B & string>> {
   type N = keyof B & string;
   const kernel = spec as unknown as AnyKernel;
+  if (!device?.traits) fail('borrowKernel: the first argument is a Device, which useDevice(gpuDevice) makes');
+  if (!kernel?.variants) fail('borrowKernel: the second argument is a kernel of the catalogue, or of defineKernel');
   const full = { ...kernel.options, ...problem } as Settings;
   const program = resolve(kernel, full, device.traits);
   const shapes = kernel.shapes(full as never) as Record<N, Shape | null>;
@@ -63,6 +67,13 @@ export async function borrowKernel<
     return [name, shape ? Math.max(4, bytesOf(storedAs(kernel, name, full), numel(shape))) : 0];
   });
   const bytes = Object.fromEntries(sizes) as Record<N, number>;
+  for (const name of names) {
+    const { maxBindingBytes: most } = device.traits;
+    if (bytes[name] > most)
+      throw new CapacityError(
+        `${kernel.name}: ${name} ${shapeText(shapes[name] ?? [])} takes ${bytes[name]} bytes, this device binds ${most} at most: cut the work into parts`,
+      );
+  }
   const { pipeline, layout } = await new Pipelines(device).get(kernel.name, program);
   const own: GPUBuffer[] = [];
   const make = (size: number, usage: number): GPUBuffer => {
@@ -80,13 +91,23 @@ export async function borrowKernel<
   for (const name of unused)
     entries.push({ binding: kernel.bindings[name].binding, resource: { buffer: make(16, USAGE.STORAGE) } });
 
+  let disposed = false;
+  const check = (): void => {
+    if (disposed) fail(`${kernel.name}: it was disposed of; borrow it again`);
+  };
   const bind = (buffers: Partial<Record<N, Bound>>): GPUBindGroup => {
+    check();
+    const unknown = Object.keys(buffers).find((name) => !names.includes(name as N));
+    if (unknown) fail(`${kernel.name}: there is no binding ${unknown}: they are ${names.join(', ')}`);
     const given = names.flatMap((name): GPUBindGroupEntry[] => {
       const shape = shapes[name];
       const bound = buffers[name];
       if (!shape) return [];
       if (!bound) fail(`${kernel.name}: ${name} ${shapeText(shape)} needs a buffer of ${bytes[name]} bytes`);
       const { buffer, offset } = 'buffer' in bound ? bound : { buffer: bound, offset: 0 };
+      if (!(buffer.usage & USAGE.STORAGE)) fail(`${kernel.name}: the buffer of ${name} needs the usage STORAGE`);
+      if (offset % ALIGNMENT)
+        fail(`${kernel.name}: ${name} must begin at a multiple of ${ALIGNMENT} bytes in its buffer, not at ${offset}`);
       if (buffer.size - offset < bytes[name])
         fail(
           `${kernel.name}: ${name} ${shapeText(shape)} takes ${bytes[name]} bytes, its buffer has ${buffer.size - offset}`,
@@ -96,6 +117,7 @@ export async function borrowKernel<
     return device.gpu.createBindGroup({ label: kernel.name, layout, entries: [...entries, ...given] });
   };
   const encode = (pass: GPUComputePassEncoder, group: GPUBindGroup): void => {
+    check();
     pass.setPipeline(pipeline);
     pass.setBindGroup(0, group);
     pass.dispatchWorkgroups(program.grid[0], program.grid[1], program.grid[2]);
@@ -117,6 +139,7 @@ export async function borrowKernel<
     return Object.fromEntries(written.map((name) => [name, arrays[name]])) as Partial<Record<N, Numbers>>;
   };
   const dispose = (): void => {
+    disposed = true;
     for (const buffer of own) buffer.destroy();
   };
   return { grid: program.grid, code: program.code, shapes, bytes, bind, encode, reference, dispose };

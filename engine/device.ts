@@ -9,6 +9,7 @@ import {
   requestAdapter,
   requirements,
   summaryOf,
+  UNTOLD,
 } from './adapter.ts';
 import { DeviceHungError, DeviceLostError, fail, TesseraeError } from './errors.ts';
 import { picksOf, shippedTable } from './picks.ts';
@@ -182,7 +183,7 @@ export class Device {
       await new Promise((later) => setTimeout(later, ms));
       try {
         const gpu = await this.#wait(this.#again());
-        const { id } = summaryOf(gpu.adapterInfo);
+        const { id } = summaryOf(gpu.adapterInfo ?? UNTOLD);
         if (id !== this.adapter.id)
           throw new DeviceLostError(`${before}; now there is another adapter, ${id}: start again on it`);
         this.#gpu = gpu;
@@ -214,7 +215,7 @@ export async function openDevice(gpu: GPU, options: DeviceOptions = {}): Promise
   const open = async (): Promise<{ device: GPUDevice; info: GPUAdapterInfo }> => {
     const adapter = await requestAdapter(gpu, options.advice);
     const device = await adapter.requestDevice({ label: 'tesserae', ...requirements(adapter, options) });
-    return { device, info: adapter.info };
+    return { device, info: adapter.info ?? UNTOLD };
   };
   const { device, info } = await open();
   return Device.wrap(device, info, { again: async () => (await open()).device, ...options }, true);
@@ -226,5 +227,7 @@ export async function openDevice(gpu: GPU, options: DeviceOptions = {}): Promise
  * what runs on it here: `check` and later runs throw it.
  */
 export async function useDevice(gpu: GPUDevice, options: DeviceOptions = {}): Promise<Device> {
-  return Device.wrap(gpu, gpu.adapterInfo, options, false);
+  if (!gpu?.queue)
+    fail('useDevice: give it a GPUDevice, which await adapter.requestDevice(requirements(adapter)) makes');
+  return Device.wrap(gpu, gpu.adapterInfo ?? UNTOLD, options, false);
 }

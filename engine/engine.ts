@@ -9,7 +9,18 @@ import { makePlan, type Plan } from './plan.ts';
 import type { Recorded } from './recorded.ts';
 import { checkInput, type Input } from './input.ts';
 import { type Look, Replay, type Results } from './replay.ts';
-import { arrayOf, type DType, type HostData, numel, type Shape, Slab, type Tensor, Variable } from './tensor.ts';
+import {
+  arrayOf,
+  checkShape,
+  type DType,
+  type HostData,
+  kindOf,
+  numel,
+  type Shape,
+  Slab,
+  Tensor,
+  Variable,
+} from './tensor.ts';
 import { spanned } from './timings.ts';
 import { type Precision, Trace } from './trace.ts';
 
@@ -18,6 +29,19 @@ export type InputTypes = Record<string, DType>;
 type Tensors<I> = { [N in keyof I]: Tensor };
 type Inputs<I> = { [N in keyof I]: Input };
 type Shapes<I> = { [N in keyof I]: Shape };
+
+const DTYPES: readonly DType[] = ['f32', 'f16', 'u32', 'i32'];
+
+/** @throws where a traced function gave something else than its outputs by name */
+function checkOutputs(outputs: unknown, trace: Trace): void {
+  const form = 'compile: the function must return its outputs by name, as { y }';
+  if (outputs instanceof Promise) fail(`${form}; it may not be async: it records, and nothing is computed yet`);
+  if (Object(outputs) !== outputs || outputs instanceof Tensor) fail(`${form}, got ${kindOf(outputs)}`);
+  for (const [name, t] of Object.entries(outputs as object)) {
+    if (!(t instanceof Tensor)) fail(`compile: output ${name} must be a tensor, got ${kindOf(t)}`);
+    trace.use(t);
+  }
+}
 
 /** A function of tensors, planned once for every combination of input shapes and replayed after that. */
 export interface Program<I extends InputTypes, K extends string> {
@@ -59,6 +83,8 @@ export class Engine {
    * made on the device: programs can be planned, of models of any size, and not be run.
    */
   constructor(device: Device, { precision, planOnly = false }: { precision?: Precision; planOnly?: boolean } = {}) {
+    if (!device?.traits)
+      fail('engine: give it a Device, which openDevice(navigator.gpu) or useDevice(gpuDevice) makes');
     const { profile } = device.traits;
     this.precision = precision ?? (profile === 'matrix' ? 'f16' : 'f32');
     if (profile === 'matrix' && precision === 'f32')
@@ -108,6 +134,7 @@ export class Engine {
     options: { dtype?: DType; data?: HostData; trainable?: boolean } = {},
   ): Variable {
     const { dtype = 'f32', data, trainable = false } = options;
+    checkShape(`variable: ${name}`, shape);
     const variable = new Variable(name, shape, new Slab(name, dtype, numel(shape)), 0, trainable);
     if (data) this.memory.write(variable, data);
     return variable;
@@ -144,6 +171,9 @@ export class Engine {
     types: I,
     fn: (inputs: Tensors<I>, trace: Trace) => Record<K, Tensor>,
   ): Program<I, K> {
+    for (const [name, dtype] of Object.entries(types)) {
+      if (!DTYPES.includes(dtype)) fail(`compile: input ${name} is ${dtype}, it must be one of ${DTYPES.join(', ')}`);
+    }
     const generation = this.#generation;
     const plans = new Map<string, Plan>();
     const replays = new Map<string, Promise<Replay<K>>>();
@@ -153,7 +183,9 @@ export class Engine {
         const shape = shapes[name] ?? fail(`plan: the shape of input ${name} is missing`);
         return [name, recorded.input(name, shape, dtype)];
       });
-      return { trace: recorded, outputs: fn(Object.fromEntries(entries) as Tensors<I>, recorded) };
+      const outputs = fn(Object.fromEntries(entries) as Tensors<I>, recorded);
+      checkOutputs(outputs, recorded);
+      return { trace: recorded, outputs };
     };
     const names = Object.keys(types);
     const keyOf = (shapes: Shapes<I>): string => names.map((name) => shapeText(shapes[name] ?? [])).join();
@@ -183,6 +215,7 @@ export class Engine {
       return replay;
     };
     const replayFor = (inputs: Inputs<I>): Promise<Replay<K>> => {
+      if (names.length && Object(inputs) !== inputs) fail(`run: inputs are given by name: ${names.join(', ')}`);
       const shapes = names.map((name) => [name, checkInput(name, types[name], inputs[name]).shape]);
       return replayOf(Object.fromEntries(shapes) as Shapes<I>);
     };

@@ -1,9 +1,7 @@
-// The one message form: what was wrong, with the numbers, and what to do.
+// What can go wrong on a device, in the one message form of kernels/errors.ts.
+import { TesseraeError } from '../kernels/errors.ts';
 
-/** A mistake of the caller's or a limit of the machine: its message is meant to be read by a user, without a stack. */
-export class TesseraeError extends Error {
-  override readonly name = 'TesseraeError';
-}
+export { fail, TesseraeError } from '../kernels/errors.ts';
 
 /** A tensor, or all of them together, that this device has no room for: a smaller batch helps. */
 export class CapacityError extends TesseraeError {}
@@ -38,10 +36,6 @@ export class DeviceHungError extends DeviceLostError {
     super(message);
     this.kernel = kernel;
   }
-}
-
-export function fail(message: string): never {
-  throw new TesseraeError(message);
 }
 
 /** `(2, 3)` for messages. */

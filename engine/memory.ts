@@ -153,6 +153,10 @@ export class Memory implements Buffers<GPUBuffer> {
   slab(slab: Slab): GPUBuffer {
     this.check();
     if (slab.gone) throw slab.gone;
+    if (slab.buffer && !this.#slabs.has(slab))
+      fail(
+        `memory: ${slab.label} is of another engine: make what uses it on that one, or write its values to a variable of this one`,
+      );
     if (!slab.buffer) {
       slab.buffer = this.create(slab.label, slab.bytes, USAGE.STORAGE | USAGE.COPY_SRC | USAGE.COPY_DST, slab);
       this.#slabs.add(slab);
@@ -163,7 +167,7 @@ export class Memory implements Buffers<GPUBuffer> {
   /** Destroys a slab's buffer; it, and plans that were made with it, must not be used again. */
   release(slab: Slab): void {
     const { buffer } = slab;
-    if (!buffer) return;
+    if (!buffer || !this.#slabs.has(slab)) return;
     buffer.destroy();
     this.#all.delete(buffer);
     this.#slabs.delete(slab);

@@ -1,7 +1,7 @@
 // Named parameters packed into a few flat slabs, so that one dispatch updates them all.
-import { fail } from './errors.ts';
+import { fail, shapeText } from './errors.ts';
 import type { Engine } from './engine.ts';
-import { numel, type Shape, Slab, Variable } from './tensor.ts';
+import { checkShape, numel, type Shape, Slab, Variable } from './tensor.ts';
 
 /** A parameter: its name in checkpoints, and its shape. */
 export interface ParameterSpec {
@@ -28,6 +28,10 @@ export class Parameters {
     // A slab is bound as a whole, and is 1 GiB at most.
     const { maxStorageBufferBindingSize, maxBufferSize } = engine.device.gpu.limits;
     const limit = Math.min(Math.floor(Math.min(maxStorageBufferBindingSize, maxBufferSize) / 4), 2 ** 28);
+    for (const [i, { name, shape }] of specs.entries()) {
+      checkShape(`parameters: ${name}`, shape);
+      if (specs.findIndex((other) => other.name === name) !== i) fail(`parameters: there are two called ${name}`);
+    }
     const variables = new Map<string, Variable>();
     const slabs: Slab[] = [];
     for (const trainable of [true, false]) {
@@ -70,7 +74,7 @@ export class Parameters {
   /** Uploads values by name; every parameter must be there with its shape. */
   load(values: ReadonlyMap<string, Float32Array>): void {
     for (const [name, variable] of this.variables) {
-      const data = values.get(name) ?? fail(`load: ${name} is missing: ${numel(variable.shape)} elements are needed`);
+      const data = values.get(name) ?? fail(`load: ${name} ${shapeText(variable.shape)} is missing`);
       this.engine.write(variable, data);
     }
   }

@@ -67,10 +67,11 @@ interface ReadOptions {
 }
 
 /**
- * Reads a whole file. Tensors share memory with `bytes`. Checksums are verified where there are any.
+ * Reads a whole file. Tensors share memory with `file`. Checksums are verified where there are any.
  * @throws SafetensorsError
  */
-export function parseSafetensors(bytes: Uint8Array, options: ReadOptions = {}): Safetensors {
+export function parseSafetensors(file: Uint8Array | ArrayBuffer, options: ReadOptions = {}): Safetensors {
+  const bytes = file instanceof Uint8Array ? file : new Uint8Array(file);
   const length = headerLength(bytes.subarray(0, 8), bytes.length);
   const header = parseHeader(bytes.subarray(8, 8 + length), bytes.length, options);
   const tensors = new Map<string, RawTensor>();

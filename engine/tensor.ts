@@ -32,11 +32,26 @@ export const ARRAYS = { f32: Float32Array, u32: Uint32Array, i32: Int32Array } a
 export const arrayOf = (what: string, dtype: DType): (typeof ARRAYS)[keyof typeof ARRAYS] =>
   dtype === 'f16' ? fail(`${what} is f16, which stays on the device: cast it to f32 first`) : ARRAYS[dtype];
 
+/** What a value is, for messages. */
+export const kindOf = (value: unknown): string => {
+  if (value === null || value === undefined) return String(value);
+  if (value instanceof Variable) return `the variable ${value.name} (trace.use gives its tensor)`;
+  const { name } = (Object(value) as object).constructor ?? Object;
+  return name === 'Object' ? `{ ${Object.keys(value).join(', ')} }` : `${/^[AEIO]/.test(name) ? 'an' : 'a'} ${name}`;
+};
+
+/** @throws where these are no sizes of a tensor */
+export function checkShape(what: string, shape: Shape): void {
+  if (!Array.isArray(shape)) fail(`${what}: its shape must be an array of sizes, got ${kindOf(shape)}`);
+  if (!shape.every((n) => Number.isInteger(n) && n > 0))
+    fail(`${what}: sizes must be whole numbers above 0, got ${shapeText(shape)}`);
+}
+
 /** Refuses an array of another kind: its bits would be taken for numbers of this dtype. */
 export function checkArray(what: string, dtype: DType, data: HostData): void {
   if (dtype === 'f16' || !(data instanceof ARRAYS[dtype])) {
     if (dtype === 'f16') fail(`${what} is f16, which stays on the device: give f32 and cast it there`);
-    fail(`${what} is ${dtype} and takes a ${ARRAYS[dtype].name}, got a ${(data as object).constructor.name}`);
+    fail(`${what} is ${dtype} and takes a ${ARRAYS[dtype].name}, got ${kindOf(data)}`);
   }
 }
 

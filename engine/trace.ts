@@ -12,14 +12,23 @@ import type {
   Settings,
   Shape,
 } from '../kernels/kernel.ts';
-import { storedAs } from '../kernels/kernel.ts';
+import { checkProblem, storedAs } from '../kernels/kernel.ts';
 import { elementwiseAdd, elementwiseCopy } from '../kernels/elementwise/elementwise.ts';
 import { fail, shapeText } from './errors.ts';
 import { cast } from './ops/cast.ts';
 import { HalfWeights } from './halfweights.ts';
 import { canLiveIn } from './inplace.ts';
 import { Pairs } from './pairs.ts';
-import { type DType, type HostData, numel, Storage, Tensor, type TensorLike, type Variable } from './tensor.ts';
+import {
+  checkShape,
+  type DType,
+  type HostData,
+  numel,
+  Storage,
+  Tensor,
+  type TensorLike,
+  type Variable,
+} from './tensor.ts';
 
 /** One dispatch: a kernel, its problem, and a tensor for every binding (null: unused by this problem). */
 export interface Call {
@@ -69,9 +78,7 @@ export class Trace {
 
   /** Values that every run is given anew. @throws where a size is no whole number above 0 */
   input(name: string, shape: Shape, dtype: DType): Tensor {
-    if (!shape.every((n) => Number.isInteger(n) && n > 0)) {
-      fail(`trace: sizes of input ${name} must be whole numbers above 0, got ${shapeText(shape)}`);
-    }
+    checkShape(`trace: input ${name}`, shape);
     return new Tensor(this, new Storage(dtype, numel(shape), { kind: 'input', name }), shape);
   }
 
@@ -118,6 +125,7 @@ export class Trace {
     problem: Settings,
   ): Record<string, Tensor> {
     const full: Settings = { ...kernel.options, ...problem };
+    checkProblem(kernel, full);
     const shapes = kernel.shapes(full as never);
     const bindings: Record<string, Tensor | null> = {};
     const outputs: Record<string, Tensor> = {};
@@ -207,7 +215,8 @@ export class Trace {
    * scale that is a tensor.
    */
   backward(loss: Tensor, scale: number | Tensor = 1): Map<Variable, Tensor> {
-    if (numel(loss.shape) !== 1) fail(`backward: loss must have one element, got ${shapeText(loss.shape)}`);
+    if (!(loss instanceof Tensor)) fail('backward: loss must be a tensor: of an op one of its outputs, by name');
+    if (numel(this.use(loss).shape) !== 1) fail(`backward: loss must have one element, got ${shapeText(loss.shape)}`);
     const seed = typeof scale === 'number' ? this.constant(Float32Array.of(scale), [1]) : scale;
     this.#grads = new Map([[loss.value, seed]]);
     this.calls.push(...this.#pairs.within(() => this.#pull(this.#nodes)));

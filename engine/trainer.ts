@@ -58,7 +58,7 @@ export class Trainer<I extends InputTypes> {
    */
   async step(
     batches: readonly BatchSource<I>[] | BatchSource<I>,
-    { lr, weights }: { lr: number; weights?: readonly number[] },
+    { lr, weights } = {} as { lr: number; weights?: readonly number[] },
   ): Promise<StepResults> {
     const list = (Array.isArray(batches) ? batches : [batches]) as readonly BatchSource<I>[];
     if (list.length === 0) fail('step: at least one micro-batch is needed');

@@ -1,4 +1,5 @@
 // What a kernel is: WGSL with reflected bindings, and beside it its grid, shapes, cost, reference and test cases.
+import { fail } from './errors.ts';
 import type { Picks } from './picks.ts';
 import type { Random } from './random/random.ts';
 
@@ -184,12 +185,12 @@ export function defineKernel<
   const first = spec.variants.simt.wgsl;
   const halves: unknown[] = Object.values(spec.half ?? {});
   for (const [profile, head] of Object.entries(spec.variants)) {
-    const say = (what: string) => new Error(`${spec.name}: variant ${profile} ${what}`);
+    const say = (what: string): never => fail(`${spec.name}: variant ${profile} ${what}`);
     const layout = (w: Wgsl) => JSON.stringify([w.bindings, w.params]);
     for (let v: Variant | null = head; v; v = v.otherwise) {
-      if (layout(v.wgsl) !== layout(first)) throw say('must have the same bindings and parameters as simt');
+      if (layout(v.wgsl) !== layout(first)) say('must have the same bindings and parameters as simt');
       for (const o of Object.keys(spec.options ?? {})) {
-        if (!(o in v.wgsl.knobs) && !halves.includes(o)) throw say(`lacks the option ${o} as a knob`);
+        if (!(o in v.wgsl.knobs) && !halves.includes(o)) say(`lacks the option ${o} as a knob`);
       }
     }
   }
@@ -219,6 +220,22 @@ export interface AnyKernel {
   readonly inputs?: (problem: never, random: Random) => { readonly [name: string]: ArrayLike<number> };
   readonly cases: readonly Settings[];
   readonly tolerance?: number;
+}
+
+/** @throws where a parameter of the kernel's uniform is missing, or cannot be in it */
+export function checkProblem(kernel: Pick<AnyKernel, 'name' | 'variants'>, problem: Settings): void {
+  const params = Object.entries(Object.values(kernel.variants)[0]?.wgsl.params ?? {});
+  for (const [name, { type }] of params) {
+    const value = problem[name];
+    if (value === undefined)
+      fail(`${kernel.name}: parameter ${name} is missing, it takes ${params.map(([each]) => each).join(', ')}`);
+    const [least, most] = type === 'u32' ? [0, 2 ** 32 - 1] : [-(2 ** 31), 2 ** 31 - 1];
+    const whole = Number.isInteger(value) && Number(value) >= least && Number(value) <= most;
+    if (typeof value !== 'number' || (type === 'f32' ? Number.isNaN(value) : !whole))
+      fail(
+        `${kernel.name}: parameter ${name} must be a ${type === 'f32' ? 'number' : `whole number from ${least} to ${most}`}, got ${value}`,
+      );
+  }
 }
 
 /** How the elements of a binding are stored for one problem. */

@@ -1,4 +1,5 @@
 // Bindings, parameters and knobs of a kernel's text, read when the program runs: for kernels that no build step reflects.
+import { fail } from './errors.ts';
 import type { BindingTypes, KnobValues, ParamTypes, Scalar, Wgsl } from './kernel.ts';
 
 const KNOB = /^const (\w+)(?:\s*:\s*\w+)? = ([^;]+);.*\/\/ knob/gm;
@@ -15,20 +16,20 @@ export function wgsl<B extends BindingTypes, P extends ParamTypes, K extends Kno
   text: string,
 ): Wgsl<B, P, K> {
   const plain = text.replace(/\/\/.*$/gm, '');
-  if (!/@compute[^{]*\bfn main\s*\(/.test(plain)) throw new Error('wgsl: there is no @compute entry point called main');
+  if (!/@compute[^{]*\bfn main\s*\(/.test(plain)) fail('wgsl: there is no @compute entry point called main');
   const aliases = new Map([...plain.matchAll(/^alias (\w+) = ([^;]+);/gm)].map(([, name, of]) => [name, of.trim()]));
   const bindings: Record<string, Wgsl['bindings'][string]> = {};
   let params: Wgsl['params'] = {};
   for (const [, group, at, space, mode = 'read', name, type] of plain.matchAll(BINDING)) {
     const binding = Number(at);
-    if (group !== '0') throw new Error(`wgsl: ${name} must be in group 0, it is in ${group}`);
+    if (group !== '0') fail(`wgsl: ${name} must be in group 0, it is in ${group}`);
     if (space === 'uniform') {
-      if (binding !== 0) throw new Error(`wgsl: the uniform ${name} must be @binding(0), it is @binding(${binding})`);
+      if (binding !== 0) fail(`wgsl: the uniform ${name} must be @binding(0), it is @binding(${binding})`);
       params = membersOf(plain, type.trim());
       continue;
     }
     const access = mode === 'read' || mode === 'read_write' ? mode : null;
-    if (space !== 'storage' || !access) throw new Error(`wgsl: ${name} must be storage, read or read_write`);
+    if (space !== 'storage' || !access) fail(`wgsl: ${name} must be storage, read or read_write`);
     bindings[name] = { binding, access, type: elementOf(name, type, aliases) };
   }
   const knobs = Object.fromEntries([...text.matchAll(KNOB)].map(([, name, value]) => [name, knobValue(name, value)]));
@@ -39,21 +40,19 @@ export function wgsl<B extends BindingTypes, P extends ParamTypes, K extends Kno
 function elementOf(name: string, type: string, aliases: ReadonlyMap<string, string>): Scalar {
   const element = /^array<(.+)>$/.exec(type.replace(/\s/g, ''))?.[1] ?? '';
   const scalar = SCALAR.exec(aliases.get(element) ?? element)?.[1];
-  if (!scalar)
-    throw new Error(`wgsl: ${name} must be an array of f32, f16, u32, i32 or vectors of them, it is ${type}`);
+  if (!scalar) fail(`wgsl: ${name} must be an array of f32, f16, u32, i32 or vectors of them, it is ${type}`);
   return scalar as Scalar;
 }
 
 /** Members of 4 bytes follow one another without gaps. */
 function membersOf(text: string, struct: string): Wgsl['params'] {
   const body = new RegExp(`\\bstruct ${struct} \\{([^}]*)\\}`).exec(text)?.[1];
-  if (body === undefined) throw new Error(`wgsl: the uniform's struct ${struct} is not declared`);
+  if (body === undefined) fail(`wgsl: the uniform's struct ${struct} is not declared`);
   const members = body.split(',').filter((member) => member.trim());
   return Object.fromEntries(
     members.map((member, i) => {
       const [name, type] = member.split(':').map((part) => part.trim());
-      if (!/^(f32|u32|i32)$/.test(type))
-        throw new Error(`wgsl: ${struct}.${name} must be f32, u32 or i32, it is ${type}`);
+      if (!/^(f32|u32|i32)$/.test(type)) fail(`wgsl: ${struct}.${name} must be f32, u32 or i32, it is ${type}`);
       return [name, { type: type as Scalar, offset: 4 * i }];
     }),
   );
@@ -63,6 +62,6 @@ function knobValue(name: string, text: string): number | boolean {
   const value = text.trim();
   if (value === 'true' || value === 'false') return value === 'true';
   const number = Number(value.replace(/[uif]$/, ''));
-  if (Number.isNaN(number)) throw new Error(`wgsl: knob ${name} must be a number or a boolean, it is ${value}`);
+  if (Number.isNaN(number)) fail(`wgsl: knob ${name} must be a number or a boolean, it is ${value}`);
   return number;
 }

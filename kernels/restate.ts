@@ -1,5 +1,16 @@
 // From a kernel's text to the program for one problem: knob lines restated, marked loops unrolled, library appended.
-import type { AdapterTraits, AnyKernel, Grid, KnobValues, Profile, Settings, Variant, Wgsl } from './kernel.ts';
+import { fail } from './errors.ts';
+import {
+  type AdapterTraits,
+  type AnyKernel,
+  checkProblem,
+  type Grid,
+  type KnobValues,
+  type Profile,
+  type Settings,
+  type Variant,
+  type Wgsl,
+} from './kernel.ts';
 import { offered, shapeClass } from './picks.ts';
 
 /** What runs for one problem on one adapter: text, workgroups, settings. */
@@ -18,6 +29,7 @@ export interface Program {
 
 /** Chooses the variant (the asked profile's, else simt's) and tunes, restates and unrolls it for one problem. */
 export function resolve(kernel: AnyKernel, problem: Settings, adapter: AdapterTraits): Program {
+  checkProblem(kernel, problem);
   const order: Profile[] = adapter.profile === 'simt' ? ['simt'] : [adapter.profile, 'simt'];
   for (const profile of order) {
     let place = -1;
@@ -38,12 +50,13 @@ export function resolve(kernel: AnyKernel, problem: Settings, adapter: AdapterTr
       const knobs = knobsOf(all);
       const code = written([restate(text, knobs), ...v.lib].join('\n'));
       const picked = pick !== undefined && JSON.stringify(knobs) !== JSON.stringify(knobsOf({ ...asked, ...tuned }));
-      return { code, knobs, grid: v.grid(all), profile, variant: v, wgsl: v.wgsl, shapeClass: key, picked };
+      const grid = v.grid(all);
+      if (!grid.every((groups) => Number.isInteger(groups) && groups > 0))
+        fail(`${kernel.name}: nothing to compute at ${JSON.stringify(problem)}: sizes must be above 0`);
+      return { code, knobs, grid, profile, variant: v, wgsl: v.wgsl, shapeClass: key, picked };
     }
   }
-  throw new Error(
-    `${kernel.name}: no variant runs on this adapter (profile ${adapter.profile}, ${JSON.stringify(problem)})`,
-  );
+  fail(`${kernel.name}: no variant runs on this adapter (profile ${adapter.profile}, ${JSON.stringify(problem)})`);
 }
 
 /** Rewrites the lines marked `// knob` and nothing else. */
@@ -53,7 +66,7 @@ function restate(text: string, knobs: KnobValues): string {
     if (value === undefined || typeof value === 'boolean') return value === undefined ? line : `${head}${value}${tail}`;
     const suffix = /[uif]$/.exec(old.trim())?.[0] ?? '';
     if (suffix === 'u' && (!Number.isInteger(value) || value < 0)) {
-      throw new Error(`${name}: a knob of type u32 needs a whole number >= 0, got ${value}`);
+      fail(`${name}: a knob of type u32 needs a whole number >= 0, got ${value}`);
     }
     return `${head}${value}${suffix}${tail}`;
   });
@@ -128,7 +141,7 @@ function unroll(code: string): string {
   for (let m = LOOP.exec(text); m; m = LOOP.exec(text)) {
     const [head, index, from, bound] = m;
     const to = evaluated(bound, constants);
-    if (to === null) throw new Error(`unroll: the bound ${bound} of the loop over ${index} is not a known constant`);
+    if (to === null) fail(`unroll: the bound ${bound} of the loop over ${index} is not a known constant`);
     const start = m.index + head.length;
     const end = closing(text, start);
     const body = text.slice(start, end);
@@ -153,11 +166,11 @@ function registers(code: string): string {
   let text = code;
   for (const [line, indent, name, type, bound] of code.matchAll(ARRAY)) {
     const count = evaluated(bound, constants);
-    if (count === null) throw new Error(`registers: the size ${bound} of ${name} is not a known constant`);
+    if (count === null) fail(`registers: the size ${bound} of ${name} is not a known constant`);
     const all = Array.from({ length: count }, (_, i) => `${indent}var ${name}_${i} = ${type}();`).join('\n');
     text = text.replace(line, all).replace(new RegExp(`\\b${name}\\[([^\\]]+)\\]`, 'g'), (_, index: string) => {
       const at = evaluated(index, constants);
-      if (at === null || at >= count) throw new Error(`registers: ${name}[${index}] is no element of ${count}`);
+      if (at === null || at >= count) fail(`registers: ${name}[${index}] is no element of ${count}`);
       return `${name}_${at}`;
     });
   }
@@ -181,7 +194,7 @@ function closing(text: string, start: number): number {
     if (text[i] === '{') depth++;
     else if (text[i] === '}' && --depth === 0) return i;
   }
-  throw new Error('unroll: a marked loop has no closing brace');
+  fail('unroll: a marked loop has no closing brace');
 }
 
 /** Value of an expression of whole numbers in `+ - * / %` and parentheses, over known constants and literals, or null. */
@@ -221,9 +234,7 @@ export function packParams(wgsl: Wgsl, problem: Settings): ArrayBuffer {
   const view = new DataView(bytes);
   for (const [name, { type, offset }] of Object.entries(wgsl.params)) {
     const value = problem[name];
-    if (typeof value !== 'number') throw new Error(`parameter ${name} is missing`);
-    if (type !== 'f32' && !Number.isInteger(value))
-      throw new Error(`parameter ${name} must be a whole number, got ${value}`);
+    if (typeof value !== 'number') fail(`packParams: parameter ${name} is missing`);
     if (type === 'f32') view.setFloat32(offset, value, true);
     else if (type === 'i32') view.setInt32(offset, value, true);
     else view.setUint32(offset, value, true);

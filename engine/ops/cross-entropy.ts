@@ -13,7 +13,7 @@ import { cast } from './cast.ts';
 
 /**
  * (rows, classes) from labels (rows), i32: 1 - smoothing + smoothing / classes at the label, smoothing / classes elsewhere; rows of zeros
- * for labels below 0. With partner (rows) and lambda (1), lambda of that and 1 - lambda of the partner's.
+ * for labels that are no class, as -1. With partner (rows) and lambda (1), lambda of that and 1 - lambda of the partner's.
  */
 export function classTargets(
   { labels, partner = null, lambda = null }: { labels: Tensor; partner?: Tensor | null; lambda?: Tensor | null },

@@ -1,8 +1,8 @@
-// y = x w^T + b (+ residual r): torch's Linear, weight (out, in).
+// y = x w^T (+ b) (+ residual r): torch's Linear, weight (out, in).
 import { EPILOGUES, NN, NT } from '../../kernels/gemm/gemm.ts';
 import { fail, shapeText } from '../errors.ts';
 import { defineOp } from '../op.ts';
-import { sameShape, type Tensor } from '../tensor.ts';
+import { numel, sameShape, type Tensor } from '../tensor.ts';
 import { product } from './product.ts';
 import { weightGradients } from './weight-gradients.ts';
 
@@ -11,8 +11,8 @@ interface Inputs extends Record<string, Tensor | null> {
   x: Tensor;
   /** (out, …) with in = the product of all but the first dimension, so that a patch convolution's weight fits. */
   w: Tensor;
-  /** (out) */
-  b: Tensor;
+  /** (out), or none */
+  b: Tensor | null;
   /** (…, out), added to the result */
   r: Tensor | null;
 }
@@ -22,7 +22,7 @@ interface Attributes {
   half?: boolean;
 }
 
-/** y (…, out) = x w^T + b, with r added where it is given. */
+/** y (…, out) = x w^T + b, with b and r added where they are given. */
 export const linear = defineOp('linear', {
   forward(t, { x, w, b, r }: Inputs, { half = false }: Attributes) {
     const { rows, cols } = x.rows();
@@ -33,11 +33,14 @@ export const linear = defineOp('linear', {
     const result = [...x.shape.slice(0, -1), out];
     if (r && !sameShape(r.shape, result))
       fail(`linear: r must be as the result, ${shapeText(result)}, got ${shapeText(r.shape)}`);
+    if (b && numel(b.shape) !== out) fail(`linear: b must be (${out}), got ${shapeText(b.shape)}`);
     const size = { rows, out, k };
-    const EPILOGUE = r ? EPILOGUES.biasResidual : EPILOGUES.bias;
+    const EPILOGUE = r ? EPILOGUES.biasResidual : b ? EPILOGUES.bias : EPILOGUES.none;
+    // The kernel adds a residual to a bias only.
+    const bias = b ?? (r && t.constant(new Float32Array(out), [out]));
     const dtype = half ? t.precision : 'f32';
     const wh = t.half(w);
-    const { c } = product(t, { a: x, b: wh, m: rows, n: out, k, LAYOUT: NT, EPILOGUE, bias: b, r, dtype });
+    const { c } = product(t, { a: x, b: wh, m: rows, n: out, k, LAYOUT: NT, EPILOGUE, bias, r, dtype });
     return { out: { y: c.reshape(...result) }, saved: { x, w, wh, size } };
   },
   backward(t, { y: dy }, { x, w, wh, size }, needs) {

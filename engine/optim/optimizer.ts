@@ -84,6 +84,7 @@ export abstract class Optimizer {
 
   /** The learning rate of the steps that are submitted from now on. */
   setLearningRate(lr: number): void {
+    if (!(Number.isFinite(lr) && lr >= 0)) fail(`${this.name}: lr must be a number of at least 0, got ${lr}`);
     this.parameters.engine.write(this.#lr, Float32Array.of(lr));
   }
 

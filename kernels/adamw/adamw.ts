@@ -1,4 +1,5 @@
 // Fused AdamW over flat slabs: every tensor of a model in one dispatch, its scalars on the GPU.
+import { fail } from '../errors.ts';
 import { defineKernel, variant } from '../kernel.ts';
 import { sumByWorkgroup } from '../lib/rows.ts';
 import { spread } from '../lib/spread.ts';
@@ -33,7 +34,7 @@ export const adamwUpdate = defineKernel({
   variants: spread(update),
   inout: ['p', 'm', 'v'],
   shapes: ({ n, groupCount }) => {
-    if (n % ADAMW_BLOCK) throw new Error(`adamw.update: n must be a multiple of ${ADAMW_BLOCK}, got ${n}`);
+    if (n % ADAMW_BLOCK) fail(`adamw.update: n must be a multiple of ${ADAMW_BLOCK}, got ${n}`);
     return { p: [n], g: [n], m: [n], v: [n], group: [n / ADAMW_BLOCK], groups: [groupCount, 2], hyper: [8] };
   },
   flops: ({ n }) => 16 * n,

@@ -1,4 +1,5 @@
 // Knobs of the attention kernels for a head dimension and an adapter.
+import { fail } from '../errors.ts';
 import { type AdapterTraits, ceilDiv } from '../kernel.ts';
 import { largestFirst, workgroupFits } from '../lib/adapter.ts';
 import { cheapLoads } from '../lib/loads.ts';
@@ -6,7 +7,7 @@ import type { Sizes } from './attention.ref.ts';
 
 function checkDim(dim: number): void {
   if (dim % 4 === 0 && dim >= 4 && dim <= 128) return;
-  throw new Error(`attention: the head dimension must be a multiple of 4 from 4 to 128, got ${dim}`);
+  fail(`attention: the head dimension must be a multiple of 4 from 4 to 128, got ${dim}`);
 }
 
 /**

@@ -1,4 +1,5 @@
 // PIL's bicubic resampling coefficients (Pillow's Resample.c: a = -0.5, support times scale, 22-bit fixed point), in f64 on the host.
+import { fail } from '../errors.ts';
 
 /** Fractional bits of a coefficient: 32 less 8 for the pixel less 2 for overshoot. */
 export const PRECISION_BITS = 22;
@@ -23,7 +24,7 @@ export const tapStride = (from: number, to: number): number =>
 /** Resamples an axis of `from` pixels to `to`; with equal sizes the copy that PIL makes when it skips the pass. */
 export function bicubicTaps(from: number, to: number): Taps {
   if (!(Number.isInteger(from) && Number.isInteger(to) && from > 0 && to > 0)) {
-    throw new Error(`resize: sizes must be whole numbers >= 1, got ${from} to ${to}`);
+    fail(`resize: sizes must be whole numbers >= 1, got ${from} to ${to}`);
   }
   if (from === to) {
     return {

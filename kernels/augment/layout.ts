@@ -1,4 +1,5 @@
 // Lays a batch of crops out for augment.horizontal and augment.vertical: the per-image table and the coefficient tables.
+import { fail } from '../errors.ts';
 import { bicubicTaps, type Taps } from './coefficients.ts';
 
 /** Words of a per-image record; the order is the kernels' own (see the IMAGE_ constants there). */
@@ -73,13 +74,13 @@ export function layoutCrops(
 /** `count` output places from `first` on: what is cut off after a resize need not be computed. */
 function part({ stride, records }: Taps, first: number, count: number): Taps {
   if (first < 0 || (first + count) * stride > records.length)
-    throw new Error(`resize: places ${first} to ${first + count} are not within ${records.length / stride}`);
+    fail(`resize: places ${first} to ${first + count} are not within ${records.length / stride}`);
   return { stride, records: records.subarray(first * stride, (first + count) * stride) };
 }
 
 /** (chans, 256) f32: what each byte becomes, in torchvision's arithmetic (v / 255, less mean, over std, each rounded to f32). */
 export function normalizeTable(mean: readonly number[], std: readonly number[]): Float32Array {
-  if (mean.length !== std.length) throw new Error(`normalize: ${mean.length} means but ${std.length} deviations`);
+  if (mean.length !== std.length) fail(`normalize: ${mean.length} means but ${std.length} deviations`);
   return Float32Array.from({ length: mean.length * 256 }, (_, i) => {
     const c = i >> 8;
     const centred = Math.fround(Math.fround((i & 255) / 255) - Math.fround(mean[c]));

@@ -1,4 +1,5 @@
 // Batch normalisation without affine part: what the linear probe puts before its head.
+import { fail } from '../errors.ts';
 import { type AdapterTraits, ceilDiv, defineKernel, fold, variant } from '../kernel.ts';
 import { streamThreads } from '../lib/lanes.ts';
 import backward from './batchnorm.backward.wgsl';
@@ -33,7 +34,7 @@ export const batchnormStats = defineKernel({
   },
   inout: ['running_mean', 'running_var'],
   shapes: ({ rows, cols }) => {
-    if (rows < 2) throw new Error(`batchnorm.stats: rows must be at least 2, got ${rows}`);
+    if (rows < 2) fail(`batchnorm.stats: rows must be at least 2, got ${rows}`);
     return { x: [rows, cols], running_mean: [cols], running_var: [cols], mean: [cols], variance: [cols] };
   },
   flops: ({ rows, cols }) => 4 * rows * cols,

@@ -1,4 +1,5 @@
 // One number in, one number out: sums, scalings, GELU, dropout. What can be fused into a GEMM is (gemm's epilogues).
+import { fail } from '../errors.ts';
 import { ceilDiv, defineKernel, fold, variant } from '../kernel.ts';
 import erf from '../lib/erf.wgsl';
 import philox from '../lib/philox.wgsl';
@@ -109,7 +110,7 @@ export const elementwiseCast = defineKernel({
   options: { X16: false, Y16: false },
   half: { x: 'X16', y: 'Y16' },
   shapes: ({ n }) => {
-    if (n % 4) throw new Error(`elementwise.cast: n must be a multiple of 4, got ${n}`);
+    if (n % 4) fail(`elementwise.cast: n must be a multiple of 4, got ${n}`);
     return { x: [n], y: [n] };
   },
   flops: () => 0,

@@ -1,4 +1,5 @@
 // Matrix product with fused epilogues, batched and strided: the three layouts that a linear layer and its gradients need.
+import { fail } from '../errors.ts';
 import { MATRIX_FEATURES } from '../lib/adapter.ts';
 import erf from '../lib/erf.wgsl';
 import { ceilDiv, defineKernel, fold, type Grid, variant } from '../kernel.ts';
@@ -92,17 +93,15 @@ export const gemm = defineKernel({
   half: { a: 'A16', b: 'B16', r: 'C16', c: 'C16', u: 'C16' },
   shapes: (p) => {
     if (p.splits > 1 && (p.EPILOGUE !== 0 || p.C16)) {
-      throw new Error(
+      fail(
         `gemm: partial sums are f32 and take no epilogue: splits is ${p.splits}, EPILOGUE ${p.EPILOGUE}, C16 ${p.C16}; give them to gemm.reduce`,
       );
     }
     if (p.DBIAS && (p.LAYOUT !== TN || p.batch > 1)) {
-      throw new Error(
-        `gemm: DBIAS sums op(a) of one TN product, got LAYOUT ${p.LAYOUT}, batch ${p.batch}; use reduce.columns`,
-      );
+      fail(`gemm: DBIAS sums op(a) of one TN product, got LAYOUT ${p.LAYOUT}, batch ${p.batch}; use reduce.columns`);
     }
     if ((p.A16 || p.B16 || p.C16) && !inQuads(p)) {
-      throw new Error(
+      fail(
         `gemm: f16 is stored in fours: n ${p.n}, ${p.LAYOUT === TN ? `m ${p.m}` : `k ${p.k}`} and all strides and offsets must be multiples of 4; cast to f32 otherwise`,
       );
     }

@@ -1,4 +1,5 @@
 // Patchify and unpatchify: images to rows of patch pixels and back, any height x width, channels and patch that divides.
+import { fail } from '../errors.ts';
 import { type AdapterTraits, defineKernel, fold, variant } from '../kernel.ts';
 import { oneByOne } from '../lib/elements.ts';
 import { streamThreads } from '../lib/lanes.ts';
@@ -10,7 +11,7 @@ type Sizes = Pick<ref.Sizes, 'height' | 'width' | 'patch_size'>;
 
 function patchesOf({ height, width, patch_size }: Sizes): number {
   if (height % patch_size || width % patch_size) {
-    throw new Error(`patch: patch_size ${patch_size} must divide height and width, got ${height} x ${width}`);
+    fail(`patch: patch_size ${patch_size} must divide height and width, got ${height} x ${width}`);
   }
   return (height / patch_size) * (width / patch_size);
 }
@@ -18,7 +19,7 @@ function patchesOf({ height, width, patch_size }: Sizes): number {
 /** How many rows come out: `count`, which with ALL must be every patch. */
 function rowsOf({ count, ALL, ...sizes }: Sizes & { count: number; ALL: boolean }): number {
   const patches = patchesOf(sizes);
-  if (ALL && count !== patches) throw new Error(`patch: with ALL count must be ${patches} (all patches), got ${count}`);
+  if (ALL && count !== patches) fail(`patch: with ALL count must be ${patches} (all patches), got ${count}`);
   return count;
 }
 

@@ -1,4 +1,5 @@
 // RandAugment's operations (Cubuk et al. 2020) on bytes, an operation an image; the arithmetic is Pillow's. Two dispatches a slot.
+import { fail } from '../errors.ts';
 import { type AdapterTraits, ceilDiv, defineKernel, fold, variant } from '../kernel.ts';
 import { streamThreads } from '../lib/lanes.ts';
 import type { Random } from '../random/random.ts';
@@ -29,7 +30,7 @@ type Sizes = ref.Sizes;
 
 function checkedWords({ height, width, chans, words }: Sizes): void {
   if (words !== imageWords(height, width, chans))
-    throw new Error(
+    fail(
       `randaugment: ${height} x ${width} x ${chans} bytes are ${imageWords(height, width, chans)} words, got ${words}`,
     );
 }

@@ -1,4 +1,5 @@
 // SGD with momentum over flat slabs: every tensor of a model in one dispatch, its scalars on the GPU. LARS is this with a ratio.
+import { fail } from '../errors.ts';
 import { ADAMW_BLOCK } from '../adamw/adamw.ts';
 import { defineKernel } from '../kernel.ts';
 import { spread } from '../lib/spread.ts';
@@ -15,7 +16,7 @@ export const sgdUpdate = defineKernel({
   options: { NESTEROV: false, RATIO: false },
   inout: ['p', 'mu'],
   shapes: ({ n, groupCount, tensors, RATIO }) => {
-    if (n % ADAMW_BLOCK) throw new Error(`sgd.update: n must be a multiple of ${ADAMW_BLOCK}, got ${n}`);
+    if (n % ADAMW_BLOCK) fail(`sgd.update: n must be a multiple of ${ADAMW_BLOCK}, got ${n}`);
     const blocks = n / ADAMW_BLOCK;
     return {
       p: [n],

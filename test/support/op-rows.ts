@@ -69,18 +69,22 @@ const row = (op: string, label: string, draw: (k: Kit) => OpCase): OpRow => ({
   draw: (rng) => draw(kit(rng)),
 });
 
-const linearRow = (residual: boolean, convolution: boolean): OpRow =>
-  row('linear', `${residual ? 'residual' : 'no residual'}${convolution ? ', 4-d weight' : ''}`, (k) => {
-    const lead = k.pick([k.pick(...SIDES)], [k.upTo(4), k.pick(...SIDES)]);
-    const [fanIn, out] = convolution ? [k.upTo(3) * 4, k.pick(...SIDES)] : [k.pick(...SIDES), k.pick(...SIDES)];
-    const inputs = {
-      x: k.normal(...lead, fanIn),
-      w: convolution ? k.normal(out, fanIn / 4, 2, 2) : k.normal(out, fanIn),
-      b: k.normal(out),
-      ...(residual ? { r: k.normal(...lead, out) } : {}),
-    };
-    return { inputs, forward: (x: Loose) => linear({ r: null, ...x }, {}) };
-  });
+const linearRow = (residual: boolean, convolution: boolean, bias = true): OpRow =>
+  row(
+    'linear',
+    `${residual ? 'residual' : 'no residual'}${convolution ? ', 4-d weight' : ''}${bias ? '' : ', no bias'}`,
+    (k) => {
+      const lead = k.pick([k.pick(...SIDES)], [k.upTo(4), k.pick(...SIDES)]);
+      const [fanIn, out] = convolution ? [k.upTo(3) * 4, k.pick(...SIDES)] : [k.pick(...SIDES), k.pick(...SIDES)];
+      const inputs = {
+        x: k.normal(...lead, fanIn),
+        w: convolution ? k.normal(out, fanIn / 4, 2, 2) : k.normal(out, fanIn),
+        ...(bias ? { b: k.normal(out) } : {}),
+        ...(residual ? { r: k.normal(...lead, out) } : {}),
+      };
+      return { inputs, forward: (x: Loose) => linear({ b: null, r: null, ...x }, {}) };
+    },
+  );
 
 const mlpRow = (residual: boolean): OpRow =>
   row('mlp', residual ? 'residual' : 'no residual', (k) => {
@@ -156,6 +160,8 @@ export const ROWS: readonly OpRow[] = [
   linearRow(false, false),
   linearRow(false, true),
   linearRow(true, false),
+  linearRow(false, false, false),
+  linearRow(true, false, false),
   mlpRow(false),
   mlpRow(true),
   row('attention', '', (k) => {
