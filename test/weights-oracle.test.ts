@@ -7,7 +7,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Engine } from '../engine/engine.ts';
 import { openDawn } from '../engine/node/dawn.ts';
-import { openSafetensorsFile } from '../engine/node/files.ts';
+import { openSafetensorsFile } from '../engine/node/opened.ts';
 import { toFloat32 } from '../engine/rawtensor.ts';
 import { readHeader, readTensor } from '../engine/safetensors.ts';
 import type { HostTensor } from '../engine/tensor.ts';

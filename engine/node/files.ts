@@ -1,11 +1,11 @@
-// Files that survive a crash: atomic writes, logs that can be cut back to a checkpoint, and random access for readers.
+// Files that survive a crash: whole or not there at all, in folders that can hold them.
 import { randomBytes } from 'node:crypto';
 import * as node from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
 import { checksum } from '../checksum.ts';
-import type { ByteSource } from '../safetensors.ts';
-import { codeOf, FileError, fileError, spaceText } from './file-errors.ts';
+import { codeOf, fileError, spaceText } from './file-errors.ts';
+import { PIECE } from './opened.ts';
 
 export { FileError } from './file-errors.ts';
 
@@ -22,9 +22,6 @@ export interface DiskFile {
   sync(): Promise<void>;
   close(): Promise<void>;
 }
-
-/** Node refuses single reads and writes of 2 GiB; smaller ones also let other work in between. */
-const PIECE = 64 << 20;
 
 const HOST = checksum(Buffer.from(hostname()));
 const TEMPORARY = /^\..+\.([0-9a-f]{8})-(\d+)-[0-9a-f]{12}\.tmp$/;
@@ -131,12 +128,6 @@ export async function removeStrayTemporaries(folder: string): Promise<string[]> 
   return removed;
 }
 
-/** A file open for `readHeader` and `readTensor`. */
-export interface FileSource extends ByteSource {
-  close(): Promise<void>;
-  [Symbol.asyncDispose](): Promise<void>;
-}
-
 /** Deletes a file; one that is not there is none the less gone. */
 export async function removeFile(path: string): Promise<void> {
   await node.unlink(path).catch((error: unknown) => {
@@ -144,133 +135,10 @@ export async function removeFile(path: string): Promise<void> {
   });
 }
 
-/**
- * Opens a file for reading tensor by tensor; a save that replaces it meanwhile does not disturb the reader.
- * @param absent what to do where there is none: what was wanted there
- */
-export async function openSafetensorsFile(path: string, absent?: string): Promise<FileSource> {
-  try {
-    const { size, file } = await openRegular('read', path, 'r');
-    const close = () => file.close();
-    const read = (offset: number, length: number) => readPieces(file, path, offset, length);
-    return { name: path, size, read, close, [Symbol.asyncDispose]: close };
-  } catch (error) {
-    throw fileError('read', path, error, { absent });
-  }
-}
-
-/**
- * Appends `line` and a newline to a log, creating it when missing; on failure, a part that was written is taken back.
- * `durable` waits until it is on the disk: for lines whose loss matters more than milliseconds do.
- */
-export const appendLine = (path: string, line: string, options: { durable?: boolean } = {}): Promise<void> =>
-  appendBytes(path, Buffer.from(`${line}\n`), options);
-
-/** The same for bytes. */
-export async function appendBytes(path: string, data: Uint8Array, { durable = false } = {}): Promise<void> {
-  try {
-    const file = await node.open(path, 'a');
-    try {
-      const { size } = await file.stat();
-      try {
-        await writeWhole(file, data);
-        if (durable) await file.datasync();
-      } catch (error) {
-        await file.truncate(size).catch(() => {});
-        throw error;
-      }
-    } finally {
-      await file.close();
-    }
-  } catch (error) {
-    throw fileError('log', path, error);
-  }
-}
-
-/**
- * Flushes a log and returns its length in bytes (0 where there is none): what a checkpoint stores, so that `cutLog` can
- * make the log after a resume the same, byte for byte, as that of a run that never stopped.
- */
-export async function durableLength(path: string): Promise<number> {
-  try {
-    const { size, file } = await openRegular('log', path, 'r+');
-    try {
-      await file.sync();
-    } finally {
-      await file.close();
-    }
-    await syncFolder(dirname(path), node);
-    return size;
-  } catch (error) {
-    if (codeOf(error) === 'ENOENT') return 0;
-    throw fileError('log', path, error);
-  }
-}
-
-/**
- * Cuts a log back to its first `length` bytes, which must end a line. Length 0 needs no file.
- * @throws FileError where the log is shorter or was edited
- */
-export async function cutLog(path: string, length: number): Promise<void> {
-  const odd = (found: string) =>
-    new FileError(
-      `resume: ${path}: ${found}, but the checkpoint was saved with ${length} bytes in whole lines: ` +
-        'put the log back, or resume into another folder',
-      'EINVAL',
-    );
-  try {
-    const { size, file } = await openRegular('resume', path, 'r+');
-    try {
-      if (size < length) throw odd(`the log has ${size} bytes`);
-      if (length > 0 && (await readPieces(file, path, length - 1, 1))[0] !== 0x0a)
-        throw odd(`byte ${length} of the log ends no line`);
-      await file.truncate(length);
-      await file.sync();
-    } finally {
-      await file.close();
-    }
-  } catch (error) {
-    if (codeOf(error) !== 'ENOENT') throw fileError('resume', path, error);
-    if (length > 0) throw odd('there is no log');
-  }
-}
-
-async function openRegular(
-  verb: string,
-  path: string,
-  flags: string,
-): Promise<{ size: number; file: node.FileHandle }> {
-  // Asked before opening: to open a pipe would wait for its writer.
-  if (!(await node.stat(path)).isFile())
-    throw new FileError(`${verb}: ${path}: is a folder or a device: name a file`, 'EISDIR');
-  const file = await node.open(path, flags);
-  try {
-    return { size: (await file.stat()).size, file };
-  } catch (error) {
-    await file.close();
-    throw error;
-  }
-}
-
 /** Writes all of `data`, in pieces that Node takes. */
 export async function writeWhole(file: Pick<DiskFile, 'write'>, data: Uint8Array): Promise<void> {
   for (let at = 0; at < data.length; )
     at += (await file.write(data, at, Math.min(PIECE, data.length - at))).bytesWritten;
-}
-
-async function readPieces(file: node.FileHandle, path: string, offset: number, length: number): Promise<Uint8Array> {
-  const data = new Uint8Array(length);
-  let at = 0;
-  try {
-    while (at < length) {
-      const { bytesRead } = await file.read(data, at, Math.min(PIECE, length - at), offset + at);
-      if (bytesRead === 0) break;
-      at += bytesRead;
-    }
-  } catch (error) {
-    throw fileError('read', path, error);
-  }
-  return data.subarray(0, at);
 }
 
 /** Without this a power cut may forget the rename. */

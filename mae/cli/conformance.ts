@@ -72,7 +72,7 @@ async function run(path: string | undefined, flags: Flags, command: Command): Pr
 /** All tensors of a file, each verified; errors name the file. */
 async function readCase(path: string): Promise<Safetensors> {
   const [{ openSafetensorsFile }, { readHeader, readTensor }] = await Promise.all([
-    import('../../engine/node/files.ts'),
+    import('../../engine/node/opened.ts'),
     import('../../engine/safetensors.ts'),
   ]);
   await using source = await openSafetensorsFile(path, 'name a case (--help says what that is)');

@@ -2,16 +2,8 @@
 // ones may go. A disk that fails costs a save, not the run.
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import {
-  appendLine,
-  cutLog,
-  durableLength,
-  FileError,
-  makeFolder,
-  removeFile,
-  removeStrayTemporaries,
-  writeFileAtomic,
-} from '../../engine/node/files.ts';
+import { FileError, makeFolder, removeFile, removeStrayTemporaries, writeFileAtomic } from '../../engine/node/files.ts';
+import { appendLine, cutLog, durableLength } from '../../engine/node/logs.ts';
 import { spanned } from '../../engine/timings.ts';
 import type { RunFacts } from './facts.ts';
 import { thisProcess } from './process.ts';

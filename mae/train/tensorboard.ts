@@ -1,7 +1,8 @@
 // TensorBoard's event files: TFRecords of Event messages (tensorflow/core/util/event.proto), one file a process.
 import { hostname } from 'node:os';
 import { join } from 'node:path';
-import { appendBytes, makeFolder } from '../../engine/node/files.ts';
+import { makeFolder } from '../../engine/node/files.ts';
+import { appendBytes } from '../../engine/node/logs.ts';
 import { fail } from '../../engine/errors.ts';
 
 /** Field numbers of Event, SessionLog, Summary and Summary.Value, and SessionLog's START. */

@@ -2,7 +2,7 @@
 import { stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { fail } from '../../engine/errors.ts';
-import { type FileSource, openSafetensorsFile } from '../../engine/node/files.ts';
+import { type FileSource, openSafetensorsFile } from '../../engine/node/opened.ts';
 import type { ReadProgress } from '../train/modelfile.ts';
 import { httpPlace, isAddress } from './http.ts';
 import { type EncoderCheckpoint, ownFile, readAny, readEncoder } from './own.ts';

@@ -18,14 +18,8 @@ import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import {
-  type Disk,
-  FileError,
-  makeFolder,
-  openSafetensorsFile,
-  removeStrayTemporaries,
-  writeFileAtomic,
-} from '../../engine/node/files.ts';
+import { type Disk, FileError, makeFolder, removeStrayTemporaries, writeFileAtomic } from '../../engine/node/files.ts';
+import { openSafetensorsFile } from '../../engine/node/opened.ts';
 import { rawTensor, viewAs } from '../../engine/rawtensor.ts';
 import { parseSafetensors, readHeader, readTensor, writeSafetensors } from '../../engine/safetensors.ts';
 import { brokenDisk } from '../support/broken-disk.ts';

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { appendLine, cutLog, durableLength } from '../../engine/node/files.ts';
+import { appendLine, cutLog, durableLength } from '../../engine/node/logs.ts';
 
 let folder = '';
 const test = suite('logs');
