@@ -25,6 +25,11 @@ const PACE = {
   software: { flops: 1e6, bytes: 2e5, compile: 500 },
   gpu: { flops: 1e8, bytes: 1e7, compile: 20 },
 } as const;
+/** What messages call the device, and why it may be slow. */
+const KIND = {
+  software: { name: 'software adapter', why: ' (it computes on the CPU, which other programs may be using)' },
+  gpu: { name: 'GPU', why: '' },
+} as const;
 /** A timer that fires so many ms late says that the whole machine stood still, not the device. */
 const LATE_MS = 1000;
 /** Runs beyond those that led to a hang that are still made call by call. */
@@ -35,6 +40,7 @@ const NAMED = 5;
 
 export class Watchdog {
   readonly #pace: (typeof PACE)[keyof typeof PACE];
+  readonly #kind: (typeof KIND)[keyof typeof KIND];
   readonly #limit: number;
   readonly #slow: ((line: string) => void) | undefined;
   readonly #now: () => number;
@@ -46,6 +52,7 @@ export class Watchdog {
 
   constructor(software: boolean, { limitMs = LIMIT_MS, slow }: WatchOptions = {}, now = () => performance.now()) {
     this.#pace = PACE[software ? 'software' : 'gpu'];
+    this.#kind = KIND[software ? 'software' : 'gpu'];
     this.#limit = limitMs;
     this.#slow = slow;
     this.#now = now;
@@ -114,7 +121,9 @@ export class Watchdog {
         }
         if (silent >= limit / 2 && !told) {
           told = true;
-          this.#slow?.(`GPU: no answer for ${seconds(silent)} s, ${this.#what()}; still waiting`);
+          this.#slow?.(
+            `${this.#kind.name}: no answer for ${seconds(silent)} s, ${this.#what()}; still waiting${this.#kind.why}`,
+          );
         }
         const wait = Math.max(1, (told || silent >= limit / 2 ? limit : limit / 2) - silent);
         const next = this.#now() + wait;
@@ -150,7 +159,7 @@ export class Watchdog {
   #hung(silent: number): DeviceHungError {
     const steps = this.#inFlight.flatMap((work) => work.steps);
     const kernel = steps.length === 1 ? nameOf(steps[0]) : null;
-    const text = `GPU: ${kernel ?? 'the device'} has not come back for ${seconds(silent)} s`;
+    const text = `${this.#kind.name}: ${kernel ?? 'the device'} has not come back for ${seconds(silent)} s`;
     return new DeviceHungError(kernel ? text : `${text}, ${this.#what()}`, kernel);
   }
 

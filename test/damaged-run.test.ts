@@ -107,10 +107,12 @@ test('10 % of damaged files end the run, by name; its last checkpoint is whole',
   const paths = await folderOf('many', some(10));
   const { code, err } = await cli(train('many', 'ended', '--save_steps', '1', '--epochs', '10'));
   assert.is(code, 1, err);
-  const [, replaced, seen, names] =
-    /data: (\d+) of the (\d+) images read so far are damaged: (.+); more than 5 % end it: mend the data/.exec(err) ??
-    [];
+  const [, replaced, seen, names, where] =
+    /data: (\d+) damaged within the first (\d+) images that were read, .*: (.+); all that were met are in (\S+): mend/.exec(
+      err,
+    ) ?? [];
   assert.ok(Number(replaced) > 5, err);
+  assert.is(where, join(home, 'ended/damaged.txt'));
   assert.ok(Number(replaced) / Number(seen) > 0.05);
   assert.is(paths.filter((path) => names.includes(path)).length, 3, names);
   const { training } = await loadCheckpoint(join(home, 'ended/checkpoint.safetensors'), { training: true });

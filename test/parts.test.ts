@@ -137,7 +137,7 @@ inBrowser('all parts, light and dark, wide and narrow', async () => {
     const { Curves, Figures, Gallery, Table, domOf, settings } = entry;
     const main = document.querySelector('main');
     const figures = (globalThis.figures = new Figures());
-    figures.show([['loss', 'training loss', '0.4103'], ['held', 'held-out loss', '0.4361'], ['rate', 'images per second', '812'], ['memory', 'GPU memory', '113 MiB']].map(([key, label, value]) => ({ key, label, value })));
+    figures.show([['loss', 'training loss', '0.4103'], ['held', 'held-out loss', '0.4361'], ['rate', 'images per second', '812'], ['memory', 'device memory', '113 MiB']].map(([key, label, value]) => ({ key, label, value })));
     const runs = new Curves({ title: 'Held-out loss', sync: 'x' });
     const random = (i) => ((Math.sin(i * 12.9898) * 43758.5453) % 1 + 1) % 1;
     for (let run = 0; run < 3; run++) {

@@ -1,5 +1,5 @@
 // The commands of `tesserae`: finds the one that is asked for, loads its file alone, and words what goes wrong.
-import { Command, CommanderError } from 'commander';
+import { Command, CommanderError, type Option } from 'commander';
 import { TesseraeError } from '../../engine/errors.ts';
 import { fileError, isOfSystem } from '../../engine/node/file-errors.ts';
 import { misuse, suggestion, UsageError } from '../usage.ts';
@@ -240,9 +240,24 @@ export async function run(given: readonly string[]): Promise<void> {
   });
   try {
     await program.parseAsync([...argv], { from: 'user' });
+  } catch (error) {
+    if (error instanceof CommanderError) refuseNegation(program, error);
+    throw error;
   } finally {
     await finish();
   }
+}
+
+/** `--no_NAME` of a flag that cannot be turned off: commander's guess, --NAME, would be the opposite. */
+function refuseNegation(program: Command, { message }: CommanderError): void {
+  const name = /^error: unknown option '--no_(\w+)/.exec(message)?.[1];
+  const all = (command: Command): Option[] => [...command.options, ...command.commands.flatMap(all)];
+  const option = all(program).find(({ long }) => long === `--${name}`);
+  if (!option) return;
+  const { flags, required, optional } = option;
+  const what =
+    required || optional ? `${flags} takes a value and cannot be turned off` : `--${name} is off unless given`;
+  misuse(`--no_${name}: ${what}: leave it out`);
 }
 
 /** What the user is told, and the exit code: 2 for wrong usage, 1 for a failure, 0 where help or the version was printed. */

@@ -65,13 +65,15 @@ export const NO_DAMAGE: DamageCount = { seen: 0, replaced: 0 };
 export class DamageLedger {
   readonly #length: number;
   readonly #paths: Set<string>;
+  readonly #where: string;
   readonly #say: (damaged: DamagedImage) => Promise<void>;
   readonly #first: DamagedImage[] = [];
 
-  /** `length`: images of the set; `known`: paths that were written before; `say`: called once for every other. */
-  constructor(length: number, known: Iterable<string>, say: (damaged: DamagedImage) => Promise<void>) {
+  /** `length`: images of the set; `known`: paths that were written before, to `where`; `say`: called once for every other. */
+  constructor(length: number, known: Iterable<string>, where: string, say: (damaged: DamagedImage) => Promise<void>) {
     this.#length = length;
     this.#paths = new Set(known);
+    this.#where = where;
     this.#say = say;
   }
 
@@ -92,9 +94,15 @@ export class DamageLedger {
       this.#paths.add(one.path);
       await this.#say(one);
     }
-    const allowed = MOST * Math.max(count.seen, Math.min(AT_LEAST, this.#length));
-    if (damaged.length && count.replaced > allowed)
-      fail(`data: ${count.replaced} of the ${count.seen} images read so far are damaged: ${tooMany(this.#first)}`);
+    // Of few that were read a part says nothing: what is borne is told beside it.
+    const whole = Math.min(AT_LEAST, this.#length);
+    const allowed = MOST * Math.max(count.seen, whole);
+    if (damaged.length && count.replaced > allowed) {
+      const of = count.seen > whole ? 'these' : whole < this.#length ? `the first ${whole}` : `the ${whole} in the set`;
+      const borne = `${Math.floor(allowed)} ${Math.floor(allowed) === 1 ? 'is' : 'are'} borne (${100 * MOST} % of ${of})`;
+      const met = `${count.replaced} damaged within the first ${count.seen} images that were read, ${borne}`;
+      fail(`data: ${met}: ${listed(this.#first)}; all that were met are in ${this.#where}: mend the data`);
+    }
     return count;
   }
 
@@ -104,8 +112,10 @@ export class DamageLedger {
   }
 }
 
+const listed = (first: readonly DamagedImage[]): string => first.map(({ path, why }) => `${path} (${why})`).join(', ');
+
 const tooMany = (first: readonly DamagedImage[]): string =>
-  `${first.map(({ path, why }) => `${path} (${why})`).join(', ')}; more than ${100 * MOST} % end it: mend the data`;
+  `${listed(first)}; more than ${100 * MOST} % end it: mend the data`;
 
 /** Good images of sets that have damaged ones. */
 const readable = new WeakMap<Dataset, Uint32Array>();

@@ -6,7 +6,7 @@ import type { Line } from './lines.ts';
 const KNOWN: Readonly<Record<string, { title: string; scale?: number }>> = {
   lr: { title: 'Learning rate' },
   images_per_s: { title: 'Images per second, so far' },
-  gpu_bytes: { title: 'GPU memory, MiB', scale: 1 / 2 ** 20 },
+  gpu_bytes: { title: 'Device memory, MiB', scale: 1 / 2 ** 20 },
   mask_ratio: { title: 'Mask ratio' },
   grad_norm: { title: 'Norm of the gradients' },
   loss_scale: { title: 'Loss scale' },

@@ -77,7 +77,7 @@ export function figuresOf(course: Course, living = false): Figure[] {
   add('parameters', 'parameters', millionsText(facts.parameters));
   add('images', 'images', String(facts.images));
   const bytes = last('gpu_bytes') ?? facts.step?.gpuBytes;
-  add('gpu_bytes', 'GPU memory', bytes !== undefined && bytesText(bytes));
+  add('gpu_bytes', 'device memory', bytes !== undefined && bytesText(bytes));
   add('epoch_s', 'an epoch takes', secondsPerEpoch !== null && duration(secondsPerEpoch));
   return list;
 }

@@ -12,7 +12,7 @@ export async function openLedger(
   note: (line: string) => void,
 ): Promise<DamageLedger> {
   const { known, where } = await journal.damage();
-  const ledger = new DamageLedger(images, known, async ({ path, why }) => {
+  const ledger = new DamageLedger(images, known, where, async ({ path, why }) => {
     if (ledger.paths <= TOLD) note(`${path} is damaged (${why}): another image stands in for it`);
     if (ledger.paths === TOLD) note(`more damaged images are listed in ${where} only`);
     await journal.damaged(path, why);

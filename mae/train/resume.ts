@@ -8,6 +8,7 @@ import type { Precision } from '../../engine/trace.ts';
 import type { Profile } from '../../kernels/kernel.ts';
 import type { Picks } from '../../kernels/picks.ts';
 import type { Reporter } from './reporter.ts';
+import { misuse } from '../usage.ts';
 import { isAddress } from '../weights/http.ts';
 import { type Checkpoint, loadCheckpoint, loadStanding } from './checkpoint.ts';
 import { OPTIONS } from './options.ts';
@@ -85,6 +86,10 @@ export async function findResume<C extends Resumed = Checkpoint>(
   const latest = join(options.output_dir, 'checkpoint.safetensors');
   const path = options.resume === 'auto' ? latest : options.resume;
   const goesOnHere = path !== '' && resolve(dirname(path)) === resolve(options.output_dir);
+  if (goesOnHere && options.overwrite)
+    misuse(
+      `${command}: --resume ${options.resume} goes on with the run in ${options.output_dir}, --overwrite starts again in its place: give one of them`,
+    );
   if (!goesOnHere && !options.overwrite && (await exists(latest))) {
     const remedy = '--resume auto goes on with it, --overwrite puts this one in its place';
     fail(`${command}: --output_dir ${options.output_dir} holds a run already; ${remedy}, or choose another folder`);

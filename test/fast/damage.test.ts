@@ -150,16 +150,21 @@ test('the ledger writes every path once, counts on after a resume, and ends the 
   const error = await thrown(() => resumed.after(count, 20, [one(24)]));
   assert.match(
     error.message,
-    /^data: 21 of the 320 images read so far are damaged: \/pictures\/5\.jpg \(it is cut off\), .+; more than 5 % end it: mend the data$/,
+    /^data: 21 damaged within the first 320 images that were read, 20 are borne \(5 % of the 400 in the set\): \/pictures\/5\.jpg \(it is cut off\), .+; all that were met are in .*damaged\.txt: mend the data$/,
   );
 });
 
 test('of a large set the first thousand images are waited for', async () => {
-  const ledger = new DamageLedger(1e6, [], async () => {});
+  const ledger = new DamageLedger(1e6, [], 'damaged.txt', async () => {});
   const bad = (count: number) => Array.from({ length: count }, (_, i) => [new DamagedImage(`/p/${i}`, 'x')]);
   const early = await ledger.after(NO_DAMAGE, 64, bad(50));
   const later = await ledger.after(early, 1936, bad(50));
-  assert.match((await thrown(() => ledger.after(later, 1, bad(1)))).message, /^data: 101 of the 2001 images/);
+  const late = await thrown(() => ledger.after(later, 1, bad(1)));
+  assert.match(late.message, /^data: 101 damaged within the first 2001 images .*, 100 are borne \(5 % of these\)/);
+  const soon = await thrown(() => new DamageLedger(1e6, [], 'x', async () => {}).after(NO_DAMAGE, 64, bad(51)));
+  assert.match(soon.message, /^data: 51 damaged within the first 64 images .*, 50 are borne \(5 % of the first 1000\)/);
+  const few = await thrown(() => new DamageLedger(6, [], 'x', async () => {}).after(NO_DAMAGE, 4, bad(1)));
+  assert.match(few.message, /^data: 1 damaged within the first 4 images .*, 0 are borne \(5 % of the 6 in the set\)/);
 });
 
 test('evaluation leaves damaged images out, once and audibly, or ends', async () => {

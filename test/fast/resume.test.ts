@@ -133,6 +133,11 @@ test('a run of another folder goes on beside the run that a folder holds, not ov
     /^pretrain: --output_dir .*other holds a run already; --resume auto goes on with it, --overwrite/,
   );
   assert.is((await resume(engineOf('f32'), { resume: path, output_dir: other, overwrite: true })).length, 1);
+  for (const own of ['auto', join(other, 'checkpoint.safetensors')])
+    assert.match(
+      await refusal(engineOf('f32'), { resume: own, output_dir: other, overwrite: true }),
+      /^pretrain: --resume .* goes on with the run in .*other, --overwrite starts again in its place: give one of them$/,
+    );
 });
 
 test('an output folder that cannot be is told before any data is opened', async () => {

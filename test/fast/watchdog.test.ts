@@ -22,9 +22,16 @@ test('a single kernel is named with its sizes, of several the most frequent; a l
   const error = (await alone.guard(never).catch((e: Error) => e)) as DeviceHungError;
   assert.instance(error, DeviceHungError);
   assert.is(error.kernel, 'gemm.vec (n 3)');
-  assert.match(error.message, /^GPU: gemm\.vec \(n 3\) has not come back for 0\.\d s$/);
+  assert.match(error.message, /^software adapter: gemm\.vec \(n 3\) has not come back for 0\.\d s$/);
   assert.is(lines.length, 1);
-  assert.match(lines[0], /still waiting$/);
+  assert.match(lines[0], /^software adapter: no answer for 0\.\d s, .*; still waiting \(it computes on the CPU, .*\)$/);
+  const card = new Watchdog(false, { limitMs: 60, slow: (line) => lines.push(line) });
+  card.begin(work(['a', 'b']));
+  assert.match(
+    ((await card.guard(never).catch((e: Error) => e)) as Error).message,
+    /^GPU: the device has not come back/,
+  );
+  assert.match(lines[1], /^GPU: no answer .*still waiting$/);
   const many = new Watchdog(true, { limitMs: 60 });
   many.begin(work(['a', 'b', 'b']));
   many.begin(work(['c', 'd', 'e', 'f']));
@@ -51,7 +58,7 @@ test('work that nothing is read of is over when all has been waited for', async 
   watchdog.begin(work(['b']));
   done();
   const error = (await after(5000, watchdog.guard(never))) as DeviceHungError;
-  assert.match(error.message, /^GPU: b /, 'what is done is neither named nor an excuse');
+  assert.match(error.message, /^software adapter: b /, 'what is done is neither named nor an excuse');
   const idle = watchdog.until();
   watchdog.begin(work(['c']));
   idle();

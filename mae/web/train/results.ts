@@ -175,7 +175,7 @@ export class Results {
       { key: 'loss', label: 'loss', value: told(loss, short) },
       { key: 'heldout', label: 'held-out loss', value: told(heldout, short) },
       { key: 'pace', label: 'images/s', value: told(pace, (x) => Math.round(x).toLocaleString('en-US')) },
-      { key: 'bytes', label: 'GPU memory', value: told(bytes, bytesText) },
+      { key: 'bytes', label: 'device memory', value: told(bytes, bytesText) },
     ]);
   }
 }
