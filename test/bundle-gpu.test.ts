@@ -64,7 +64,7 @@ test('every part runs from the bundle alone, and what is checked is right', asyn
     'golden',
     '--torch',
     'off',
-    '--out',
+    '--output',
     'all.json',
   ]);
   const report = read('all.json');

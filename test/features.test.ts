@@ -225,7 +225,7 @@ test('tesserae features: a folder to a file, with images a second', async () => 
     code,
     out: said,
     err,
-  } = await cli(['features', await checkpoint(), photos, '--out', out, '--features', 'gap', '--batch-size', '4']);
+  } = await cli(['features', await checkpoint(), photos, '--output', out, '--features', 'gap', '--batch-size', '4']);
   assert.is(code, 0, err);
   assert.match(said, /gap +\(9, 24\)\n[\d.]+ images\/s; .*features\.safetensors: /);
   assert.match(err, /100 % +features of .*photos +.* images\/s/);
@@ -239,12 +239,12 @@ test('tesserae features: a folder to a file, with images a second', async () => 
 test('what it cannot do ends in one line', async () => {
   const path = await checkpoint();
   const wrong: [string[], number, RegExp][] = [
-    [[], 2, /--out is missing/],
-    [['--out', 'x.txt'], 2, /x\.txt: the name must end in \.safetensors, \.npy or \.parquet/],
-    [['--out', 'x.npy'], 2, /an \.npy file holds one array: --features cls, or a \.safetensors file/],
-    [['--out', 'x.parquet', '--features', 'csl'], 2, /got csl; did you mean cls/],
-    [['--out', join(root, 'x.parquet'), '--layer', '3'], 2, /--layer 3: the encoder has 2 blocks/],
-    [['--out', join(root, 'x.parquet'), '--split', 'test'], 2, /--split test: .* has none/],
+    [[], 2, /--output is missing/],
+    [['--output', 'x.txt'], 2, /x\.txt: the name must end in \.safetensors, \.npy or \.parquet/],
+    [['--output', 'x.npy'], 2, /an \.npy file holds one array: --features cls, or a \.safetensors file/],
+    [['--output', 'x.parquet', '--features', 'csl'], 2, /got csl; did you mean cls/],
+    [['--output', join(root, 'x.parquet'), '--layer', '3'], 2, /--layer 3: the encoder has 2 blocks/],
+    [['--output', join(root, 'x.parquet'), '--split', 'test'], 2, /--split test: .* has none/],
   ];
   const ended = await Promise.all(wrong.map(([args]) => cli(['features', path, photos, ...args])));
   for (const [i, { code, err }] of ended.entries()) {
@@ -268,10 +268,14 @@ test('an interrupt leaves nothing behind', async () => {
   writeFileSync(images, Buffer.concat([head, pixels]));
   mkdirSync(join(root, 'interrupted'));
   const out = join(root, 'interrupted', 'features.parquet');
-  const ended = await cli(['features', await checkpoint(), images, '--out', out, '--batch_size', '1'], {}, (child) => {
-    // The first line comes after the first of 4,000 batches.
-    child.stderr?.once('data', () => child.kill('SIGINT'));
-  });
+  const ended = await cli(
+    ['features', await checkpoint(), images, '--output', out, '--batch_size', '1'],
+    {},
+    (child) => {
+      // The first line comes after the first of 4,000 batches.
+      child.stderr?.once('data', () => child.kill('SIGINT'));
+    },
+  );
   assert.is(ended.code, 130, ended.err);
   assert.match(ended.err, /interrupted: .*features\.parquet is not written/);
   assert.equal(readdirSync(join(root, 'interrupted')), []);

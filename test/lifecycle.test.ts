@@ -160,7 +160,7 @@ test("eval: the numbers of finetune's log, of the trained weights and the averag
 });
 
 test('classify: image by image what eval counted and drew; those that it was trained on far better than by chance', async () => {
-  const { confusion } = await evaluated(classifier, 'test', '--confusion', at('confusion.svg'));
+  const { confusion } = await evaluated(classifier, 'test', '--output', at('confusion.svg'));
   const answers = await taken([...images('test'), ...images('train')]);
   const count = (split: string, is: string, says: string): number =>
     images(split).filter((path) => classOf(path) === is && answers.get(path) === says).length;

@@ -1,6 +1,7 @@
 // Runs the project's TypeScript in the chosen environment: in a Node process of its own, because a Vulkan driver and its C
 // library cannot be changed in a running one.
 import { spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -39,9 +40,11 @@ export function launch(argv, { adapter = null, entry = MAIN } = {}) {
   const filter = noiseFilter((text) => process.stderr.write(text));
   child.stderr.setEncoding('utf8').on('data', filter.write).on('close', filter.end);
   const restore = passSignals(child);
+  const unfollow = followNpm(child);
   return new Promise((settle) => {
     const done = (code) => {
       restore();
+      unfollow();
       settle(code);
     };
     child.on('error', (error) => {
@@ -74,6 +77,39 @@ function passSignals(child) {
   return () => {
     for (const remove of handlers) remove();
   };
+}
+
+const LOOK_MS = 500;
+
+/**
+ * npm passes a SIGTERM to the shell that it runs commands in, and that ends without a word to them; of a SIGHUP it ends itself. So what npx or
+ * npm started looks whether both are still there, and is ended (a training run saves first) once one is not.
+ */
+function followNpm(child) {
+  const script = process.env.npm_lifecycle_script ?? '';
+  // A command that a script puts into the background outlives its shell on purpose.
+  if (!/\btesserae\b|\bstart\.mjs\b/.test(script) || script.includes('&')) return () => {};
+  const shell = process.ppid;
+  const above = inShell(shell) ? parentOf(shell) : null;
+  const timer = setInterval(() => {
+    if (process.ppid === shell && (above === null || parentOf(shell) === above)) return;
+    clearInterval(timer);
+    child.kill('SIGTERM');
+  }, LOOK_MS).unref();
+  return () => clearInterval(timer);
+}
+
+/** Whether a process is a shell with a command as its argument; a shell may also have become the command. Known on Linux. */
+const inShell = (pid) => read(`/proc/${pid}/cmdline`).split('\0')[1] === '-c';
+/** null where the system does not tell. */
+const parentOf = (pid) => /\) \S (\d+)/.exec(read(`/proc/${pid}/stat`))?.[1] ?? null;
+
+function read(path) {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return '';
+  }
 }
 
 // Dawn clamps two limits by itself on every start and warns; nothing follows from it.

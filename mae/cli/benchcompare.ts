@@ -47,7 +47,9 @@ export function figuresOf(file: string, text: string): Figures {
   const { tool, kind, conditions } = fields;
   const peers = kind === 'peers';
   if (!peers && !(typeof tool === 'string' && tool.startsWith('tesserae bench ')))
-    misuse(`bench compare: ${file} is not a result of a bench (kernels, step, infer or data --json, gpu --out, peers)`);
+    misuse(
+      `bench compare: ${file} is not a result of a bench (kernels, step, infer or data --json, gpu --output, peers)`,
+    );
   const found = peers ? peerRows(fields) : tool === 'tesserae bench gpu' ? gpuRows(fields) : list(fields.rows);
   const rows = new Map<string, { ms: number; spread: number }>();
   for (const { name, ms, spread } of found) {

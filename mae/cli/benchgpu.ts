@@ -93,7 +93,8 @@ export function addGpu(command: Command, sources: GpuSources): void {
   command
     .description('kernels, ceilings, training steps and PyTorch beside them, on a machine with a GPU')
     .helpOption('-h, --help', 'print this')
-    .addOption(new Option('--out <FILE>', 'results as JSON (default: gpu.json)'))
+    .addOption(new Option('--output <FILE>', 'results as JSON (default: gpu.json)'))
+    .addOption(new Option('--out <FILE>').hideHelp())
     .addOption(new Option('--minutes <X>', 'time for everything (default: 5)'))
     .addOption(new Option('--quick', 'small sizes and few cases, for a software adapter'))
     .addOption(new Option('--golden <DIR>', 'recompute the conformance cases (.safetensors) of a folder too'))
@@ -112,7 +113,7 @@ export function addGpu(command: Command, sources: GpuSources): void {
     .addHelpText(
       'after',
       `\nEvery part is a process of its own with a limit of time; one that hangs or crashes is told and the rest goes on. The\nresults are on disk after each. Exit code 1 where a check or a part failed, or nothing could be checked.\n${examples(
-        ['tesserae bench gpu --out h200.json', 'everything, on the first adapter'],
+        ['tesserae bench gpu --output h200.json', 'everything, on the first adapter'],
         ['tesserae bench gpu --quick --torch off --only tests,step', 'a try without a GPU'],
       )}`,
     )
@@ -120,7 +121,7 @@ export function addGpu(command: Command, sources: GpuSources): void {
       const bench = await sources.bench();
       const globals = globalsOf(self);
       const { harness, torchScripts } = sources;
-      const out = value(flags, 'out', text('FILE')) ?? 'gpu.json';
+      const out = value(flags, 'output', text('FILE')) ?? value(flags, 'out', text('FILE')) ?? 'gpu.json';
       const picks = globals.untuned ? 'none' : sources.cache ? 'measured here, then shipped' : 'shipped';
       process.exitCode = await bench.benchGpu(
         { picks, ...optionsOf(flags, globals, bench.KINDS) },

@@ -143,6 +143,14 @@ export async function openEngine(
   return asUsage(() => new Class(device, { precision: precision as Precision | undefined, planOnly }));
 }
 
+/** Where a command writes to whose last argument may say so, or --output. */
+export function outOf(place: string | undefined, flags: Flags): string | undefined {
+  const output = flags.output === undefined ? undefined : String(flags.output);
+  if (place !== undefined && output !== undefined)
+    misuse(`OUT ${place} and --output ${output} mean the same: keep one`);
+  return place ?? output;
+}
+
 /** Makes the folder that a file goes into, before the work that the file is of. */
 export async function makeFolderOf(path: string, flag: string): Promise<void> {
   const folder = dirname(path);
@@ -162,7 +170,8 @@ When something goes wrong:
   a NaN              a step whose loss or gradients are not finite changes nothing; its first bad tensor and its images are named.
                      After three in a row, or where weights or moments are hit, the run goes back to the last good state and leaves
                      out the batches in between; if that does not help three times it ends, and its checkpoints are good
-  Ctrl-C, SIGTERM    saves and ends within 5 s, without the step that it is at where that takes long; --resume auto goes on
+  Ctrl-C, SIGTERM,   saves and ends within 5 s, without the step that it is at where that takes long; --resume auto goes on
+  a closed terminal  (under setsid or tmux a run outlives its terminal; Node takes nohup's protection away)
   a full disk        costs a save, not the run
 `;
 

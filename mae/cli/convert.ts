@@ -6,7 +6,7 @@ import { imageSize, oneOf, whole } from '../train/flags.ts';
 import { misuse } from '../usage.ts';
 import type { Loaded } from '../weights/loaded.ts';
 import { makeReporter } from './progress.ts';
-import { columns, examples, type Flags, value } from './command.ts';
+import { columns, examples, type Flags, outOf, value } from './command.ts';
 
 /** What can be written, and what a path that does not say ends in. */
 const FORMATS = ['tesserae', 'mae', 'huggingface'] as const;
@@ -16,6 +16,7 @@ export function define(command: Command): void {
   command
     .argument('<in>', 'a file, a folder, an address, or OWNER/NAME of the Hugging Face hub')
     .argument('[out]', 'a .safetensors file, or a folder for transformers; without it the weights are only described')
+    .option('--output <PATH>', 'the same as OUT')
     .option('--to <NAME>', `one of ${FORMATS.join(', ')} (default: tesserae for a .safetensors file, else huggingface)`)
     .option('--encoder', 'leave decoder or head out')
     .option('--num_heads <N>', 'of the encoder, where the file does not say: PyTorch files of unusual widths')
@@ -38,7 +39,8 @@ mae/weights/README.md.\n${examples(
     .action(run);
 }
 
-async function run(path: string, out: string | undefined, flags: Flags): Promise<void> {
+async function run(path: string, place: string | undefined, flags: Flags): Promise<void> {
+  const out = outOf(place, flags);
   const to = (value(flags, 'to', oneOf(FORMATS)) as Format | undefined) ?? formatOf(out);
   if (out !== undefined && /\.onnx$/i.test(out))
     misuse(`${out}: tesserae onnx ${path} ${out} writes ONNX, and has the flags for it`);

@@ -42,6 +42,7 @@ async function run(paths: string[], flags: Flags): Promise<void> {
   const signal = await new Promise<number>((done) => {
     process.once('SIGINT', () => done(130));
     process.once('SIGTERM', () => done(143));
+    process.once('SIGHUP', () => done(129));
   });
   await close();
   process.exit(signal);

@@ -1,11 +1,11 @@
 // `tesserae eval CHECKPOINT`: top-1, top-5, loss and confusion of a classifier.
 import { DATA_PATH_HELP } from '../data/help.ts';
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import picocolors from 'picocolors';
 import { SPLITS } from '../evaluate/open.ts';
 import { oneOf, part, text, whole } from '../train/flags.ts';
 import { misuse } from '../usage.ts';
-import { columns, examples, type Flags, globalsOf, openEngine, value, WEIGHTS_HELP } from './command.ts';
+import { columns, examples, type Flags, globalsOf, makeFolderOf, openEngine, value, WEIGHTS_HELP } from './command.ts';
 import { SPLIT_FLAGS, splitIn } from './evaluation.ts';
 import { imageRate, makeReporter } from './progress.ts';
 
@@ -22,13 +22,14 @@ export function define(command: Command): void {
       'resize the short side to size / X and cut out the centre (default: 0.875 for models of 65 to 224 pixels, as the reference, else 1)',
     )
     .option('--batch_size <N>', 'images at a time (default: 128)')
-    .option('--confusion <FILE>', 'draw what was taken for what, as .svg or .png')
+    .option('--output <FILE>', 'draw what was taken for what, as .svg or .png (default: no picture)')
+    .addOption(new Option('--confusion <FILE>').hideHelp())
     .option('--json <FILE>', 'write all numbers, the confusion matrix included')
     .addHelpText(
       'after',
       examples(
         [
-          'tesserae eval runs/finetuned/checkpoint-best.safetensors --data_path cifar10 --split test --confusion confusion.png',
+          'tesserae eval runs/finetuned/checkpoint-best.safetensors --data_path cifar10 --split test --output confusion.png',
           '',
         ],
         ['tesserae eval runs/quickstart/linprobe-gap.safetensors --data_path cifar10', 'a linear probe'],
@@ -45,9 +46,12 @@ export async function evaluate(path: string, flags: Flags, command: Command): Pr
   const split = value(flags, 'split', oneOf(SPLITS)) ?? 'val';
   const cropPct = value(flags, 'crop_pct', part());
   const batchSize = value(flags, 'batch_size', whole(1)) ?? 128;
-  const confusion = value(flags, 'confusion', text('FILE'));
-  if (confusion !== undefined && !/\.(svg|png)$/i.test(confusion))
-    misuse(`--confusion must end in .svg or .png, got ${confusion}`);
+  const picture = value(flags, 'output', text('FILE')) ?? value(flags, 'confusion', text('FILE'));
+  if (picture !== undefined && !/\.(svg|png)$/i.test(picture))
+    misuse(`--output must end in .svg or .png, got ${picture}: the picture of what was taken for what`);
+  const json = value(flags, 'json', text('FILE'));
+  if (picture !== undefined) await makeFolderOf(picture, '--output');
+  if (json !== undefined) await makeFolderOf(json, '--json');
   const [{ loadClassifier, weightsOf }, { labelledData }, { Classifier }, { Judge }, { withChannels }] =
     await Promise.all([
       import('../finetune/checkpoint.ts'),
@@ -91,12 +95,11 @@ export async function evaluate(path: string, flags: Flags, command: Command): Pr
     for (const line of columns([head, row], [1, 2, 3, 4])) process.stdout.write(`${line}\n`);
     process.stdout.write(`${pace}\n`);
     const { writeFileAtomic } = await import('../../engine/node/files.ts');
-    if (confusion !== undefined) {
+    if (picture !== undefined) {
       const { confusionPicture } = await import('../pictures/confusion.ts');
-      await writeFileAtomic(confusion, await confusionPicture(metrics.confusion, classes, /\.png$/i.test(confusion)));
-      process.stdout.write(`what was taken for what is in ${confusion}\n`);
+      await writeFileAtomic(picture, await confusionPicture(metrics.confusion, classes, /\.png$/i.test(picture)));
+      process.stdout.write(`what was taken for what is in ${picture}\n`);
     }
-    const json = value(flags, 'json', text('FILE'));
     if (json !== undefined) {
       const record = {
         checkpoint: path,
@@ -107,6 +110,7 @@ export async function evaluate(path: string, flags: Flags, command: Command): Pr
         classes,
       };
       await writeFileAtomic(json, Buffer.from(`${JSON.stringify(record)}\n`));
+      process.stdout.write(`all numbers are in ${json}\n`);
     }
   } finally {
     reporter.finish();

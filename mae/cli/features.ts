@@ -1,4 +1,4 @@
-// `tesserae features CHECKPOINT DATA --out FILE`: what the encoder knows of every image, for search, clustering and heads of one's own.
+// `tesserae features CHECKPOINT DATA --output FILE`: what the encoder knows of every image, for search, clustering and heads of one's own.
 import type { Command } from 'commander';
 import { bytesText } from '../bytes.ts';
 import type { Dataset } from '../data/dataset.ts';
@@ -18,7 +18,7 @@ export function define(command: Command): void {
       '<data>',
       'images: a folder, cifar10 or another name, .tar shards, .parquet, .npy (tesserae data lists them)',
     )
-    .option('--out <FILE>', 'where they go: .safetensors, .npy or .parquet')
+    .option('--output <FILE>', 'where they go: .safetensors, .npy or .parquet')
     .option('--features <LIST>', 'cls, gap (mean over patches), patch_tokens, commas between (default: cls,gap)')
     .option(
       '--layer <N>',
@@ -37,11 +37,11 @@ An id is the file's path within DATA, a key within its shard, or a number. The f
 whole: what is in memory does not grow with the number of images.
 ${examples(
   [
-    'tesserae features runs/photos/checkpoint.safetensors photos --out photos.parquet',
+    'tesserae features runs/photos/checkpoint.safetensors photos --output photos.parquet',
     'cls and gap of every image, with its path',
   ],
   [
-    'tesserae features runs/photos/checkpoint.safetensors photos --out tokens.npy --features patch_tokens --layer 9',
+    'tesserae features runs/photos/checkpoint.safetensors photos --output tokens.npy --features patch_tokens --layer 9',
     'every patch after the ninth block',
   ],
 )}`,
@@ -51,7 +51,7 @@ ${examples(
 
 async function run(path: string, dataPath: string, flags: Flags, command: Command): Promise<void> {
   const out =
-    value(flags, 'out', text('FILE')) ?? misuse('--out is missing: name a .safetensors, .npy or .parquet file');
+    value(flags, 'output', text('FILE')) ?? misuse('--output is missing: name a .safetensors, .npy or .parquet file');
   const kinds = featuresIn(value(flags, 'features', text('LIST')) ?? 'cls,gap');
   const layer = value(flags, 'layer', whole(0));
   const split = value(flags, 'split', oneOf(SPLITS)) ?? 'train';
@@ -65,7 +65,7 @@ async function run(path: string, dataPath: string, flags: Flags, command: Comman
     ]);
   if (asUsage(() => kindOf(out)) === 'npy' && kinds.length > 1)
     misuse(
-      `--out ${out}: an .npy file holds one array: --features ${kinds[0]}, or a .safetensors file for ${kinds.join(' and ')}`,
+      `--output ${out}: an .npy file holds one array: --features ${kinds[0]}, or a .safetensors file for ${kinds.join(' and ')}`,
     );
   const [{ VisionEncoder }, { loadEncoder }, { openData }, { withChannels }] = await Promise.all([
     import('../model/encoder.ts'),

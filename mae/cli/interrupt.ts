@@ -3,7 +3,7 @@ import { constants } from 'node:os';
 import { CutShort, EndsSoon } from '../train/cutshort.ts';
 import type { Reporter } from '../train/reporter.ts';
 
-const SIGNALS = ['SIGINT', 'SIGTERM'] as const;
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 /** What is not saved within this time is not: the last checkpoint is whole in any case. */
 const PATIENCE_MS = 4500;
 /** A training step that takes longer is left, and the state before it saved. */
@@ -42,6 +42,8 @@ export async function interruptible(
   };
   let first: (typeof SIGNALS)[number] | null = null;
   const interrupted = (signal: (typeof SIGNALS)[number]): void => {
+    // A terminal that closes tells every process, and the launcher passes it on: that is not a second wish.
+    if (first && signal === 'SIGHUP') return;
     if (first) end(signal, words.again);
     first = signal;
     reporter.note(words.first);

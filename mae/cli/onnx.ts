@@ -6,7 +6,7 @@ import { oneOf, real } from '../train/flags.ts';
 import { misuse } from '../usage.ts';
 import { VERSION } from '../version.ts';
 import { bytesText } from '../bytes.ts';
-import { columns, examples, type Flags, flagsUnder, value } from './command.ts';
+import { columns, examples, type Flags, flagsUnder, outOf, pasted, value } from './command.ts';
 
 const GRAPHS = ['encoder', 'mae', 'classifier'] as const;
 
@@ -16,7 +16,8 @@ export function define(command: Command): void {
       '<checkpoint>',
       'a checkpoint of pretrain, finetune or linprobe, or weights of other projects (tesserae convert tells which)',
     )
-    .argument('<out>', 'the file to write; its name ends in .onnx')
+    .argument('[out]', 'the file to write; its name ends in .onnx')
+    .option('--output <FILE>', 'the same as OUT')
     .option('--graph <NAME>', 'encoder, mae or classifier (default: classifier of a classifier, else encoder)')
     .option('--external_data', 'weights in OUT.onnx.data beside the graph; always so above 2 GB, where ONNX needs it')
     .option('--ema', 'the averaged weights of a classifier, where the run kept them');
@@ -52,7 +53,8 @@ ${examples(
   command.action(run);
 }
 
-async function run(path: string, out: string, flags: Flags): Promise<void> {
+async function run(path: string, place: string | undefined, flags: Flags): Promise<void> {
+  const out = outOf(place, flags) ?? misuse(`onnx: name the file to write: tesserae onnx ${pasted(path)} OUT.onnx`);
   if (!/\.onnx$/i.test(out)) misuse(`${out}: a name that ends in .onnx is needed`);
   const [{ MOST_INLINE, weightBytes, writeModel }, { AtomicFile }, { makeFolder, removeStrayTemporaries }] =
     await Promise.all([

@@ -182,10 +182,28 @@ function makeProgram(): Command {
         'tesserae pretrain --data_path photos --model mae_vit_small_patch16 --output_dir runs/photos',
         'your own images',
       ],
-      ['tesserae COMMAND --help', 'what a command takes; flags may be written with dashes or underscores'],
+      [
+        'tesserae COMMAND --help',
+        'what a command takes; flags may be written with dashes or underscores, and --output, --output_dir and --out are one',
+      ],
     ),
   );
   return program;
+}
+
+/** What says where results go: files, or the folder of a run, whose name is the reference's. A command has one, and the others mean the same. */
+const OUTPUTS = ['--output', '--output_dir', '--out'] as const;
+
+function oneOutput(argv: readonly string[], command: Command): readonly string[] {
+  const has = (name: string): boolean =>
+    [command, ...command.commands].some(({ options }) => options.some(({ long }) => long === name));
+  const own = OUTPUTS.find(has);
+  if (own === undefined) return argv;
+  const nameIn = (arg: string): string | undefined =>
+    OUTPUTS.find((name) => arg === name || arg.startsWith(`${name}=`));
+  const said = [...new Set(argv.flatMap((arg) => nameIn(arg) ?? []))];
+  if (said.length > 1) misuse(`${said.join(' and ')} mean the same: keep one`);
+  return argv.map((arg) => `${nameIn(arg) ? own : ''}${arg.slice(nameIn(arg)?.length ?? 0)}`);
 }
 
 function rootOf(command: Command): Command {
@@ -227,7 +245,9 @@ export async function run(given: readonly string[]): Promise<void> {
   for (const [key, { summary, group, load }] of Object.entries(COMMANDS)) {
     const command = program.command(key).summary(summary).description(summary).helpGroup(group);
     command.helpOption('-h, --help', 'print this');
-    if (key === name) (await load()).define(command);
+    if (key !== name) continue;
+    (await load()).define(command);
+    argv = oneOutput(argv, command);
   }
   if (argv.length === 0) argv = ['--help'];
   else if (name === undefined && !argv.some((arg) => /^(-h|--help|-V|--version)$/.test(arg))) {

@@ -1,6 +1,6 @@
 // The launcher: what a program that it starts sees of the user's environment, and that what it says comes through in its order.
-import { spawnSync } from 'node:child_process';
-import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { spawn, spawnSync } from 'node:child_process';
+import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
@@ -41,6 +41,53 @@ test('what a launched program says on both streams comes in its order, in a file
     said,
     Array.from({ length: 40 }, (_, i) => `${i} ${wide}`),
   );
+});
+
+test('what npx started ends when npm or its shell does; what a script put into the background lives on', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'tesserae-npm-'));
+  const at = (name: string): string => join(folder, name);
+  writeFileSync(
+    at('entry.mjs'),
+    `import { writeFileSync } from 'node:fs';
+    const say = (what) => writeFileSync(process.argv[2] + '.' + what, String(process.pid));
+    process.on('SIGTERM', () => { say('ended'); process.exit(0); });
+    setInterval(() => {}, 1000);
+    say('begun');`,
+  );
+  writeFileSync(
+    at('start.mjs'),
+    `import { launch } from ${JSON.stringify(new URL('../../tools/launch.mjs', import.meta.url).href)};
+    await launch([process.argv[2]], { entry: ${JSON.stringify(at('entry.mjs'))} });`,
+  );
+  // npm runs a shell, which waits for the command.
+  const line = (name: string) => `"${process.execPath}" "${at('start.mjs')}" "${at(name)}"; true`;
+  writeFileSync(
+    at('npm.mjs'),
+    `import { spawn } from 'node:child_process';
+    spawn('sh', ['-c', process.argv[2]], { stdio: 'inherit' });`,
+  );
+  const there = async (name: string): Promise<number> => {
+    for (; !existsSync(at(name)) || !readFileSync(at(name), 'utf8'); )
+      await new Promise((wake) => setTimeout(wake, 20));
+    return Number(readFileSync(at(name), 'utf8'));
+  };
+  const begin = async (name: string, npm_lifecycle_script: string, ...command: string[]) => {
+    const child = spawn(command[0], command.slice(1), {
+      stdio: 'ignore',
+      env: { ...process.env, npm_lifecycle_script },
+    });
+    return { child, pid: await there(`${name}.begun`) };
+  };
+  const shell = await begin('shell', 'tesserae', 'sh', '-c', line('shell'));
+  const npm = await begin('npm', 'tesserae pretrain', process.execPath, at('npm.mjs'), line('npm'));
+  const apart = await begin('apart', 'tesserae pretrain &', 'sh', '-c', line('apart'));
+  for (const { child } of [apart, shell]) child.kill('SIGTERM');
+  if (process.platform === 'linux') npm.child.kill('SIGKILL');
+  assert.is(await there('shell.ended'), shell.pid);
+  if (process.platform === 'linux') assert.is(await there('npm.ended'), npm.pid);
+  assert.ok(process.kill(apart.pid, 0), 'still there');
+  process.kill(apart.pid, 'SIGKILL');
+  rmSync(folder, { recursive: true });
 });
 
 test('a launched program sees its variables, and what it starts sees the user as before', () => {
