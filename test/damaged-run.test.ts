@@ -108,7 +108,7 @@ test('10 % of damaged files end the run, by name; its last checkpoint is whole',
   const { code, err } = await cli(train('many', 'ended', '--save_steps', '1', '--epochs', '10'));
   assert.is(code, 1, err);
   const [, replaced, seen, names, where] =
-    /data: (\d+) damaged within the first (\d+) images that were read, .*: (.+); all that were met are in (\S+): mend/.exec(
+    /data: (\d+) damaged within the first (\d+) images that were read, \d+ are borne \([^)]*\): (.+); all that were met are in (\S+): mend/.exec(
       err,
     ) ?? [];
   assert.ok(Number(replaced) > 5, err);
