@@ -57,6 +57,19 @@ export const PROFILES = ['cpu', 'simt', 'matrix'] as const;
 /** One of them. */
 export type Profile = (typeof PROFILES)[number];
 
+/** What every device can do, one with WebGPU's default limits and no features, too: for whoever has no `Device` of the engine to ask. */
+export const PLAIN: AdapterTraits = {
+  profile: 'simt',
+  vendor: '',
+  subgroupMinSize: 0,
+  subgroupMaxSize: 0,
+  features: new Set(),
+  maxWorkgroupStorageBytes: 16384,
+  maxWorkgroupInvocations: 256,
+  maxBindingBytes: 2 ** 27,
+  matrices: [],
+};
+
 type Values<P> = { [N in keyof P]: number };
 /** `{ ADD: false }` says the option and its default; its type is boolean. */
 type Wide<O> = { [N in keyof O]: O[N] extends boolean ? boolean : number };

@@ -1,5 +1,6 @@
 // An application that owns its GPUDevice: what it must ask for, one kernel in its encoder, inference without a readback, and
 // nothing left behind.
+import { readFileSync } from 'node:fs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { borrowKernel } from '../engine/borrow.ts';
@@ -8,6 +9,7 @@ import { openDevice, useDevice } from '../engine/device.ts';
 import { Engine } from '../engine/engine.ts';
 import { dawn, gently, openDawn } from '../engine/node/dawn.ts';
 import { add, gelu } from '../engine/ops/elementwise.ts';
+import * as catalogue from '../kernels/index.ts';
 import { layernormForward, lossFinish } from '../kernels/index.ts';
 import { random } from '../kernels/random/random.ts';
 import { lenKeep, patchesOf } from '../mae/model/config.ts';
@@ -122,6 +124,38 @@ test("one kernel in the application's own encoder, on ranges of its own buffers,
   kernel.dispose();
   device.check();
   device.dispose();
+  gpu.destroy();
+});
+
+test('the borrowing of kernels/README.md works as it stands there, at odd sizes, on a device that asked for nothing', async () => {
+  const page = readFileSync(new URL('../kernels/README.md', import.meta.url), 'utf8');
+  const block = /\*\*Borrow one\.\*\*[\s\S]*?```js\n([\s\S]*?)```/.exec(page)?.[1] ?? '';
+  const names = /^import \{ (.+) \} from 'tesserae\/kernels';$/m.exec(block)?.[1].split(', ') ?? [];
+  const body = `${block.replace(/^import.*$/m, '')}\nreturn { buffers, problem };`;
+  const paste = new Function(...names, 'device', 'pass', 'rows', 'cols', body);
+  const gpu = await ((await dawn().requestAdapter()) as GPUAdapter).requestDevice();
+  for (const [rows, cols] of [
+    [1, 1],
+    [37, 53],
+    [3, 769],
+  ]) {
+    const encoder = gpu.createCommandEncoder();
+    const pass = encoder.beginComputePass();
+    gpu.pushErrorScope('validation');
+    const kernels: Record<string, unknown> = catalogue;
+    const { buffers, problem } = paste(...names.map((name) => kernels[name]), gpu, pass, rows, cols);
+    pass.end();
+    const inputs = { x: normals(rows * cols, 1), w: normals(cols, 2), b: normals(cols, 3) };
+    for (const [name, data] of Object.entries(inputs)) gpu.queue.writeBuffer(buffers[name], 0, data);
+    gpu.queue.submit([encoder.finish()]);
+    assert.is(await gently(gpu.popErrorScope()), null);
+    const y = new Float64Array(rows * cols);
+    const f64 = Object.entries(inputs).map(([name, data]) => [name, Float64Array.from(data)]);
+    layernormForward.reference({ ...Object.fromEntries(f64), y, stat: new Float64Array(2 * rows) }, problem);
+    const got = await read(gpu, buffers.y);
+    for (const [i, want] of y.entries())
+      assert.ok(Math.abs(got[i] - want) < 1e-4 * (1 + Math.abs(want)), `${rows} x ${cols}: y[${i}] SEED=${seed}`);
+  }
   gpu.destroy();
 });
 

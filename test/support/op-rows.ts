@@ -11,6 +11,7 @@ import { linear } from '../../engine/ops/linear.ts';
 import { maskedMse } from '../../engine/ops/masked-mse.ts';
 import { randomMasking, uniformNoise } from '../../engine/ops/masking.ts';
 import { mlp } from '../../engine/ops/mlp.ts';
+import { mse } from '../../engine/ops/mse.ts';
 import { patchify } from '../../engine/ops/patchify.ts';
 import { pool } from '../../engine/ops/pool.ts';
 import { restore } from '../../engine/ops/restore.ts';
@@ -136,6 +137,12 @@ const mseRow = (normPix: boolean, l1 = false): OpRow =>
     return { inputs, forward: (x: Loose) => maskedMse(x, { patch_size: side, normPix, l1 }) };
   });
 
+const anyMseRow = (long: boolean): OpRow =>
+  row('mse', long ? 'in two stages' : '', (k) => {
+    const shape = long ? [k.pick(4099, 8200)] : k.pick([k.pick(...SIDES)], [k.upTo(3), k.upTo(5), k.pick(...SIDES)]);
+    return { inputs: { pred: k.normal(...shape), target: k.data(...shape) }, forward: (x: Loose) => mse(x, {}) };
+  });
+
 const batchNormRow = (training: boolean): OpRow =>
   row('batchNorm', training ? 'training' : 'evaluation', (k) => {
     // Of two or three rows the normalised ones hardly depend on x: what is left of their gradient is rounding.
@@ -171,6 +178,8 @@ export const ROWS: readonly OpRow[] = [
       forward: (x: Loose) => attention(x, { heads }),
     };
   }),
+  anyMseRow(false),
+  anyMseRow(true),
   row('attentionProbabilities', 'no gradient', (k) => {
     const [batch, tokens, heads, dim] = [k.upTo(2), k.pick(1, 2, 7, 15, 16, 17, 33), k.pick(1, 3), k.pick(4, 12, 16)];
     const first = k.upTo(tokens) - 1;
