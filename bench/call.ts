@@ -61,6 +61,7 @@ export async function buildAll(device: Device, calls: readonly KernelCall[]): Pr
   );
 }
 
+/** How long a pass through the calls takes: `samples` samples, each of passes for about `submitMs`. Inputs are made up on the device. */
 export async function timeCalls(
   device: Device,
   calls: readonly KernelCall[],

@@ -1,7 +1,7 @@
 // `tesserae bench kernels --step`: the calls of a training step, each timed by itself.
 import { Engine } from '../engine/engine.ts';
 import type { CallBench } from '../mae/cli/benchkernels.ts';
-import { trialStep } from '../mae/train/step.ts';
+import { trialStep } from '../mae/train/trial.ts';
 import { timePlan } from './kernels.ts';
 import { report } from './result.ts';
 

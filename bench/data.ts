@@ -8,7 +8,7 @@ import { newCapacities } from '../mae/data/pack.ts';
 import { epochOrder, randomPlaces } from '../mae/data/sampler.ts';
 import { Preparer } from '../mae/train/prepare.ts';
 import { threadCpu } from './threadcpu.ts';
-import { trialStep } from '../mae/train/step.ts';
+import { trialStep } from '../mae/train/trial.ts';
 import { fail } from '../engine/errors.ts';
 import { summed } from './median.ts';
 import { report } from './result.ts';

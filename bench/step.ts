@@ -1,7 +1,7 @@
 // `tesserae bench step`: the training step of a model, measured.
 import type { StepBench } from '../mae/cli/bench.ts';
 import { whatText } from '../mae/cli/sizes.ts';
-import { trialStep } from '../mae/train/step.ts';
+import { trialStep } from '../mae/train/trial.ts';
 import { report } from './result.ts';
 import { timeStep } from './timestep.ts';
 

@@ -1,6 +1,6 @@
 // Time of a whole training step: forward, backward and AdamW, on images that lie on the device.
 import type { StepFigures, StepSizes } from '../mae/cli/bench.ts';
-import type { Trial } from '../mae/train/step.ts';
+import type { Trial } from '../mae/train/trial.ts';
 import { median, summed } from './median.ts';
 
 /** Steps are timed in groups that take at least so long: waiting has a grain of about a millisecond. */

@@ -18,7 +18,7 @@ import { usePicks } from '../mae/cli/picks.ts';
 import { loadCheckpoint } from '../mae/train/checkpoint.ts';
 import { parsePretrainOptions } from '../mae/train/options.ts';
 import { pretrain } from '../mae/train/pretrain.ts';
-import { trialStep } from '../mae/train/step.ts';
+import { trialStep } from '../mae/train/trial.ts';
 import { compare, POISONS, prepare } from './support/kernel-run.ts';
 import { fakeCifar, hashOf } from './support/kill-resume.ts';
 import { cli } from './support/spawn-cli.ts';

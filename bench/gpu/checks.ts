@@ -9,7 +9,7 @@ import { type AnyKernel, catalogue, type Settings } from '../../kernels/index.ts
 import type { Profile } from '../../kernels/kernel.ts';
 import { runConformance } from '../../mae/conformance.ts';
 import { PLAIN } from './parts.ts';
-import { openFor, type Work } from './worker.ts';
+import { openFor, type Work } from './work.ts';
 
 /** What test/support/kernel-run.ts exports: benches do not import tests, so whoever starts this hands it over. */
 export interface Harness {

@@ -6,12 +6,13 @@ import { numel, type Variable } from '../../engine/tensor.ts';
 import { random } from '../../kernels/random/random.ts';
 import { configure, type MaeConfig, parameterSpecs } from '../../mae/model/config.ts';
 import { MaskedAutoencoder } from '../../mae/model/model.ts';
-import { pretrainStep, type Trial } from '../../mae/train/step.ts';
+import { pretrainStep } from '../../mae/train/step.ts';
+import type { Trial } from '../../mae/train/trial.ts';
 import { timePlan } from '../kernels.ts';
 import { timeStep } from '../timestep.ts';
 import { nvidia } from './conditions.ts';
 import { modeText, type Options, type Row } from './report.ts';
-import { openFor, QUICK, type Work } from './worker.ts';
+import { openFor, QUICK, type Work } from './work.ts';
 
 export interface StepShape {
   readonly model: string;

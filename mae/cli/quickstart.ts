@@ -32,7 +32,10 @@ async function fitted(
   globals: Globals,
   note: (line: string) => void,
 ): Promise<{ train_images: number; epochs: number }> {
-  const [{ trialSpeed }, { configure }] = await Promise.all([import('../train/step.ts'), import('../model/config.ts')]);
+  const [{ trialSpeed }, { configure }] = await Promise.all([
+    import('../train/trial.ts'),
+    import('../model/config.ts'),
+  ]);
   using engine = await openEngine(globals, { note });
   const speed = await trialSpeed(engine, configure(RECIPE.model), RECIPE.batch_size, 0.75);
   const affordable = Math.max(2048, speed * 60 * MINUTES);

@@ -48,7 +48,10 @@ async function run(flags: Flags, command: Command): Promise<void> {
   const rounds = value(flags, 'rounds', whole(5)) ?? 5;
   // Untuned: what is kept is read below, and is no part of what is measured.
   using engine = await openEngine({ ...globalsOf(command), untuned: true }, { precision: sizes.precision });
-  const [{ tunables }, { trialStep }] = await Promise.all([import('../../engine/tune.ts'), import('../train/step.ts')]);
+  const [{ tunables }, { trialStep }] = await Promise.all([
+    import('../../engine/tune.ts'),
+    import('../train/trial.ts'),
+  ]);
   const { device } = engine;
   const { plan } = trialStep(engine, sizes.config, sizes.batchSize, sizes.maskRatio, sizes.checkpointBlocks);
   print(`${device.adapter.description}, profile ${device.traits.profile}, precision ${engine.precision}`);

@@ -15,6 +15,7 @@ import { pieceTable } from '../../bench/peers/table.ts';
 import { PIECES, type Piece, step } from '../../bench/peers/work.ts';
 import { checksOf, type PartResult } from '../../bench/gpu/report.ts';
 import { keptReports, withPeers } from '../../bench/report.ts';
+import { thrown } from '../support/thrown.ts';
 
 const url = (path: string) => new URL(path, import.meta.url);
 
@@ -87,12 +88,9 @@ test('of a training step every loss is compared', async () => {
 test('without our own result there is no comparison', async () => {
   const [ours, peer] = ['error', 'good'].map(fake);
   const run = measurePiece(gemm, ours, [peer], { rounds: 1, stepRounds: 1, timeout: 60, progress: () => {} });
-  const said = await run.then(
-    () => 'nothing',
-    (error: Error) => error.message,
-  );
+  const { message } = await thrown(() => run);
   for (const { child } of [ours, peer]) child.kill();
-  assert.is(said, 'gemm: error: out of luck');
+  assert.is(message, 'gemm: error: out of luck');
 });
 
 test('an installation that fails says why, and what to do without a network', () => {

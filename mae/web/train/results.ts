@@ -14,6 +14,17 @@ const GAP = 1;
 
 type Of<K extends News['kind']> = Extract<News, { readonly kind: K }>;
 
+/** Of a run that has not told anything yet; bytes are the device's. */
+const NOTHING = {
+  step: 0,
+  epoch: 0,
+  loss: Number.NaN,
+  heldout: Number.NaN,
+  pace: Number.NaN,
+  bytes: Number.NaN,
+};
+
+/** Shows what a run tells, as it comes. */
 export class Results {
   readonly #figures = new Figures();
   readonly #loss = new Curves({ title: 'Loss on removed patches', height: 220, sync: 'train' });
@@ -32,7 +43,7 @@ export class Results {
   #heldout!: Curve;
   #pace!: Curve;
   #facts: Facts | null = null;
-  #now = { step: 0, epoch: 0, loss: Number.NaN, heldout: Number.NaN, pace: Number.NaN, bytes: Number.NaN };
+  #now = NOTHING;
   #moments: number[] = [];
   #stride = 0;
 
@@ -52,7 +63,7 @@ export class Results {
     return this.#now.step;
   }
 
-  /** Of no run. */
+  /** As before any run. */
   clear(): void {
     for (const key of ['train', 'heldout']) this.#loss.remove(key);
     this.#speed.remove('speed');
@@ -64,7 +75,7 @@ export class Results {
     this.#moments = [];
     this.#stride = 0;
     this.#facts = null;
-    this.#now = { step: 0, epoch: 0, loss: Number.NaN, heldout: Number.NaN, pace: Number.NaN, bytes: Number.NaN };
+    this.#now = NOTHING;
     this.#table.show([]);
     setText(this.#timing, 'Timed at the third step.');
     this.#log.replaceChildren();
