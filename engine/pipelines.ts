@@ -1,9 +1,11 @@
 // Compute pipelines by their text: compiled once an engine, all of a plan in parallel.
 import type { Program } from '../kernels/restate.ts';
 import type { Device } from './device.ts';
-import { TesseraeError } from './errors.ts';
+import { fail, TesseraeError } from './errors.ts';
 
 const COMPUTE = 4;
+/** WebGPU's default, which no device of the house is made with more than. */
+const MOST_GROUPS = 65535;
 
 interface Pipeline {
   readonly pipeline: GPUComputePipeline;
@@ -23,7 +25,12 @@ export class Pipelines {
   }
 
   /** The program's pipeline; `label` names it in errors. */
-  get(label: string, program: Program): Promise<Pipeline> {
+  async get(label: string, program: Program): Promise<Pipeline> {
+    const { grid } = program;
+    if (Math.max(...grid) > MOST_GROUPS)
+      fail(
+        `${label}: a grid of ${grid.join(' x ')} workgroups, ${MOST_GROUPS} a dimension at most: fold(n) lays n out in two`,
+      );
     let made = this.#byCode.get(program.code);
     if (!made) {
       made = this.#compile(label, program);
@@ -40,20 +47,22 @@ export class Pipelines {
       buffer: { type: b.access === 'read' ? 'read-only-storage' : 'storage' },
     }));
     if (wgsl.paramsBytes) entries.push({ binding: 0, visibility: COMPUTE, buffer: { type: 'uniform' } });
+    // A text that is wrong is its author's to mend, and no error of the device: that would end all else on it.
+    gpu.pushErrorScope('validation');
     const layout = gpu.createBindGroupLayout({ label, entries });
     const module = gpu.createShaderModule({ label, code });
+    const whole = gpu.createPipelineLayout({ label, bindGroupLayouts: [layout] });
+    void gpu.popErrorScope().catch(() => {});
     try {
-      const pipeline = await gpu.createComputePipelineAsync({
-        label,
-        layout: gpu.createPipelineLayout({ label, bindGroupLayouts: [layout] }),
-        compute: { module, entryPoint: 'main' },
-      });
-      return { pipeline, layout };
+      const compute = { module, entryPoint: 'main' };
+      return { pipeline: await gpu.createComputePipelineAsync({ label, layout: whole, compute }), layout };
     } catch (error) {
       await this.#device.reason();
-      const messages = (await module.getCompilationInfo()).messages.filter((m) => m.type === 'error');
-      const first = messages[0] ? `line ${messages[0].lineNum}: ${messages[0].message}` : (error as Error).message;
-      throw new TesseraeError(`${label}: does not compile on this adapter: ${first}`);
+      const { messages } = await module.getCompilationInfo();
+      const first = messages.find(({ type }) => type === 'error');
+      const line = first && code.split('\n')[first.lineNum - 1]?.trim();
+      const why = first ? `line ${first.lineNum}, ${line}: ${first.message}` : (error as Error).message.trim();
+      throw new TesseraeError(`${label}: does not compile on this adapter: ${why}`);
     }
   }
 }
