@@ -12,6 +12,7 @@ import { parsePretrainOptions } from '../mae/train/options.ts';
 import { pretrain } from '../mae/train/pretrain.ts';
 import { silent } from '../mae/train/reporter.ts';
 import { fakeCifar } from './support/kill-resume.ts';
+import { writePhotographs } from './support/photographs.ts';
 import { cli } from './support/spawn-cli.ts';
 import { spyOn } from './support/spy.ts';
 
@@ -108,6 +109,13 @@ test('the command tells it at a glance, or as JSON; nothing is measured where th
   const json = JSON.parse((await cli([...flags, '--json', '--memory', '20MiB'], env)).out);
   assert.equal([json.fits, json.step_ms], [false, null]);
   assert.ok(json.micro_batches.length > 1 && json.memory.peak <= 20 * 2 ** 20);
+  await writePhotographs(join(root, 'photos'), { train: 3 });
+  const sized = await cli([...flags, '--json', '--data_path', join(root, 'photos')], env);
+  const { train_images, epochs } = JSON.parse(sized.out);
+  assert.equal([train_images, epochs], [30, 400]);
+  const nowhere = await cli([...flags, '--data_path', join(root, 'nowhere')], env);
+  assert.is(nowhere.code, 0, nowhere.err);
+  assert.match(nowhere.out, /images are not counted: imagefolder: .*nowhere: No such file or directory/);
   const wrong = await cli(['plan', '--memory', '8 apples'], env);
   assert.is(wrong.code, 2);
   assert.match(wrong.err, /^tesserae: --memory must be an amount of memory, as 8GiB or 500MiB, got 8 apples\n$/);

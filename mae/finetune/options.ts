@@ -5,6 +5,7 @@ import { parseRandAugment } from '../data/randaugment.ts';
 import { PRESETS } from '../model/config.ts';
 import { imageSize, maybeText, oneOf, onOff, real, text, whole } from '../train/flags.ts';
 import { OPTIMIZER_OPTIONS, OPTIONS, SCHEDULE_OPTIONS, SPLIT_OPTIONS, UNUSED } from '../train/options.ts';
+import { rateDoubts } from '../train/doubts.ts';
 import { scaledRate } from '../train/schedule.ts';
 import { type Flags, optional, readOptions, required, type Unused, type ValuesOf } from '../train/table.ts';
 import { misuse } from '../usage.ts';
@@ -135,13 +136,11 @@ export function parseFinetuneOptions(
   beneath: Flags = {},
 ): FinetuneOptions {
   const options = readOptions(FINETUNE_OPTIONS, { flags, configFile, note, beneath, unused: FINETUNE_UNUSED });
-  const { data_path, init, warmup_epochs, epochs, mixup, cutmix, augment, batch_size, min_lr } = options;
+  const { data_path, init, mixup, cutmix, augment, batch_size, min_lr } = options;
   if (data_path === undefined) misuse('--data_path is missing: name a folder of images by class, or cifar10');
   const finetune = options.finetune || init;
   if (init && init !== finetune) misuse('--init and --finetune mean the same: keep one');
   const model = modelBeside(finetune, options.model, note);
-  if (warmup_epochs > epochs)
-    note(`--warmup_epochs ${warmup_epochs} passes --epochs ${epochs}: the learning rate will only rise`);
   const bundle: Augmentation = AUGMENTATIONS[augment as keyof typeof AUGMENTATIONS];
   const { aa = bundle.aa } = options;
   if (aa) parseRandAugment(aa);
@@ -149,6 +148,7 @@ export function parseFinetuneOptions(
   if ((mixup ?? bundle.mixup) + (cutmix ?? bundle.cutmix) > 0 && batch_size % 2)
     misuse(`--batch_size must be even with mixup or cutmix, got ${batch_size}`);
   const peak = finetuneRate({ ...options, data_path });
+  for (const doubt of rateDoubts(options, peak)) note(doubt);
   if (min_lr > peak) misuse(`--min_lr ${min_lr} must not pass the learning rate ${peak}: lower it`);
   return { ...options, data_path, finetune, init: '', model };
 }

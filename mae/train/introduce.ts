@@ -7,6 +7,7 @@ import type { Dataset } from '../data/dataset.ts';
 import type { MaskedAutoencoder } from '../model/model.ts';
 import { millionsText, parameterCount } from '../model/parameter-count.ts';
 import type { PretrainOptions } from './options.ts';
+import { amountDoubts } from './doubts.ts';
 import type { Reporter } from './reporter.ts';
 import type { StepInputs } from './step.ts';
 import type { Updates } from './updates.ts';
@@ -37,6 +38,7 @@ export function introduce(
   );
   const images = `${length} images${classes ? ` of ${classes.length} classes` : ''}`;
   note(`data: ${images}, ${epochText(updates)}; results in ${output_dir}`);
+  if (!resumed) for (const doubt of amountDoubts(options, updates)) note(doubt);
   const [plan] = trainer.plans([{ ids: [updates.parts(0)[0]], clock: [2] }]);
   const { picked } = plan;
   if (picked)

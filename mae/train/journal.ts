@@ -1,19 +1,19 @@
 // What a run leaves in its output folder: logs that belong to a checkpoint to the byte, and checkpoints, of which the oldest numbered
 // ones may go. A disk that fails costs a save, not the run.
-import { readFile, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { readdir, readFile, stat } from 'node:fs/promises';
+import { join, resolve, sep } from 'node:path';
 import { FileError, makeFolder, removeFile, removeStrayTemporaries, writeFileAtomic } from '../../engine/node/files.ts';
 import { appendLine, cutLog, durableLength } from '../../engine/node/logs.ts';
 import { spanned } from '../../engine/timings.ts';
 import type { RunFacts } from './facts.ts';
 import { thisProcess } from './process.ts';
-import type { Folder, RunJournal } from './setup.ts';
+import { BEST, type Folder, LATEST, type RunJournal } from './setup.ts';
 import { EventFile } from './tensorboard.ts';
 
 const LOGS = ['log.txt', 'metrics.jsonl', 'damaged.txt'] as const;
 type Log = (typeof LOGS)[number];
 export const FACTS = 'run.json';
-/** All that rotation may ever delete. */
+/** Of checkpoints all that rotation may ever delete. */
 const NUMBERED = /^checkpoint-\d+\.safetensors$/;
 
 interface JournalOptions {
@@ -22,6 +22,11 @@ interface JournalOptions {
   readonly keep: number;
   /** Folder of TensorBoard's event files; none where it is missing. */
   readonly log_dir?: string;
+  /** A run that begins takes the checkpoints of the one before away: to go on from these, or to show them, would be another run's. */
+  readonly overwrite?: boolean;
+  /** Weights that a run begins with; they stay, wherever they are. */
+  readonly init?: string;
+  readonly finetune?: string;
 }
 
 /** Of every log its bytes on the disk, and the lines that the disk had not taken. */
@@ -60,9 +65,22 @@ export class Journal implements RunJournal {
       await cutLog(this.path(log), logs?.[log] ?? 0);
       this.#waiting[log].length = 0;
     }
+    if (this.#options.overwrite && !Object.keys(logs ?? {}).length) await this.#removeOthers();
     this.#numbered = (numbered ?? []).filter((name) => NUMBERED.test(name));
     const { log_dir } = this.#options;
     if (log_dir !== undefined) this.#events = await EventFile.open(log_dir, position);
+  }
+
+  async #removeOthers(): Promise<void> {
+    const { output_dir, init, finetune } = this.#options;
+    const needed = [init, finetune].flatMap((path) => (path ? [resolve(path)] : []));
+    const names = (await readdir(output_dir)).filter((name) => [LATEST, BEST].includes(name) || NUMBERED.test(name));
+    const others = names.filter(
+      (name) => !needed.some((place) => `${resolve(this.path(name))}${sep}`.startsWith(`${place}${sep}`)),
+    );
+    for (const name of others) await removeFile(this.path(name));
+    if (others.length)
+      this.#note(`--overwrite: the run before is gone from ${output_dir}: ${others.sort().join(', ')}`);
   }
 
   get writing(): boolean {

@@ -8,6 +8,7 @@ import { MASKS, patchNumbers } from '../model/masks.ts';
 import { asUsage, misuse } from '../usage.ts';
 import { fraction, imageSize, maybeText, memory, oneOf, onOff, real, text, whole } from './flags.ts';
 import { modelConfig, peakRate } from './configured.ts';
+import { rateDoubts } from './doubts.ts';
 import { SCHEDULES } from './schedule.ts';
 import { type Flags, optional, type OptionSpec, readOptions, required, type Unused, type ValuesOf } from './table.ts';
 
@@ -172,7 +173,12 @@ export const OPTIONS = {
     MODEL,
     'begin with the weights of this one (ours or of others, by path, address or OWNER/NAME of the hub), of its sizes unless --model says others; optimiser and schedule are fresh',
   ),
-  overwrite: required(onOff(), false, OUTPUT, 'start again in an output_dir that holds a run'),
+  overwrite: required(
+    onOff(),
+    false,
+    OUTPUT,
+    'start again in an output_dir that holds a run, whose checkpoints are deleted',
+  ),
   save_freq: required(
     whole(0),
     20,
@@ -234,10 +240,8 @@ export function parsePretrainOptions(
 
 /** Rules between several options; sizes that no model can have are told in the flags' words. */
 function checkTogether(options: PretrainOptions, note: (line: string) => void): void {
-  const { epochs, warmup_epochs, min_lr, lr } = options;
-  // The reference trains so without a word, and so must we; but who lowers --epochs alone should know.
-  if (warmup_epochs > epochs)
-    note(`--warmup_epochs ${warmup_epochs} passes --epochs ${epochs}: the learning rate will only rise`);
+  const { min_lr, lr } = options;
+  for (const doubt of rateDoubts(options, peakRate(options))) note(doubt);
   if (min_lr > peakRate(options)) {
     misuse(
       `--min_lr ${min_lr} must not pass the learning rate ${peakRate(options)} (${lr ? '--lr' : '--blr x batch / 256'}): lower it`,

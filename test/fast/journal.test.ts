@@ -57,6 +57,23 @@ test('--keep 2: the newest two stay, the best, the latest and what is not of thi
   assert.equal([...first.notes, ...second.notes], []);
 });
 
+test('--overwrite: of the run before no checkpoint stays, but for the one that this begins with; a run that goes on keeps all', async () => {
+  const theirs = [LATEST, BEST, 'checkpoint-0.safetensors', 'checkpoint-20.safetensors'];
+  const kept = ['checkpoint-7 copy.safetensors', 'notes.txt'];
+  for (const name of [...theirs, ...kept]) writeFileSync(join(folder, name), 'of before');
+  const notes: string[] = [];
+  const options = { output_dir: folder, keep: 0, overwrite: true, init: join(folder, '.', BEST), finetune: '' };
+  const open = (state: Partial<Folder>) => new Journal(options, 'pretrain', (line) => notes.push(line)).open(state);
+  const checkpoints = () => readdirSync(folder).filter((name) => !name.endsWith('.jsonl'));
+  await open({ logs: { 'log.txt': 0 }, numbered: [] });
+  assert.equal(checkpoints().sort(), [...theirs, ...kept].sort());
+  await open({});
+  assert.equal(checkpoints().sort(), [BEST, ...kept].sort());
+  assert.equal(notes, [
+    `--overwrite: the run before is gone from ${folder}: checkpoint-0.safetensors, checkpoint-20.safetensors, ${LATEST}`,
+  ]);
+});
+
 test('--keep 0: all stay; a list that was tampered with deletes nothing else', async () => {
   const { journal: made, save } = journal();
   await made.open({});

@@ -7,6 +7,8 @@ import * as assert from 'uvu/assert';
 import { pasted } from '../../mae/cli/command.ts';
 import { modelConfig, peakRate } from '../../mae/train/configured.ts';
 import { Command } from 'commander';
+import { amountDoubts } from '../../mae/train/doubts.ts';
+import { Updates } from '../../mae/train/updates.ts';
 import type { Flags } from '../../mae/cli/command.ts';
 import { define as defineFinetune } from '../../mae/cli/finetune.ts';
 import { define as defineLinprobe } from '../../mae/cli/linprobe.ts';
@@ -120,6 +122,35 @@ test("main_linprobe.py's words in those of tesserae linprobe", () => {
     [{ global_pool: true, features: 'cls' }, 'a', /--features says what the head sees/],
   ] as const)
     assert.throws(() => read(given, named), pattern);
+});
+
+test('settings that hardly mean what they do are told, and those of recipes are not', () => {
+  const doubts = (flags: Flags) => {
+    const notes: string[] = [];
+    parsePretrainOptions({ data_path: 'x', ...flags }, undefined, (line) => notes.push(line));
+    return notes.join('\n');
+  };
+  assert.is(doubts({}), '');
+  assert.is(doubts({ lr: '0.02' }), '');
+  assert.match(doubts({ lr: '0.05' }), /^the learning rate 0\.05 is more than AdamW bears as a rule: lower --lr/);
+  assert.match(doubts({ blr: '1', batch_size: '32' }), /rate 0\.125 \(--blr x batch \/ 256\) is more .*lower --blr/);
+  assert.is(doubts({ lr: '0.5', opt: 'sgd' }), '');
+  assert.match(doubts({ blr: '1e-6' }), /^at the learning rate 2\.5e-7 .* hardly anything will change: raise --blr/);
+  assert.match(doubts({ epochs: '20' }), /^--warmup_epochs 40 passes --epochs 20: the learning rate will only rise$/);
+  const notes: string[] = [];
+  const tuned = { data_path: 'x', finetune: 'c', lr: '1', epochs: '2' };
+  parseFinetuneOptions(tuned, undefined, (line) => notes.push(line));
+  assert.is(notes.length, 2, notes.join('\n'));
+  const updates = (images: number, batch_size: number) =>
+    new Updates({ images, batch_size, accum_iter: 1, drop_last: false });
+  assert.equal(amountDoubts({ epochs: 100 }, updates(1000, 100)), []);
+  assert.equal(amountDoubts({ epochs: 10 }, updates(173, 32)), [
+    '60 updates in all are few to learn from: raise --epochs, or lower --batch_size',
+  ]);
+  assert.equal(amountDoubts({ epochs: 10, max_steps: 3 }, updates(173, 32)), []);
+  const [small] = amountDoubts({ epochs: 1000 }, updates(100, 256));
+  assert.is(small, 'the learning rate is that of 256 images an update, but there are 100: lower --batch_size');
+  assert.equal(amountDoubts({ epochs: 1000, lr: 1e-3 }, updates(100, 256)), []);
 });
 
 test('a file gives numbers, flags beat it, defaults fill the rest', () => {
