@@ -12,12 +12,15 @@ import axpy from './elementwise.axpy.wgsl';
 import cast from './elementwise.cast.wgsl';
 import copy from './elementwise.copy.wgsl';
 import dgelu from './elementwise.dgelu.wgsl';
+import drelu from './elementwise.drelu.wgsl';
 import dropout from './elementwise.dropout.wgsl';
 import droppath from './elementwise.droppath.wgsl';
 import fill from './elementwise.fill.wgsl';
 import gelu from './elementwise.gelu.wgsl';
 import lerp from './elementwise.lerp.wgsl';
+import mul from './elementwise.mul.wgsl';
 import * as ref from './elementwise.ref.ts';
+import relu from './elementwise.relu.wgsl';
 import scale from './elementwise.scale.wgsl';
 
 /** Wide enough to reach both tails of the normal distribution. */
@@ -31,6 +34,37 @@ export const elementwiseAdd = defineKernel({
   shapes: ({ n }) => ({ a: [n], b: [n], y: [n] }),
   flops: ({ n }) => n,
   reference: ref.add,
+  cases,
+});
+
+/** y = a b, all (n): gates, and their gradients. */
+export const elementwiseMul = defineKernel({
+  name: 'elementwise.mul',
+  variants: spread(mul),
+  shapes: ({ n }) => ({ a: [n], b: [n], y: [n] }),
+  flops: ({ n }) => n,
+  reference: ref.mul,
+  cases,
+});
+
+/** y = max(x, 0), both (n). */
+export const elementwiseRelu = defineKernel({
+  name: 'elementwise.relu',
+  variants: spread(relu),
+  shapes: ({ n }) => ({ x: [n], y: [n] }),
+  flops: ({ n }) => n,
+  reference: ref.relu,
+  cases,
+});
+
+/** dx = dy where x > 0, else 0 (at 0, too, as torch has it), all (n). */
+export const elementwiseDrelu = defineKernel({
+  name: 'elementwise.drelu',
+  variants: spread(drelu),
+  shapes: ({ n }) => ({ x: [n], dy: [n], dx: [n] }),
+  flops: ({ n }) => n,
+  reference: ref.drelu,
+  inputs: ({ n }, rng) => ({ x: Array.from({ length: n }, (_, i) => (i % 5 ? rng.normal() : 0)) }),
   cases,
 });
 

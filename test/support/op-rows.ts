@@ -11,13 +11,16 @@ import { linear } from '../../engine/ops/linear.ts';
 import { maskedMse } from '../../engine/ops/masked-mse.ts';
 import { randomMasking, uniformNoise } from '../../engine/ops/masking.ts';
 import { mlp } from '../../engine/ops/mlp.ts';
+import { mul } from '../../engine/ops/mul.ts';
 import { mse } from '../../engine/ops/mse.ts';
 import { patchify } from '../../engine/ops/patchify.ts';
 import { pool } from '../../engine/ops/pool.ts';
+import { relu } from '../../engine/ops/relu.ts';
 import { restore } from '../../engine/ops/restore.ts';
 import { take } from '../../engine/ops/take.ts';
-import type { Shape, Tensor } from '../../engine/tensor.ts';
+import type { Tensor } from '../../engine/tensor.ts';
 import { type Given, given, type OpCase } from '../../engine/testing/case.ts';
+import { type Kit, kit, SIDES } from './op-kit.ts';
 
 interface OpRow {
   /** The name under which engine/ops exports the op. */
@@ -26,41 +29,6 @@ interface OpRow {
   readonly draw: (rng: Random) => OpCase;
 }
 
-/** A generator of inputs: N(0, 1) with a gradient, data without one, and whole numbers. */
-function kit(rng: Random) {
-  const permuted = (n: number): number[] => {
-    const order = Array.from({ length: n }, (_, i) => i);
-    for (let i = n - 1; i > 0; i--) {
-      const j = rng.below(i + 1);
-      [order[i], order[j]] = [order[j], order[i]];
-    }
-    return order;
-  };
-  return {
-    pick: <T>(...choices: readonly T[]): T => choices[rng.below(choices.length)],
-    upTo: (n: number): number => 1 + rng.below(n),
-    permuted,
-    normal: (...shape: number[]): Given => given(shape, () => rng.normal(), 'f32', true),
-    data: (...shape: number[]): Given => given(shape, () => rng.normal(), 'f32', false),
-    bits: (p: number, ...shape: number[]): Given => given(shape, () => Number(rng.uniform() < p), 'f32', false),
-    words: (...shape: number[]): Given => given(shape, () => rng.below(2 ** 32), 'u32', false),
-    ids: (shape: Shape, values: readonly number[]): Given => given(shape, (i) => values[i], 'u32', false),
-    /** A random order of the patches of every image, its inverse, and its first `keep`. */
-    masking: (batch: number, patches: number, keep: number) => {
-      const orders = Array.from({ length: batch }, () => permuted(patches));
-      const inverses = orders.map((order) => order.map((_, l) => order.indexOf(l)));
-      const whole = [batch, patches];
-      return {
-        ids_shuffle: given(whole, (i) => orders.flat()[i], 'u32', false),
-        ids_restore: given(whole, (i) => inverses.flat()[i], 'u32', false),
-        ids_keep: given([batch, keep], (i) => orders.flatMap((o) => o.slice(0, keep))[i], 'u32', false),
-      };
-    },
-  };
-}
-type Kit = ReturnType<typeof kit>;
-
-const SIDES = [1, 2, 3, 5, 7, 13, 15, 16, 17, 31, 33, 63, 64, 65, 67] as const;
 // biome-ignore lint/suspicious/noExplicitAny: rows call ops of every signature by the names in their inputs
 type Loose = any;
 
@@ -137,9 +105,11 @@ const mseRow = (normPix: boolean, l1 = false): OpRow =>
     return { inputs, forward: (x: Loose) => maskedMse(x, { patch_size: side, normPix, l1 }) };
   });
 
-const anyMseRow = (long: boolean): OpRow =>
-  row('mse', long ? 'in two stages' : '', (k) => {
-    const shape = long ? [k.pick(4099, 8200)] : k.pick([k.pick(...SIDES)], [k.upTo(3), k.upTo(5), k.pick(...SIDES)]);
+/** Of one dimension or three. */
+const anyShape = (k: Kit): number[] => k.pick([k.pick(...SIDES)], [k.upTo(4), k.upTo(3), k.pick(...SIDES)]);
+const anyMseRow = (label: string, shapeOf: (k: Kit) => number[]): OpRow =>
+  row('mse', label, (k) => {
+    const shape = shapeOf(k);
     return { inputs: { pred: k.normal(...shape), target: k.data(...shape) }, forward: (x: Loose) => mse(x, {}) };
   });
 
@@ -178,8 +148,17 @@ export const ROWS: readonly OpRow[] = [
       forward: (x: Loose) => attention(x, { heads }),
     };
   }),
-  anyMseRow(false),
-  anyMseRow(true),
+  row('mul', '', (k) => {
+    const shape = anyShape(k);
+    return { inputs: { a: k.normal(...shape), b: k.normal(...shape) }, forward: (x: Loose) => mul(x, {}) };
+  }),
+  row('mul', 'by itself', (k) => ({
+    inputs: { x: k.normal(...anyShape(k)) },
+    forward: ({ x }: Loose) => mul({ a: x, b: x }, {}),
+  })),
+  row('relu', '', (k) => ({ inputs: { x: k.normal(...anyShape(k)) }, forward: (x: Loose) => relu(x, {}) })),
+  anyMseRow('', anyShape),
+  anyMseRow('in two stages', (k) => [k.pick(4099, 8200)]),
   row('attentionProbabilities', 'no gradient', (k) => {
     const [batch, tokens, heads, dim] = [k.upTo(2), k.pick(1, 2, 7, 15, 16, 17, 33), k.pick(1, 3), k.pick(4, 12, 16)];
     const first = k.upTo(tokens) - 1;
