@@ -159,6 +159,7 @@ export const PROBLEMS: Readonly<Record<string, Problems>> = {
     n2: dim,
     groups2: 4,
     DBIAS: true,
+    DBIAS2: true,
   })),
   'gemm.reduce': one((s) => ({ splits: 4, rows: s.dim, n: 4 * s.dim, groups: 4 })),
   'lars.ratio': one((s) => ({ parts: slab(s) / LARS_PART, tensors: 150, trust: 0.001 })),

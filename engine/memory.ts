@@ -10,6 +10,9 @@ interface Dummies {
   readonly write: readonly GPUBuffer[];
 }
 
+/** Writable bindings that a dispatch may leave unused: reduce.columns has five beside its one sum of one tensor. */
+const MOST_UNUSED = 5;
+
 interface Made {
   readonly buffer: GPUBuffer;
   readonly slab: Slab | null;
@@ -144,7 +147,8 @@ export class Memory implements Buffers<GPUBuffer> {
   }
 
   get dummies(): Dummies {
-    if (!this.#dummies.length) this.#dummies = [0, 1, 2, 3].map((i) => this.create(`unused ${i}`, 16, USAGE.STORAGE));
+    if (!this.#dummies.length)
+      this.#dummies = Array.from({ length: 1 + MOST_UNUSED }, (_, i) => this.create(`unused ${i}`, 16, USAGE.STORAGE));
     const [read, ...write] = this.#dummies;
     return { read, write };
   }

@@ -14,28 +14,28 @@ const same = (a: Settings, b: Settings): boolean => Object.keys(a).every((name) 
 const second = (of: Call['bindings'], names: readonly string[]): Record<string, Tensor | null> =>
   Object.fromEntries(names.map((name) => [`${name}2`, of[name]]));
 
-/** Both column sums of a norm's partial gradients, of two norms over equal tensors. */
+/** The column sums of a norm's partial gradients, of two norms over equal tensors. */
 const norms: Join = (a, b) => {
   if (!same(a.problem, b.problem)) return null;
-  const { x, y, z } = a.bindings;
-  const bindings = { x, y, z, ...second(b.bindings, ['x', 'y', 'z']) };
+  const { x, y, z, v } = a.bindings;
+  const bindings = { x, y, z, v, ...second(b.bindings, ['x', 'y', 'z', 'v']) };
   return { kernel: reduceColumns as unknown as AnyKernel, problem: { ...a.problem, TWICE: true }, bindings };
 };
 
 /** The sums over splits of two weight gradients, of any sizes. */
 const weights: Join = (a, b) => {
   const { DBIAS, splits, rows, n, groups } = a.problem;
-  if (b.problem.DBIAS !== DBIAS) return null;
-  const { splits: splits2, rows: rows2, n: n2, groups: groups2 } = b.problem;
+  const { DBIAS: DBIAS2, splits: splits2, rows: rows2, n: n2, groups: groups2 } = b.problem;
   const { parts, dbiasParts, c, dbias } = a.bindings;
   const bindings = { parts, dbiasParts, c, dbias, ...second(b.bindings, ['parts', 'dbiasParts', 'c', 'dbias']) };
-  const problem = { DBIAS, splits, rows, n, groups, splits2, rows2, n2, groups2 };
+  const problem = { DBIAS, DBIAS2, splits, rows, n, groups, splits2, rows2, n2, groups2 };
   return { kernel: gemmFinish as unknown as AnyKernel, problem, bindings };
 };
 
 /** How a call is joined with another of its kind; null where it does not wait. */
 function joinOf({ kernel, problem, bindings }: Call): Join | null {
-  if (kernel.name === reduceColumns.name && problem.PAIR && problem.groups === 1 && !problem.TWICE) return norms;
+  if (kernel.name === reduceColumns.name && (problem.SUMS as number) > 1 && problem.groups === 1 && !problem.TWICE)
+    return norms;
   const plain = problem.EPILOGUE === EPILOGUES.none && !problem.C16 && !bindings.r && !bindings.u;
   return kernel.name === gemmReduce.name && plain ? weights : null;
 }

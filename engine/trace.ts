@@ -15,6 +15,7 @@ import type {
 import { checkProblem, storedAs } from '../kernels/kernel.ts';
 import { elementwiseAdd, elementwiseCopy } from '../kernels/elementwise/elementwise.ts';
 import { fail, shapeText } from './errors.ts';
+import { ColumnSums } from './column-sums.ts';
 import { cast } from './ops/cast.ts';
 import { HalfWeights } from './halfweights.ts';
 import { canLiveIn } from './inplace.ts';
@@ -62,6 +63,8 @@ export class Trace {
   readonly precision: Precision;
   /** In the order in which they run. */
   readonly calls: Call[] = [];
+  /** Which gradients come with their sums over rows. */
+  readonly columnSums = new ColumnSums();
   #nodes: Node[] = [];
   #grads = new Map<object, Tensor>();
   #again = false;
@@ -176,6 +179,7 @@ export class Trace {
     const pullback: Node['pullback'] = ({ y: dy }) => {
       const outer = this.#nodes;
       const start = x.alias();
+      this.columnSums.pass(x, start);
       this.#differentiable.add(start.value);
       this.#nodes = [];
       this.#again = true;

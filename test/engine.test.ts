@@ -69,7 +69,7 @@ test('a plan knows its cost before it allocates, and that cost is true', async (
     pipelines: spy.made.createComputePipelineAsync - start.made.createComputePipelineAsync,
     bindGroups: spy.made.createBindGroup - start.made.createBindGroup,
   });
-  // Beside the plan: a uniform of 256 bytes at most a dispatch, four bindings that stand for unused ones, rounding.
+  // Beside the plan: a uniform of 256 bytes at most a dispatch, six bindings that stand for unused ones, rounding.
   assert.ok(
     allocated <= plan.peakBytes + 256 * plan.dispatches + 1024,
     `${allocated} allocated, ${plan.peakBytes} planned`,

@@ -4,7 +4,7 @@ import { layernormBackward, layernormForward, layernormGroups } from '../../kern
 import { fail, shapeText } from '../errors.ts';
 import { defineOp } from '../op.ts';
 import { numel, sameShape, type Tensor } from '../tensor.ts';
-import { columnSumPair } from './reduce.ts';
+import { stackedSums } from './reduce.ts';
 
 interface Inputs extends Record<string, Tensor | null> {
   /** (…, cols) */
@@ -27,13 +27,17 @@ export const layernorm = defineOp('layernorm', {
       fail(`layernorm: r must be as x, ${shapeText(x.shape)}, got ${shapeText(r.shape)}`);
     const ran = t.run(layernormForward, { x, r, w, b }, { rows, cols, eps, ADD: r !== null, HALF });
     const s = r ? ran.s.reshape(...x.shape) : x.alias();
-    return { out: { y: ran.y.reshape(...x.shape), s }, saved: { s, w, stat: ran.stat, rows, cols, HALF } };
+    const wanted = t.columnSums.wanted(x) || t.columnSums.wanted(r);
+    return { out: { y: ran.y.reshape(...x.shape), s }, saved: { s, w, stat: ran.stat, rows, cols, HALF, wanted } };
   },
-  backward(t, { y: dy, s: ds }, { s, w, stat, rows, cols, HALF }) {
+  backward(t, { y: dy, s: ds }, { s, w, stat, rows, cols, HALF, wanted }, needs) {
     if (!dy) return { x: ds, r: ds, w: null, b: null };
     const groups = layernormGroups(rows, t.traits.profile);
-    const ran = t.run(layernormBackward, { x: s, w, stat, dy, ds }, { rows, cols, groups, ADD: ds !== null, HALF });
-    const { y: dw, z: db } = columnSumPair(t, ran.dwb, groups, cols);
+    const SUM = wanted && (needs.x || needs.r);
+    const options = { ADD: ds !== null, HALF, SUM };
+    const ran = t.run(layernormBackward, { x: s, w, stat, dy, ds }, { rows, cols, groups, ...options });
+    const { y: dw, z: db, v: sums } = stackedSums(t, ran.sums, groups, cols, SUM ? 3 : 2);
+    if (SUM) t.columnSums.keep(ran.dx, sums);
     const dx = ran.dx.reshape(...s.shape);
     return {
       x: dx,

@@ -4,7 +4,7 @@ import { fail, shapeText } from '../errors.ts';
 import { defineOp } from '../op.ts';
 import { numel, sameShape, type Tensor } from '../tensor.ts';
 import { product } from './product.ts';
-import { weightGradients } from './weight-gradients.ts';
+import { wantColumnSums, weightGradients } from './weight-gradients.ts';
 
 interface Inputs extends Record<string, Tensor | null> {
   /** (…, in) */
@@ -41,6 +41,7 @@ export const linear = defineOp('linear', {
     const dtype = half ? t.precision : 'f32';
     const wh = t.half(w);
     const { c } = product(t, { a: x, b: wh, m: rows, n: out, k, LAYOUT: NT, EPILOGUE, bias, r, dtype });
+    if (b) wantColumnSums(t, c, rows, out);
     return { out: { y: c.reshape(...result) }, saved: { x, w, wh, size } };
   },
   backward(t, { y: dy }, { x, w, wh, size }, needs) {

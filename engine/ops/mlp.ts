@@ -5,7 +5,7 @@ import { fail, shapeText } from '../errors.ts';
 import { defineOp } from '../op.ts';
 import { sameShape, type Tensor } from '../tensor.ts';
 import { product } from './product.ts';
-import { weightGradients } from './weight-gradients.ts';
+import { wantColumnSums, weightGradients } from './weight-gradients.ts';
 
 interface Inputs extends Record<string, Tensor | null> {
   x: Tensor; // (…, dim)
@@ -35,6 +35,7 @@ export const mlp = defineOp('mlp', {
     const first = product(t, { a: x, b: h1, m: rows, n: hidden, k, LAYOUT: NT, ...gelu });
     const EPILOGUE = r ? EPILOGUES.biasResidual : EPILOGUES.bias;
     const { c } = product(t, { a: first.c, b: h2, m: rows, n: out, k: hidden, LAYOUT: NT, EPILOGUE, bias: b2, r });
+    wantColumnSums(t, c, rows, out);
     const saved = { x, w1, w2, h1, h2, slope: first.u, g: first.c, rows, cols, hidden, out };
     return { out: { y: c.reshape(...result) }, saved };
   },

@@ -18,7 +18,7 @@ export const columnParts = (t: Trace, x: Tensor, rows: number, cols: number): Te
 export const sumInto = (t: Trace, x: Tensor, rows: number, cols: number, groups: number): Tensor =>
   t.run(reduceColumns, { x, x2: null }, { rows, cols, groups, stride: cols, offset: 0, HALF: x.dtype === 'f16' }).y;
 
-/** Sums x (rows, 2, cols) over its rows: the two (cols) of it, by one dispatch. */
-export function columnSumPair(t: Trace, x: Tensor, rows: number, cols: number): { y: Tensor; z: Tensor } {
-  return t.run(reduceColumns, { x, x2: null }, { rows, cols, groups: 1, stride: 2 * cols, offset: 0, PAIR: true });
+/** Sums x (rows, SUMS, cols) over its rows, by one dispatch: y, z and the third where SUMS is 3, v, of (cols) each. */
+export function stackedSums(t: Trace, x: Tensor, rows: number, cols: number, SUMS: 2 | 3) {
+  return t.run(reduceColumns, { x, x2: null }, { rows, cols, groups: 1, stride: SUMS * cols, offset: 0, SUMS });
 }

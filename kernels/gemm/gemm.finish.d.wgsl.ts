@@ -24,6 +24,7 @@ declare const wgsl: Wgsl<
   },
   {
     DBIAS: boolean;
+    DBIAS2: boolean;
     VECTOR: number;
     WG: number;
   }

@@ -1,7 +1,8 @@
-// Two split products at once, without an epilogue: c = sum over splits of parts, c2 = sum of parts2, and with DBIAS their dbias. What two weight
-// gradients of a block have left, in one dispatch. A thread takes a vector of c or of c2; in the first workgroups, with DBIAS, an element of dbias or of
+// Two split products at once, without an epilogue: c = sum over splits of parts, c2 = sum of parts2, and with DBIAS and DBIAS2 their dbias. What two weight
+// gradients of a block have left, in one dispatch. A thread takes a vector of c or of c2; in the first workgroups an element of dbias or of
 // dbias2, whose partial sums may be many (partials.wgsl). Sums are in a fixed order.
-const DBIAS = false; // knob: finish the parts of dbias and dbias2 too
+const DBIAS = false; // knob: finish the parts of dbias too
+const DBIAS2 = false; // knob: and those of dbias2
 const VECTOR = 4u; // knob: elements of a vector, 1 for single ones (lib/elements.ts)
 const WG = 64u; // knob: threads a workgroup
 struct Params { splits: u32, rows: u32, n: u32, groups: u32, splits2: u32, rows2: u32, n2: u32, groups2: u32 }
@@ -9,11 +10,11 @@ struct Params { splits: u32, rows: u32, n: u32, groups: u32, splits2: u32, rows2
 @group(0) @binding(1) var<storage, read> parts: array<vec4<f32>>; // (splits, rows, n)
 @group(0) @binding(2) var<storage, read> parts2: array<vec4<f32>>; // (splits2, rows2, n2)
 @group(0) @binding(3) var<storage, read> dbiasParts: array<f32>; // (groups, rows) with DBIAS
-@group(0) @binding(4) var<storage, read> dbiasParts2: array<f32>; // (groups2, rows2) with DBIAS
+@group(0) @binding(4) var<storage, read> dbiasParts2: array<f32>; // (groups2, rows2) with DBIAS2
 @group(0) @binding(5) var<storage, read_write> c: array<vec4<f32>>; // (rows, n)
 @group(0) @binding(6) var<storage, read_write> c2: array<vec4<f32>>; // (rows2, n2)
 @group(0) @binding(7) var<storage, read_write> dbias: array<f32>; // (rows) with DBIAS
-@group(0) @binding(8) var<storage, read_write> dbias2: array<f32>; // (rows2) with DBIAS
+@group(0) @binding(8) var<storage, read_write> dbias2: array<f32>; // (rows2) with DBIAS2
 
 fn part(i: u32, second: bool) -> f32 {
   if (second) { return dbiasParts2[i]; }
@@ -27,13 +28,15 @@ fn main(
   @builtin(local_invocation_index) t: u32,
 ) {
   var at = (wg.x + wg.y * groups.x) * WG + t;
-  if (DBIAS) {
-    let before = (p.rows + p.rows2 + WG - 1u) / WG * WG;
-    if (at < p.rows) {
+  if (DBIAS || DBIAS2) {
+    let first = select(0u, p.rows, DBIAS);
+    let both = first + select(0u, p.rows2, DBIAS2);
+    if (DBIAS && at < first) {
       dbias[at] = partialSum(at, p.rows, p.groups, false);
-    } else if (at < p.rows + p.rows2) {
-      dbias2[at - p.rows] = partialSum(at - p.rows, p.rows2, p.groups2, true);
+    } else if (DBIAS2 && at < both) {
+      dbias2[at - first] = partialSum(at - first, p.rows2, p.groups2, true);
     }
+    let before = (both + WG - 1u) / WG * WG;
     if (at < before) { return; }
     at -= before;
   }

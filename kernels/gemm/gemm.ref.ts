@@ -64,10 +64,13 @@ export function reduce(
   for (let at = 0; DBIAS && at < groups * rows; at++) arrays.dbias[at % rows] += arrays.dbiasParts[at];
 }
 
-/** Two sums over splits, and with DBIAS two of their dbias. */
+/** Two sums over splits, and with DBIAS and DBIAS2 those of their dbias. */
 export function finishTwo(
   a: Record<'parts' | 'parts2' | 'dbiasParts' | 'dbiasParts2' | 'c' | 'c2' | 'dbias' | 'dbias2', Float64Array>,
-  p: Record<'splits' | 'rows' | 'n' | 'groups' | 'splits2' | 'rows2' | 'n2' | 'groups2', number> & { DBIAS: boolean },
+  p: Record<'splits' | 'rows' | 'n' | 'groups' | 'splits2' | 'rows2' | 'n2' | 'groups2', number> & {
+    DBIAS: boolean;
+    DBIAS2: boolean;
+  },
 ): void {
   const sum = (parts: Float64Array, out: Float64Array, size: number, splits: number): void => {
     for (let at = 0; at < size; at++) {
@@ -77,7 +80,6 @@ export function finishTwo(
   };
   sum(a.parts, a.c, p.rows * p.n, p.splits);
   sum(a.parts2, a.c2, p.rows2 * p.n2, p.splits2);
-  if (!p.DBIAS) return;
-  sum(a.dbiasParts, a.dbias, p.rows, p.groups);
-  sum(a.dbiasParts2, a.dbias2, p.rows2, p.groups2);
+  if (p.DBIAS) sum(a.dbiasParts, a.dbias, p.rows, p.groups);
+  if (p.DBIAS2) sum(a.dbiasParts2, a.dbias2, p.rows2, p.groups2);
 }

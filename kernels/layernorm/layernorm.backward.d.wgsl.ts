@@ -9,7 +9,7 @@ declare const wgsl: Wgsl<
     dy: ['read', 'f32'];
     ds: ['read', 'f32'];
     dx: ['read_write', 'f32'];
-    dwb: ['read_write', 'f32'];
+    sums: ['read_write', 'f32'];
   },
   {
     rows: 'u32';
@@ -18,6 +18,7 @@ declare const wgsl: Wgsl<
   },
   {
     ADD: boolean;
+    SUM: boolean;
     VECTOR: number;
     WG: number;
     PER: number;

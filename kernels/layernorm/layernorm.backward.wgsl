@@ -1,6 +1,7 @@
 // dx = rstd * (g - mean(g) - xhat * mean(g * xhat)) with g = dy * w and xhat = (x - mean) * rstd, plus ds with ADD;
-// sums of dy * xhat (dw) and dy (db) over this workgroup's rows. x and dy are read once: a thread keeps its columns in registers.
+// sums of dy * xhat (dw), of dy (db) and with SUM of dx over this workgroup's rows. x and dy are read once: a thread keeps its columns in registers.
 const ADD = false; // knob: the gradient ds of the skip path is added to dx
+const SUM = false; // knob: dx is summed over its rows too
 const VECTOR = 4u; // knob: columns of a vector, 1 for single ones (lib/elements.ts)
 const WG = 64u; // knob: threads: whole subgroups, or a power of two
 const PER = 1u; // knob: vectors a thread owns, ceil(cols / VECTOR / WG)
@@ -15,7 +16,7 @@ struct Params { rows: u32, cols: u32, groups: u32 }
 @group(0) @binding(4) var<storage, read> dy: array<Stored>; // (rows, cols)
 @group(0) @binding(5) var<storage, read> ds: array<vec4<f32>>; // (rows, cols) with ADD
 @group(0) @binding(6) var<storage, read_write> dx: array<vec4<f32>>; // (rows, cols)
-@group(0) @binding(7) var<storage, read_write> dwb: array<vec4<f32>>; // (groups, 2, cols): partial dw, db
+@group(0) @binding(7) var<storage, read_write> sums: array<vec4<f32>>; // (groups, 2 or with SUM 3, cols): partial dw, db, sums of dx
 
 fn wide(q: Stored) -> vec4<f32> { return vec4<f32>(q); } // stored: HALF
 
@@ -41,6 +42,7 @@ fn main(
   let end = min(p.rows, (group + 1u) * chunk);
   var dw: array<vec4<f32>, PER>;
   var db: array<vec4<f32>, PER>;
+  var dxSum: array<vec4<f32>, PER>;
   var xhat: array<vec4<f32>, PER>;
   var g: array<vec4<f32>, PER>;
   var skip: array<vec4<f32>, PER>;
@@ -111,6 +113,7 @@ fn main(
         var d = rstd * (g[k] - means.x - xhat[k] * means.y);
         if (ADD && AHEAD) { d += skip[k]; }
         if (ADD && !AHEAD) { d += ds[row * vectors + c]; }
+        if (SUM) { dxSum[k] += d; }
         dx[row * vectors + c] = d;
       }
     }
@@ -118,8 +121,10 @@ fn main(
   for (var k = 0u; k < PER; k++) { // unroll
     let c = t + k * WG;
     if (WHOLE || c < vectors) {
-      dwb[2u * group * vectors + c] = dw[k];
-      dwb[(2u * group + 1u) * vectors + c] = db[k];
+      let at = group * select(2u, 3u, SUM) * vectors + c;
+      sums[at] = dw[k];
+      sums[at + vectors] = db[k];
+      if (SUM) { sums[at + 2u * vectors] = dxSum[k]; }
     }
   }
 }

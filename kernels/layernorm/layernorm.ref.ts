@@ -37,17 +37,17 @@ interface Backward {
   dy: Float64Array;
   ds: Float64Array;
   dx: Float64Array;
-  dwb: Float64Array;
+  sums: Float64Array;
 }
 
 export function backward(
-  { x, w, stat, dy, ds, dx, dwb }: Backward,
-  { rows, cols, groups, ADD }: { rows: number; cols: number; groups: number; ADD: boolean },
+  { x, w, stat, dy, ds, dx, sums }: Backward,
+  { rows, cols, groups, ADD, SUM }: { rows: number; cols: number; groups: number; ADD: boolean; SUM: boolean },
 ): void {
   const chunk = Math.ceil(rows / groups);
   for (let i = 0; i < rows; i++) {
     const [mean, rstd] = [stat[2 * i], stat[2 * i + 1]];
-    const group = Math.floor(i / chunk);
+    const at = Math.floor(i / chunk) * (SUM ? 3 : 2) * cols;
     let sum = 0;
     let dot = 0;
     for (let c = 0; c < cols; c++) {
@@ -55,12 +55,13 @@ export function backward(
       const xhat = (x[i * cols + c] - mean) * rstd;
       sum += (d * w[c]) / cols;
       dot += (d * w[c] * xhat) / cols;
-      dwb[2 * group * cols + c] += d * xhat;
-      dwb[(2 * group + 1) * cols + c] += d;
+      sums[at + c] += d * xhat;
+      sums[at + cols + c] += d;
     }
     for (let c = 0; c < cols; c++) {
       const xhat = (x[i * cols + c] - mean) * rstd;
       dx[i * cols + c] = rstd * (dy[i * cols + c] * w[c] - sum - xhat * dot) + (ADD ? ds[i * cols + c] : 0);
+      if (SUM) sums[at + 2 * cols + c] += dx[i * cols + c];
     }
   }
 }

@@ -106,8 +106,9 @@ export const layernormForward = defineKernel({
 });
 
 /**
- * dx of layernorm (with ADD plus ds, the gradient of the skip path), and partial sums dwb (groups, 2, cols) of the
- * gradients of w and b over `layernormGroups` chunks of rows: `reduce.columns` adds them up. With HALF dy is f16.
+ * dx of layernorm (with ADD plus ds, the gradient of the skip path), and partial sums (groups, 2, cols) of the gradients of
+ * w and b over `layernormGroups` chunks of rows, with SUM (groups, 3, cols), the third those of dx: `reduce.columns` adds them up. With HALF dy is
+ * f16.
  */
 export const layernormBackward = defineKernel({
   name: 'layernorm.backward',
@@ -122,19 +123,19 @@ export const layernormBackward = defineKernel({
       sumBySubgroup(rewrite(backward), { grid: chunks, tune: lanes(of), otherwise }),
     ),
   },
-  options: { ADD: false, HALF: false },
+  options: { ADD: false, HALF: false, SUM: false },
   half: { dy: 'HALF' },
-  shapes: ({ rows, cols, groups, ADD }) => ({
+  shapes: ({ rows, cols, groups, ADD, SUM }) => ({
     x: [rows, cols],
     w: [cols],
     stat: [rows, 2],
     dy: [rows, cols],
     ds: ADD ? [rows, cols] : null,
     dx: [rows, cols],
-    dwb: [groups, 2, cols],
+    sums: [groups, SUM ? 3 : 2, cols],
   }),
   sizes: ['rows', 'cols'],
-  flops: ({ rows, cols, ADD }) => (ADD ? 16 : 15) * rows * cols,
+  flops: ({ rows, cols, ADD, SUM }) => ((ADD ? 16 : 15) + (SUM ? 1 : 0)) * rows * cols,
   reference: ref.backward,
   cases: [
     { rows: 1, cols: 1, groups: 1 },
@@ -146,6 +147,10 @@ export const layernormBackward = defineKernel({
     { rows: 5, cols: 2052, groups: 2, ADD: true },
     { rows: 3, cols: 4, groups: 2, HALF: true },
     { rows: 67, cols: 132, groups: 9, ADD: true, HALF: true },
+    { rows: 7, cols: 5, groups: 3, SUM: true },
+    { rows: 67, cols: 132, groups: 9, ADD: true, HALF: true, SUM: true },
+    { rows: 41, cols: 768, groups: 11, ADD: true, SUM: true },
+    { rows: 5, cols: 2052, groups: 2, ADD: true, SUM: true },
   ],
 });
 

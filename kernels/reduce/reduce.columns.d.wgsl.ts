@@ -6,9 +6,11 @@ declare const wgsl: Wgsl<
     x: ['read', 'f32'];
     y: ['read_write', 'f32'];
     z: ['read_write', 'f32'];
+    v: ['read_write', 'f32'];
     x2: ['read', 'f32'];
     y2: ['read_write', 'f32'];
     z2: ['read_write', 'f32'];
+    v2: ['read_write', 'f32'];
   },
   {
     rows: 'u32';
@@ -19,7 +21,7 @@ declare const wgsl: Wgsl<
   },
   {
     TWICE: boolean;
-    PAIR: boolean;
+    SUMS: number;
     VECTOR: number;
     TX: number;
     TY: number;

@@ -1,8 +1,8 @@
 // Sums over rows: y[g, c] = sum of x[r, offset + c] over the g-th chunk of rows. Threads lie along vectors of columns, TY rows
-// at a time. Rows of x are `stride` apart, so that a part of the columns can be summed. With PAIR the `cols` columns after those
-// are summed too, to z. With TWICE the same is done with x2, by as many workgroups more.
+// at a time. Rows of x are `stride` apart, so that a part of the columns can be summed. With SUMS above 1 the `cols` columns after
+// those are summed too, to z, and with 3 those after them, to v. With TWICE the same is done with x2, by as many workgroups more.
 const TWICE = false; // knob: two tensors of one shape
-const PAIR = false; // knob: twice as many columns, the second half of them to z
+const SUMS = 1u; // knob: so many times as many columns, the second part of them to z, the third to v
 const VECTOR = 4u; // knob: columns of a vector, 1 for single ones (lib/elements.ts)
 const TX = 16u; // knob: vectors of a workgroup
 const TY = 16u; // knob: rows taken at a time, a power of two
@@ -11,10 +11,12 @@ struct Params { rows: u32, cols: u32, groups: u32, stride: u32, offset: u32 }
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> x: array<Stored>; // (rows, stride)
 @group(0) @binding(2) var<storage, read_write> y: array<vec4<f32>>; // (groups, cols)
-@group(0) @binding(3) var<storage, read_write> z: array<vec4<f32>>; // (groups, cols) with PAIR
-@group(0) @binding(4) var<storage, read> x2: array<Stored>; // (rows, stride) with TWICE
-@group(0) @binding(5) var<storage, read_write> y2: array<vec4<f32>>; // (groups, cols) with TWICE
-@group(0) @binding(6) var<storage, read_write> z2: array<vec4<f32>>; // (groups, cols) with TWICE and PAIR
+@group(0) @binding(3) var<storage, read_write> z: array<vec4<f32>>; // (groups, cols) with SUMS > 1
+@group(0) @binding(4) var<storage, read_write> v: array<vec4<f32>>; // (groups, cols) with SUMS > 2
+@group(0) @binding(5) var<storage, read> x2: array<Stored>; // (rows, stride) with TWICE
+@group(0) @binding(6) var<storage, read_write> y2: array<vec4<f32>>; // (groups, cols) with TWICE
+@group(0) @binding(7) var<storage, read_write> z2: array<vec4<f32>>; // (groups, cols) with TWICE and SUMS > 1
+@group(0) @binding(8) var<storage, read_write> v2: array<vec4<f32>>; // (groups, cols) with TWICE and SUMS > 2
 var<workgroup> scratch: array<vec4<f32>, TX * TY>;
 
 fn wide(q: Stored) -> vec4<f32> { return vec4<f32>(q); } // stored: HALF
@@ -31,7 +33,7 @@ fn main(
   @builtin(local_invocation_index) t: u32,
 ) {
   let vectors = p.cols / VECTOR;
-  let across = vectors * select(1u, 2u, PAIR);
+  let across = vectors * SUMS;
   let blocks = (across + TX - 1u) / TX;
   let second = TWICE && wg.x >= blocks;
   let c = (wg.x - select(0u, blocks, second)) * TX + local.x;
@@ -61,11 +63,11 @@ fn main(
     sum = scratch[t];
   }
   if (!inside || local.y > 0u) { return; }
-  let last = PAIR && c >= vectors;
-  let out = wg.y * vectors + c - select(0u, vectors, last);
+  let which = c / vectors;
+  let out = wg.y * vectors + c % vectors;
   if (TWICE && second) {
-    if (last) { z2[out] = sum; } else { y2[out] = sum; }
+    if (SUMS > 2u && which == 2u) { v2[out] = sum; } else if (SUMS > 1u && which == 1u) { z2[out] = sum; } else { y2[out] = sum; }
   } else {
-    if (last) { z[out] = sum; } else { y[out] = sum; }
+    if (SUMS > 2u && which == 2u) { v[out] = sum; } else if (SUMS > 1u && which == 1u) { z[out] = sum; } else { y[out] = sum; }
   }
 }

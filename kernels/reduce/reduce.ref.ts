@@ -6,26 +6,24 @@ interface Columns {
   groups: number;
   stride: number;
   offset: number;
-  PAIR: boolean;
+  SUMS: number;
   TWICE: boolean;
 }
 
 export function columns(
-  { x, y, z, x2, y2, z2 }: Record<'x' | 'y' | 'z' | 'x2' | 'y2' | 'z2', Float64Array>,
-  { rows, cols, groups, stride, offset, PAIR, TWICE }: Columns,
+  { x, y, z, v, x2, y2, z2, v2 }: Record<'x' | 'y' | 'z' | 'v' | 'x2' | 'y2' | 'z2' | 'v2', Float64Array>,
+  { rows, cols, groups, stride, offset, SUMS, TWICE }: Columns,
 ): void {
   const chunk = Math.ceil(rows / groups);
-  const of = (from: Float64Array, first: Float64Array, last: Float64Array): void => {
+  const of = (from: Float64Array, sums: Float64Array[]): void => {
     for (let r = 0; r < rows; r++) {
       const at = Math.floor(r / chunk) * cols;
-      for (let c = 0; c < cols; c++) {
-        first[at + c] += from[r * stride + offset + c];
-        if (PAIR) last[at + c] += from[r * stride + offset + cols + c];
-      }
+      for (const [i, sum] of sums.entries())
+        for (let c = 0; c < cols; c++) sum[at + c] += from[r * stride + offset + i * cols + c];
     }
   };
-  of(x, y, z);
-  if (TWICE) of(x2, y2, z2);
+  of(x, [y, z, v].slice(0, SUMS));
+  if (TWICE) of(x2, [y2, z2, v2].slice(0, SUMS));
 }
 
 export function sum(

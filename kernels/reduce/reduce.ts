@@ -13,11 +13,11 @@ interface Part {
   groups: number;
   VECTOR: number;
   TX: number;
-  PAIR: boolean;
+  SUMS: number;
   TWICE: boolean;
 }
-const blocks = ({ cols, groups, VECTOR, TX, PAIR, TWICE }: Part): Grid => [
-  (TWICE ? 2 : 1) * ceilDiv(PAIR ? 2 * cols : cols, VECTOR * TX),
+const blocks = ({ cols, groups, VECTOR, TX, SUMS, TWICE }: Part): Grid => [
+  (TWICE ? 2 : 1) * ceilDiv(SUMS * cols, VECTOR * TX),
   groups,
   1,
 ];
@@ -31,7 +31,7 @@ const BLOCKS = [
 const inVectors = ({ cols, stride, offset, VECTOR }: Part) => [cols, stride, offset].every((n) => n % VECTOR === 0);
 /**
  * Sums of columns [offset, offset + cols) of x (rows, stride) over `groups` contiguous chunks of rows: y (groups, cols).
- * groups 1 finishes. With PAIR those of the `cols` columns after them too: z (groups, cols). With HALF x is f16. With TWICE the same of x2.
+ * groups 1 finishes. With SUMS 2 or 3 those of the `cols` columns after them too, and of those after them: z, v. With HALF x is f16. With TWICE the same of x2.
  */
 export const reduceColumns = defineKernel({
   name: 'reduce.columns',
@@ -51,19 +51,21 @@ export const reduceColumns = defineKernel({
       otherwise: variant(oneByOne(columns), { grid: blocks, tune: () => ({ TX: 64, TY: 1 }) }),
     }),
   },
-  options: { HALF: false, PAIR: false, TWICE: false },
+  options: { HALF: false, SUMS: 1, TWICE: false },
   half: { x: 'HALF', x2: 'HALF' },
-  shapes: ({ rows, cols, groups, stride, PAIR, TWICE }) => ({
+  shapes: ({ rows, cols, groups, stride, SUMS, TWICE }) => ({
     x: [rows, stride],
     y: [groups, cols],
-    z: PAIR ? [groups, cols] : null,
+    z: SUMS > 1 ? [groups, cols] : null,
+    v: SUMS > 2 ? [groups, cols] : null,
     x2: TWICE ? [rows, stride] : null,
     y2: TWICE ? [groups, cols] : null,
-    z2: PAIR && TWICE ? [groups, cols] : null,
+    z2: TWICE && SUMS > 1 ? [groups, cols] : null,
+    v2: TWICE && SUMS > 2 ? [groups, cols] : null,
   }),
   sizes: ['rows', 'cols', 'groups'],
-  moves: ({ rows, cols, PAIR }) => ({ x: (PAIR ? 2 : 1) * rows * cols, x2: (PAIR ? 2 : 1) * rows * cols }),
-  flops: ({ rows, cols, PAIR, TWICE }) => (PAIR ? 2 : 1) * (TWICE ? 2 : 1) * rows * cols,
+  moves: ({ rows, cols, SUMS }) => ({ x: SUMS * rows * cols, x2: SUMS * rows * cols }),
+  flops: ({ rows, cols, SUMS, TWICE }) => SUMS * (TWICE ? 2 : 1) * rows * cols,
   reference: ref.columns,
   cases: [
     { rows: 1, cols: 1, groups: 1, stride: 1, offset: 0 },
@@ -76,11 +78,14 @@ export const reduceColumns = defineKernel({
     { rows: 33, cols: 36, groups: 5, stride: 36, offset: 0, HALF: true },
     { rows: 1031, cols: 72, groups: 3, stride: 212, offset: 68, HALF: true },
     { rows: 131, cols: 192, groups: 1, stride: 384, offset: 192 },
-    { rows: 17, cols: 5, groups: 1, stride: 10, offset: 0, PAIR: true },
-    { rows: 37, cols: 68, groups: 2, stride: 140, offset: 4, PAIR: true, HALF: true },
-    { rows: 17, cols: 5, groups: 1, stride: 10, offset: 0, PAIR: true, TWICE: true },
-    { rows: 64, cols: 192, groups: 1, stride: 384, offset: 0, PAIR: true, TWICE: true },
+    { rows: 17, cols: 5, groups: 1, stride: 10, offset: 0, SUMS: 2 },
+    { rows: 37, cols: 68, groups: 2, stride: 140, offset: 4, SUMS: 2, HALF: true },
+    { rows: 17, cols: 5, groups: 1, stride: 10, offset: 0, SUMS: 2, TWICE: true },
+    { rows: 64, cols: 192, groups: 1, stride: 384, offset: 0, SUMS: 2, TWICE: true },
     { rows: 37, cols: 68, groups: 2, stride: 140, offset: 4, TWICE: true, HALF: true },
+    { rows: 19, cols: 7, groups: 1, stride: 21, offset: 0, SUMS: 3, TWICE: true },
+    { rows: 67, cols: 132, groups: 1, stride: 396, offset: 0, SUMS: 3 },
+    { rows: 133, cols: 20, groups: 3, stride: 64, offset: 4, SUMS: 3, TWICE: true },
   ],
 });
 

@@ -49,6 +49,9 @@ function graph(rng: Random): OpCase {
   const forward = ({ x, w, v, b, g }: Record<string, Tensor>): Record<string, Tensor> => {
     const values = [x];
     for (const [kind, i, j] of picks) {
+      // Norms then sum the gradients that they write, which layers take only where these are whole.
+      const newest = values[values.length - 1];
+      if (j % 3) newest.trace.columnSums.want(newest);
       const [p, q] = [values[i % values.length], values[j % values.length]];
       if (kind === 0) values.push(add({ a: p, b: q }, {}).y);
       if (kind === 1) values.push(gelu({ x: p }, {}).y);

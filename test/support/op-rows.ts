@@ -70,6 +70,22 @@ const mlpRow = (residual: boolean): OpRow =>
     return { inputs, forward: (x: Loose) => mlp({ r: null, ...x }, {}) };
   });
 
+/** Two layers and the norms that sum the gradients of both: of the second all of it, of the first, which is used again, a part. */
+const summedRow: OpRow = row('linear', 'before norms that sum its gradient', (k) => {
+  const [rows, cols, fanIn] = [k.pick(...SIDES), k.pick(1, 4, 17, 64), k.pick(1, 4, 13)];
+  const [b, b2, scale, shift] = [0, 1, 2, 3].map(() => k.normal(cols));
+  const layer = ({ x, w, scale, shift }: Loose, b: Tensor, r: Tensor | null) => {
+    const { y } = linear({ x, w, b, r }, {});
+    y.trace.columnSums.want(y);
+    return { ...layernorm({ x: y.reshape(...y.shape), r: null, w: scale, b: shift }, { eps: 0.1 }), of: y };
+  };
+  const forward = (x: Loose): Record<string, Tensor> => {
+    const first = layer(x, x.b, null);
+    return { ...first, second: layer(x, x.b2, first.s).y };
+  };
+  return { inputs: { x: k.normal(rows, fanIn), w: k.normal(cols, fanIn), b, b2, scale, shift }, forward };
+});
+
 const layernormRow = (residual: boolean, use: 'y' | 's' | 'both'): OpRow =>
   row('layernorm', `${residual ? 'residual' : 'no residual'}, ${use === 'both' ? 'y and s' : `${use} alone`}`, (k) => {
     const [rows, cols] = [k.pick(...SIDES), k.pick(1, 3, 5, 17, 64, 131)];
@@ -139,6 +155,7 @@ export const ROWS: readonly OpRow[] = [
   linearRow(true, false),
   linearRow(false, false, false),
   linearRow(true, false, false),
+  summedRow,
   mlpRow(false),
   mlpRow(true),
   row('attention', '', (k) => {
@@ -257,17 +274,4 @@ export const ROWS: readonly OpRow[] = [
     const inputs = { ids: k.words(samples), clock: k.words(2) };
     return { inputs, forward: (x) => ({ noise: uniformNoise(x.ids, x.clock, n, seed, stream) }) };
   }),
-];
-
-/** What engine/ops exports besides ops: pieces that ops record with, and constants. */
-export const NOT_OPS: readonly string[] = [
-  'product',
-  'weightGradients',
-  'columnParts',
-  'columnSum',
-  'columnSumPair',
-  'sumInto',
-  'cast',
-  'CONV_ORDER',
-  'PATCHIFY_ORDER',
 ];
