@@ -30,7 +30,7 @@ export async function madeUp(engine: Engine, wanted: readonly Wanted[], seed = 0
   const copies: [Variable, Variable][] = [];
   for (const { name, shape, dtype, data } of wanted) {
     const floats = dtype === 'f32' || dtype === 'f16';
-    const variable = engine.variable(name, shape, { dtype, data: floats ? undefined : whole(dtype, shape, data) });
+    const variable = engine.variable(name, shape, { dtype, data: floats ? undefined : integers(dtype, shape, data) });
     if (floats) copies.push([data ? source(data, dtype) : (drawn[dtype] ??= source(normals(seed), dtype)), variable]);
     variables.set(name, variable);
   }
@@ -71,6 +71,6 @@ function normals(seed: number): Float32Array<ArrayBuffer> {
   return data;
 }
 
-function whole(dtype: DType, shape: Shape, data: ArrayLike<number> = { length: numel(shape) }): HostData {
+function integers(dtype: DType, shape: Shape, data: ArrayLike<number> = { length: numel(shape) }): HostData {
   return dtype === 'u32' ? Uint32Array.from(data) : Int32Array.from(data);
 }

@@ -2,7 +2,7 @@
 // the bytes that they are of.
 import { fail, shapeText } from './errors.ts';
 import { DTYPE_BYTES, type Dtype, tensorBytes } from './rawtensor.ts';
-import { encodeHeader } from './safetensors.ts';
+import { encodeHeader } from './safetensors-write.ts';
 
 interface TensorPlan {
   readonly name: string;

@@ -1,43 +1,21 @@
-// Safetensors files: an 8-byte header length, a JSON header, then the tensors' bytes. Read as hostile input, written
-// with checksums. The format: https://huggingface.co/docs/safetensors
+// Reading safetensors files, as hostile input: an 8-byte header length, a JSON header, then the tensors' bytes.
 import { checksum } from './checksum.ts';
-import { shapeText, TesseraeError } from './errors.ts';
-import { DTYPE_BYTES, type Dtype, isDtype, type RawTensor, tensorBytes } from './rawtensor.ts';
+import type { Dtype, RawTensor } from './rawtensor.ts';
+import {
+  bytesOf,
+  CHECKSUMS,
+  headerChecksum,
+  MAX_HEADER_BYTES,
+  METADATA,
+  quote,
+  refuse,
+  SafetensorsError,
+  type TensorInfo,
+} from './safetensors-format.ts';
 import { parseStrictJson } from './strictjson.ts';
 
-/** The longest header accepted, in bytes: the official reader's cap. */
-const MAX_HEADER_BYTES = 100_000_000;
-
-/**
- * The metadata key of the checksums, a JSON string `{"header": H, "tensors": {NAME: H, ...}}`. H is XXH32 in eight hex
- * digits: a tensor's is that of its bytes; the header's that of the compact UTF-8 JSON
- * `[[[key, value], ...], [[name, dtype, shape, H], ...]]`, the other metadata and the tensors, each sorted by name. So
- * it still holds when another tool lays the same tensors out in another order.
- */
-const CHECKSUMS = 'checksums.xxh32';
-const METADATA = '__metadata__';
+/** What to do about a damaged file. */
 const AGAIN = 'download or copy the file again, or use an earlier checkpoint';
-
-/** A file that is damaged, hostile or no safetensors file, or tensors that cannot be written as one. */
-export class SafetensorsError extends TesseraeError {
-  /** The message without `safetensors:` and file name. */
-  readonly rule: string;
-  constructor(rule: string, file?: string) {
-    super(`safetensors: ${file === undefined ? '' : `${file}: `}${rule}`);
-    this.rule = rule;
-  }
-}
-
-/** Where one tensor lies: `offset` from the start of the file, `bytes` long. */
-export interface TensorInfo {
-  readonly name: string;
-  readonly dtype: Dtype;
-  readonly shape: readonly number[];
-  readonly offset: number;
-  readonly bytes: number;
-  /** XXH32 in hex digits, where the file has it. */
-  readonly checksum?: string;
-}
 
 type FoundTensor = TensorInfo & { checksum?: string };
 
@@ -99,60 +77,6 @@ export function readTensor(source: ByteSource, info: TensorInfo): Promise<RawTen
   return naming(source, async () => verified(info, await readWhole(source, info.offset, info.bytes)));
 }
 
-/**
- * The file as chunks in order (header, then each tensor's own bytes, not copied): for `writeFileAtomic` or `new Blob`.
- * The same arguments give the same bytes. Tensors are laid out by falling element size, then in the given order, so that
- * each is aligned: PyTorch's reader refuses a tensor that is not.
- * @throws SafetensorsError where names repeat or data and shape disagree
- */
-export function writeSafetensors(
-  tensors: Iterable<readonly [string, RawTensor]>,
-  metadata: Readonly<Record<string, string>> | ReadonlyMap<string, string> = {},
-): Uint8Array[] {
-  const sorted = [...tensors].sort(([, a], [, b]) => DTYPE_BYTES[b.dtype] - DTYPE_BYTES[a.dtype]);
-  const infos = new Map<string, Omit<TensorInfo, 'offset'>>();
-  const entries: string[] = [];
-  let offset = 0;
-  for (const [name, { dtype, shape, data }] of sorted) {
-    refuseBadName(name);
-    if (name === METADATA || infos.has(name))
-      refuse(`tensor name ${quote(name)} is taken: give each tensor its own name`);
-    const bytes = bytesOf(name, dtype, shape);
-    if (data.length !== bytes)
-      refuse(`tensor ${quote(name)}: ${dtype} ${shapeText(shape)} needs ${bytes} bytes, got ${data.length}`);
-    infos.set(name, { name, dtype, shape, bytes, checksum: checksum(data) });
-    const entry = { dtype, shape, data_offsets: [offset, (offset += bytes)] };
-    entries.push(`${JSON.stringify(name)}:${JSON.stringify(entry)}`);
-  }
-  const texts = new Map<string, string>(metadata instanceof Map ? metadata : Object.entries(metadata));
-  if (texts.has(CHECKSUMS)) refuse(`metadata key ${quote(CHECKSUMS)} is the writer's own: use another`);
-  for (const [key, value] of texts) {
-    refuseBadName(key);
-    if (typeof value !== 'string')
-      refuse(`metadata ${quote(key)} must be a string, got ${typeof value}: JSON.stringify it`);
-    refuseBadName(value);
-  }
-  const sums = [...infos.values()].map((info) => [info.name, info.checksum] as const);
-  texts.set(
-    CHECKSUMS,
-    JSON.stringify({ header: headerChecksum(infos.values(), texts), tensors: Object.fromEntries(sums) }),
-  );
-  entries.unshift(`${JSON.stringify(METADATA)}:${JSON.stringify(Object.fromEntries(texts))}`);
-  return [encodeHeader(`{${entries.join(',')}}`), ...sorted.map(([, tensor]) => tensor.data)];
-}
-
-/** Length, then JSON padded with spaces: the data begins at a multiple of 8. */
-export function encodeHeader(json: string): Uint8Array {
-  const text = new TextEncoder().encode(json);
-  const length = Math.ceil(text.length / 8) * 8;
-  if (length > MAX_HEADER_BYTES)
-    refuse(`the header would have ${length} bytes, over the cap of ${MAX_HEADER_BYTES}: write several files`);
-  const head = new Uint8Array(8 + length).fill(0x20);
-  new DataView(head.buffer).setBigUint64(0, BigInt(length), true);
-  head.set(text, 8);
-  return head;
-}
-
 function headerLength(first: Uint8Array, size: number): number {
   if (first.length < 8) refuse(`${size} bytes are no safetensors file: it begins with an 8-byte header length`);
   const view = new DataView(first.buffer, first.byteOffset, 8);
@@ -204,15 +128,6 @@ function tensorInfo(name: string, entry: unknown, dataStart: number): FoundTenso
   return { name, dtype: dtype as Dtype, shape: shape as number[], offset: dataStart + begin, bytes };
 }
 
-function bytesOf(name: string, dtype: unknown, shape: unknown): number {
-  if (!isDtype(dtype))
-    refuse(`tensor ${quote(name)} has unknown dtype ${quote(dtype)}: known are ${Object.keys(DTYPE_BYTES).join(', ')}`);
-  const bytes = Array.isArray(shape) ? tensorBytes(dtype, shape) : Number.NaN;
-  if (Number.isNaN(bytes))
-    refuse(`tensor ${quote(name)}: shape ${quote(shape)} must be sizes whose product is below 2^53 bytes`);
-  return bytes;
-}
-
 /** Moves the checksums from the metadata to the tensors and verifies the header's. */
 function takeChecksums(
   metadata: Map<string, string>,
@@ -238,12 +153,6 @@ function takeChecksums(
     refuse(
       `the header is damaged: names, shapes or metadata do not match its checksum ${quote(stored.header)}: ${AGAIN}`,
     );
-}
-
-function headerChecksum(infos: Iterable<Omit<TensorInfo, 'offset'>>, metadata: ReadonlyMap<string, string>): string {
-  const byName = ([a]: readonly unknown[], [b]: readonly unknown[]) => ((a as string) < (b as string) ? -1 : 1);
-  const tensors = [...infos].map((info) => [info.name, info.dtype, info.shape, info.checksum]).sort(byName);
-  return checksum(new TextEncoder().encode(JSON.stringify([[...metadata].sort(byName), tensors])));
 }
 
 function verified(info: TensorInfo, data: Uint8Array): RawTensor {
@@ -284,16 +193,4 @@ function parseJson(json: Uint8Array): Map<string, unknown> {
 
 function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-/** Lone surrogates have no UTF-8: other readers would refuse the file. */
-function refuseBadName(text: string): void {
-  if (/\p{Surrogate}/u.test(text)) refuse(`${quote(text)} has half a surrogate pair, which UTF-8 cannot hold`);
-}
-
-/** Text from the file for a message: escaped and short, as it may be hostile. */
-const quote = (value: unknown): string => String(JSON.stringify(value)).slice(0, 100);
-
-function refuse(rule: string): never {
-  throw new SafetensorsError(rule);
 }

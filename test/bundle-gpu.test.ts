@@ -11,7 +11,7 @@ import type { PartResult, Report, Row } from '../bench/gpu/report.ts';
 import { Engine } from '../engine/engine.ts';
 import { openDawn } from '../engine/node/dawn.ts';
 import { writeFileAtomic } from '../engine/node/files.ts';
-import { writeSafetensors } from '../engine/safetensors.ts';
+import { writeSafetensors } from '../engine/safetensors-write.ts';
 import { catalogue } from '../kernels/index.ts';
 import { makeCase } from './support/conformance-case.ts';
 

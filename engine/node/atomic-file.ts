@@ -4,6 +4,7 @@ import { dirname } from 'node:path';
 import { fileError, spaceText } from './file-errors.ts';
 import { syncFolder, temporaryOf, writeWhole } from './files.ts';
 
+/** One such file; `using` takes it back unless it was committed. All of it throws FileError, which names the path and what became of it. */
 export class AtomicFile {
   readonly path: string;
   readonly #temporary: string;

@@ -88,7 +88,7 @@ async function readCase(path: string): Promise<Safetensors> {
 async function writeDump(path: string, computed: ReadonlyMap<string, RawTensor>): Promise<void> {
   const [{ writeFileAtomic }, { writeSafetensors }] = await Promise.all([
     import('../../engine/node/files.ts'),
-    import('../../engine/safetensors.ts'),
+    import('../../engine/safetensors-write.ts'),
   ]);
   await writeFileAtomic(path, writeSafetensors(computed, { format: 'pt' }));
 }

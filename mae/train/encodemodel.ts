@@ -3,7 +3,7 @@ import { fail } from '../../engine/errors.ts';
 import { toHalves } from '../../engine/half.ts';
 import type { ParameterSpec } from '../../engine/parameters.ts';
 import { type RawTensor, rawTensor } from '../../engine/rawtensor.ts';
-import { writeSafetensors } from '../../engine/safetensors.ts';
+import { writeSafetensors } from '../../engine/safetensors-write.ts';
 import { parameterSpecs } from '../model/config.ts';
 import { VERSION } from '../version.ts';
 import type { Checkpoint } from './checkpoint.ts';

@@ -1,7 +1,7 @@
 // Weights for other projects: one safetensors file by facebookresearch/mae's names, or what transformers' save_pretrained writes. Bits stay.
 import { fail } from '../../engine/errors.ts';
 import { type RawTensor, rawTensor } from '../../engine/rawtensor.ts';
-import { writeSafetensors } from '../../engine/safetensors.ts';
+import { writeSafetensors } from '../../engine/safetensors-write.ts';
 import { type ClassifierConfig, classifierSpecs } from '../model/classifier.ts';
 import { encoderSpecs, type MaeConfig, parameterSpecs } from '../model/config.ts';
 import { hfConfig, preprocessorConfig } from './hfconfig.ts';

@@ -21,7 +21,8 @@ import * as assert from 'uvu/assert';
 import { type Disk, FileError, makeFolder, removeStrayTemporaries, writeFileAtomic } from '../../engine/node/files.ts';
 import { openSafetensorsFile } from '../../engine/node/opened.ts';
 import { rawTensor, viewAs } from '../../engine/rawtensor.ts';
-import { parseSafetensors, readHeader, readTensor, writeSafetensors } from '../../engine/safetensors.ts';
+import { parseSafetensors, readHeader, readTensor } from '../../engine/safetensors.ts';
+import { writeSafetensors } from '../../engine/safetensors-write.ts';
 import { brokenDisk } from '../support/broken-disk.ts';
 
 /** A checkpoint of 2 MB whose every element is its version: a mixture of two would show. */

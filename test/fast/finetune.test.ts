@@ -7,7 +7,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { writeFileAtomic } from '../../engine/node/files.ts';
 import { rawTensor } from '../../engine/rawtensor.ts';
-import { writeSafetensors } from '../../engine/safetensors.ts';
+import { writeSafetensors } from '../../engine/safetensors-write.ts';
 import { random } from '../../kernels/random/random.ts';
 import { AUGMENTATIONS } from '../../mae/data/augmentation.ts';
 import { type Dataset, evenly } from '../../mae/data/dataset.ts';

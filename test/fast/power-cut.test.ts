@@ -4,7 +4,8 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { writeFileAtomic } from '../../engine/node/files.ts';
 import { rawTensor } from '../../engine/rawtensor.ts';
-import { parseSafetensors, writeSafetensors } from '../../engine/safetensors.ts';
+import { parseSafetensors } from '../../engine/safetensors.ts';
+import { writeSafetensors } from '../../engine/safetensors-write.ts';
 import { random } from '../../kernels/random/random.ts';
 import { cutDisk } from '../support/power-cut.ts';
 

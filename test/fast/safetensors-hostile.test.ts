@@ -3,13 +3,9 @@ import fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { DTYPE_BYTES, type RawTensor, rawTensor } from '../../engine/rawtensor.ts';
-import {
-  parseSafetensors,
-  readHeader,
-  readTensor,
-  SafetensorsError,
-  writeSafetensors,
-} from '../../engine/safetensors.ts';
+import { parseSafetensors, readHeader, readTensor } from '../../engine/safetensors.ts';
+import { SafetensorsError } from '../../engine/safetensors-format.ts';
+import { writeSafetensors } from '../../engine/safetensors-write.ts';
 import { join, raw, source } from '../support/safetensors-raw.ts';
 
 const entry = (begin: number, end: number, shape: unknown = [end - begin], dtype: unknown = 'U8') => ({

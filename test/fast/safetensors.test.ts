@@ -5,13 +5,9 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { xxh32 } from '../../engine/checksum.ts';
 import { DTYPE_BYTES, type Dtype, type RawTensor, rawTensor, toFloat32, viewAs } from '../../engine/rawtensor.ts';
-import {
-  parseSafetensors,
-  readHeader,
-  readTensor,
-  SafetensorsError,
-  writeSafetensors,
-} from '../../engine/safetensors.ts';
+import { parseSafetensors, readHeader, readTensor } from '../../engine/safetensors.ts';
+import { SafetensorsError } from '../../engine/safetensors-format.ts';
+import { writeSafetensors } from '../../engine/safetensors-write.ts';
 import { goldenCases } from '../support/golden.ts';
 import { join, raw, source, utf8 } from '../support/safetensors-raw.ts';
 
