@@ -121,7 +121,9 @@ function priced(adapter: AdapterTraits): Priced[] {
       const SUBGROUP = adapter.subgroupMaxSize;
       const knobs = { MM, MN, MK, SUBGROUP, SM, SN, RM: BM / SM / MM, RN: BN / SN / MN, BK };
       const threads = SM * SN * SUBGROUP;
-      const whole = [knobs.RM, knobs.RN, BK / MK, MN / 4, (BM * BK) / 8 / threads, (BN * BK) / 8 / threads];
+      const slices = [BK / MK, (BM * BK) / 8 / threads, (BN * BK) / 8 / threads];
+      // STEPS of slices.wgsl: fewer fours in a row of matrices than lanes would be no step, and nothing would be stored.
+      const whole = [knobs.RM, knobs.RN, MN / 4, ...slices, (MM * (BN / SN)) / 4 / SUBGROUP];
       if (
         whole.every(Number.isInteger) &&
         // Sums that a lane holds: more would leave the registers, and of 8 lanes building more takes many seconds.

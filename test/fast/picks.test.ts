@@ -6,6 +6,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { dense, gemm, NT } from '../../kernels/gemm/gemm.ts';
 import { type AdapterTraits, type AnyKernel, catalogue, PROFILES, type Settings } from '../../kernels/index.ts';
+import { matrixTiles } from '../../kernels/gemm/tune.ts';
 import { offers, sizeClass } from '../../kernels/picks.ts';
 import { random } from '../../kernels/random/random.ts';
 import { resolve } from '../../kernels/restate.ts';
@@ -77,6 +78,27 @@ test('what variants offer: first their own choice, at most ten, no two alike, ea
   }
   const forward = ['attention.forward', 'gemm', 'layernorm.forward'];
   assert.equal([...heavy].sort(), ['attention.backward', ...forward, 'layernorm.backward', 'reduce.columns'].sort());
+});
+
+test('gemm: tiles for matrices of any size and subgroups of any: lanes finish a row of matrices in whole steps, and one at least', () => {
+  for (const [M, N, K] of [
+    [8, 8, 8],
+    [8, 16, 16],
+    [16, 8, 8],
+    [16, 16, 8],
+    [16, 16, 16],
+    [32, 32, 16],
+  ]) {
+    for (const subgroupMaxSize of [8, 16, 32, 64, 128]) {
+      const most = { maxWorkgroupInvocations: 1024, maxWorkgroupStorageBytes: 65536 };
+      const tiles = matrixTiles({ ...ADAPTERS[0], ...most, matrices: [{ M, N, K }], subgroupMaxSize });
+      for (const t of tiles) {
+        const steps = (t.MM * t.RN * t.MN) / 4 / t.SUBGROUP;
+        assert.ok(Number.isInteger(steps) && steps >= 1, `${JSON.stringify(t)}: ${steps} steps`);
+      }
+      if (M === 8 && N === 8) assert.ok(tiles.length > 0, `${M} x ${N} x ${K}, ${subgroupMaxSize} lanes`);
+    }
+  }
 });
 
 test('a pick is used in its class alone, and only where the variant still offers it', () => {
