@@ -7,7 +7,8 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { toFloat32, viewAs } from '../engine/rawtensor.ts';
 import { parseSafetensors } from '../engine/safetensors.ts';
-import { explain, run } from '../mae/cli/program.ts';
+import { explain } from '../mae/cli/explain.ts';
+import { run } from '../mae/cli/program.ts';
 import { writeRealImages } from './support/real-images.ts';
 import { cli } from './support/spawn-cli.ts';
 

@@ -1,5 +1,6 @@
 // The `tesserae` program: runs a command line, turns whatever goes wrong into one line and an exit code, and ends.
-import { explain, run } from './program.ts';
+import { explain } from './explain.ts';
+import { run } from './program.ts';
 
 /** One line on stderr; a stack only where it is asked for. @returns the exit code */
 function tell(error: unknown): number {

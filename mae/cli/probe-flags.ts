@@ -9,7 +9,7 @@ import { addUnused, type Flags, flagText, value } from './command.ts';
 const { nb_classes, dist_eval, device, start_epoch, pin_mem, no_pin_mem } = FINETUNE_UNUSED;
 const { local_rank, dist_on_itp, dist_url, world_size } = FINETUNE_UNUSED;
 
-export const PROBE_UNUSED: Unused = {
+const PROBE_UNUSED: Unused = {
   model: { value: 'NAME', why: 'the checkpoint knows its sizes' },
   accum_iter: { value: 'N', why: 'a batch of features is one pass, however large --batch_size is', only: '1' },
   weight_decay: { value: 'X', why: 'the head is trained without, as the paper does', only: '0' },

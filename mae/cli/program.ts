@@ -1,14 +1,9 @@
-// The commands of `tesserae`: finds the one that is asked for, loads its file alone, and words what goes wrong.
+// The commands of `tesserae`: finds the one that is asked for, and loads its file alone.
 import { Command, CommanderError, type Option } from 'commander';
-import { TesseraeError } from '../../engine/errors.ts';
-import { fileError, isOfSystem } from '../../engine/node/file-errors.ts';
-import { misuse, suggestion, UsageError } from '../usage.ts';
+import { misuse, suggestion } from '../usage.ts';
 import { VERSION } from '../version.ts';
 import { type CommandFile, examples } from './command.ts';
 import type { Watched } from './timings.ts';
-
-const USAGE = 2;
-const FAILURE = 1;
 
 interface Entry {
   readonly summary: string;
@@ -230,7 +225,7 @@ export async function wholeProgram(): Promise<Command> {
   return program;
 }
 
-/** Runs a command line, without the program's name. Throws what `explain` words. */
+/** Runs a command line, without the program's name. Throws what `explain` (explain.ts) words. */
 export async function run(given: readonly string[]): Promise<void> {
   const program = makeProgram();
   let argv = given[0] === 'help' ? [...given.slice(1), '--help'] : given;
@@ -278,22 +273,4 @@ function refuseNegation(program: Command, { message }: CommanderError): void {
   const what =
     required || optional ? `${flags} takes a value and cannot be turned off` : `--${name} is off unless given`;
   misuse(`--no_${name}: ${what}: leave it out`);
-}
-
-/** What the user is told, and the exit code: 2 for wrong usage, 1 for a failure, 0 where help or the version was printed. */
-export function explain(thrown: unknown): { line: string; code: number } {
-  // Nobody who knows what for asked for the file that the system refused; its path and the reason can still be told.
-  const error = isOfSystem(thrown) && thrown.path ? fileError(thrown.syscall ?? 'file', thrown.path, thrown) : thrown;
-  if (error instanceof CommanderError && error.exitCode === 0) return { line: '', code: 0 };
-  const said = error instanceof Error ? error.message : String(error);
-  const text = said
-    .replace(/^error: /, '')
-    .replace(/\n\((Did you mean .*)\)$/, (_, hint: string) => `; ${hint[0].toLowerCase()}${hint.slice(1)}`)
-    .replace(/\s*\n\s*/g, ' ');
-  const expected = error instanceof TesseraeError || error instanceof CommanderError;
-  const usage = error instanceof UsageError || error instanceof CommanderError;
-  return {
-    line: `tesserae: ${expected ? text : `unexpected: ${text} (TESSERAE_DEBUG=1 shows where)`}`,
-    code: usage ? USAGE : FAILURE,
-  };
 }

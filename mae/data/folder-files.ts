@@ -20,7 +20,7 @@ export const isImage = (name: string): boolean => EXTENSIONS.has(extname(name).t
 /** Code point order, as Python sorts. */
 const sorted = (names: string[]): string[] => names.sort((a, b) => (a < b ? -1 : a > b ? 1 : 0));
 
-export interface Listing {
+interface Listing {
   /** Paths, sorted by name. */
   readonly images: readonly string[];
   readonly folders: readonly string[];

@@ -5,7 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { explain, run } from '../../mae/cli/program.ts';
+import { explain } from '../../mae/cli/explain.ts';
+import { run } from '../../mae/cli/program.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'tesserae-paths-'));
 test.after(() => rmSync(folder, { recursive: true }));
