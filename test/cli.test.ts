@@ -105,6 +105,7 @@ for (const [args, code, said] of [
   [['convert', 'x', 'y', '--output', 'z'], 2, /OUT y and --output z mean the same: keep one/],
   [['study', 'x.yaml', '--out', 'a', '--output_dir=b'], 2, /--out and --output_dir mean the same: keep one/],
   [['eval', 'x', '--data_path', 'y', '--output', 'folder'], 2, /--output must end in \.svg or \.png, got folder/],
+  [['convert', 'x', 'y.safetensors', '--to', 'timm'], 2, /--to timm: timm's names are .*: --to mae, with --encoder/],
   [['eval', 'x', '--no_ema'], 2, /--no_ema: --ema is off unless given: leave it out/],
   [['bench', 'step', '--batch-size=0'], 2, /--batch_size must be a whole number of at least 1 and at most \d+, got 0/],
   [['bench', 'step', '--embed_dim', '100'], 2, /embed_dim 100 must be a multiple of its 3 heads/],

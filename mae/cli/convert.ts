@@ -11,6 +11,13 @@ import { columns, examples, type Flags, outOf, value } from './command.ts';
 /** What can be written, and what a path that does not say ends in. */
 const FORMATS = ['tesserae', 'mae', 'huggingface'] as const;
 type Format = (typeof FORMATS)[number];
+/** What others call them, and where it goes. */
+const ALSO: Readonly<Record<string, string>> = {
+  timm: "timm's names are those of facebookresearch/mae: --to mae, with --encoder where a decoder would be in the way",
+  hf: '--to huggingface',
+  transformers: '--to huggingface',
+  onnx: 'tesserae onnx writes ONNX',
+};
 
 export function define(command: Command): void {
   command
@@ -34,6 +41,10 @@ mae/weights/README.md.\n${examples(
         ['tesserae convert mae_pretrain_vit_base_full.pth', 'what it is'],
         ['tesserae convert mae_visualize_vit_base.pth vit-mae-base', 'a folder for transformers'],
         ['tesserae convert facebook/vit-mae-base mae.safetensors --to mae', 'for safetensors.torch.load_file'],
+        [
+          'tesserae convert runs/photos/checkpoint.safetensors vit.safetensors --to mae --encoder',
+          'for timm, whose names are the same',
+        ],
       )}`,
     )
     .action(run);
@@ -41,6 +52,8 @@ mae/weights/README.md.\n${examples(
 
 async function run(path: string, place: string | undefined, flags: Flags): Promise<void> {
   const out = outOf(place, flags);
+  const also = ALSO[String(flags.to).toLowerCase()];
+  if (also) misuse(`--to ${flags.to}: ${also}`);
   const to = (value(flags, 'to', oneOf(FORMATS)) as Format | undefined) ?? formatOf(out);
   if (out !== undefined && /\.onnx$/i.test(out))
     misuse(`${out}: tesserae onnx ${path} ${out} writes ONNX, and has the flags for it`);

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { type Command, Option } from 'commander';
 import { AUGMENTATIONS_TEXT } from '../data/augmentation.ts';
 import { FINETUNE_OPTIONS, FINETUNE_UNUSED, parseFinetuneOptions } from '../finetune/options.ts';
+import { BEST } from '../train/setup.ts';
 import { type Flags, givenOptions } from '../train/table.ts';
 import { misuse } from '../usage.ts';
 import { ACCIDENTS, addDashboard, addOptions, addUnused, examples, globalsOf, openEngine, pasted } from './command.ts';
@@ -62,7 +63,7 @@ async function run(flags: Flags & { config?: string; dashboard?: string | true }
   portOf(dashboard);
   const engine = await openEngine(globals, { note: reporter.note, precision: options.precision });
   await interruptible(reporter, async (stop) => {
-    const { checkpoint, imagesPerSecond, done, judged } = await withDashboard(
+    const { checkpoint, imagesPerSecond, done, judged, best } = await withDashboard(
       dashboard,
       options.output_dir,
       reporter.note,
@@ -71,12 +72,20 @@ async function run(flags: Flags & { config?: string; dashboard?: string | true }
     if (stop.aborted) return;
     reporter.finish();
     const pace = paceText(done, imagesPerSecond);
-    const best = judged.test_acc1 === undefined ? '' : `validation top-1 ${judged.test_acc1.toFixed(2)} %; `;
+    const { test_acc1: last, ema_acc1 = 0 } = judged;
+    const top1 = last === undefined ? '' : `validation top-1 ${last.toFixed(2)} %; `;
+    const before = join(options.output_dir, BEST);
+    const passed = last !== undefined && best !== null && best > Math.max(last, ema_acc1) && existsSync(before);
+    const classifier = passed ? before : checkpoint;
     // A run that had ended in another folder has left no numbers in this one.
     const course = existsSync(join(options.output_dir, 'metrics.jsonl')) ? await showCourse(options.output_dir) : '';
-    process.stdout.write(`${best}${pace}; ${checkpoint} has the classifier${course}\n`);
+    process.stdout.write(`${top1}${pace}; ${checkpoint} has the classifier${course}\n`);
+    if (passed)
+      process.stdout.write(
+        `it was better before: ${classifier} has the weights of validation top-1 ${best.toFixed(2)} %\n`,
+      );
     process.stdout.write(
-      `next: npx tesserae eval ${pasted(checkpoint)} --data_path ${pasted(options.data_path)}; npx tesserae classify ${pasted(checkpoint)} YOUR_IMAGE.jpg\n`,
+      `next: npx tesserae eval ${pasted(classifier)} --data_path ${pasted(options.data_path)}; npx tesserae classify ${pasted(classifier)} YOUR_IMAGE.jpg\n`,
     );
   });
 }

@@ -76,6 +76,9 @@ async function run(
     const course = existsSync(join(options.output_dir, 'metrics.jsonl')) ? await showCourse(options) : '';
     process.stdout.write(`${pace}; ${checkpoint} has the model${course}\n`);
     process.stdout.write(`next: npx tesserae reconstruct ${pasted(checkpoint)} YOUR_IMAGE.jpg\n`);
+    process.stdout.write(
+      `with labelled images: npx tesserae linprobe ${pasted(checkpoint)} --data_path FOLDER; npx tesserae finetune --finetune ${pasted(checkpoint)} --data_path FOLDER --output_dir ANOTHER\n`,
+    );
   });
 }
 

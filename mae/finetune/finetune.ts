@@ -53,6 +53,8 @@ interface FinetuneSummary {
   readonly checkpoint: string;
   /** Of the last evaluation on the validation images. */
   readonly judged: Judgement;
+  /** The best top-1 on validation images, of which checkpoint-best has the weights; null before any. */
+  readonly best: number | null;
 }
 
 /** `stop`: asks the run to save and to end; `--resume auto` then goes on. */
@@ -195,7 +197,7 @@ class Run extends TrainingRun<StepInputs, ClassifierCheckpoint> {
   }
 
   async train(): Promise<FinetuneSummary> {
-    return { ...(await this.all()), judged: this.#judged };
+    return { ...(await this.all()), judged: this.#judged, best: this.at.best };
   }
 
   protected place = (epoch: number): Place => {

@@ -1,5 +1,6 @@
 // The course of a training run as an SVG: loss of every step, its moving average, and the held-out loss.
 import type { TopLevelSpec } from 'vega-lite';
+import { smooth } from './smooth.ts';
 import { LEGEND, LOOK, renderSvg } from './vega.ts';
 
 export interface Point {
@@ -45,21 +46,12 @@ export function thin(points: readonly Point[], most = MOST_POINTS): Point[] {
   });
 }
 
-/** A centred moving average over a twenty-fifth of the run, shorter towards its ends so that it follows the first fall. */
-export function smooth(points: readonly Point[]): Point[] {
-  const half = Math.max(1, Math.floor(points.length / 50));
-  return points.map(({ step }, i) => {
-    const reach = Math.min(half, i, points.length - 1 - i);
-    const part = points.slice(i - reach, i + reach + 1);
-    return { step, loss: part.reduce((sum, p) => sum + p.loss, 0) / part.length };
-  });
-}
-
 export const lossCurve = (curves: Curves): Promise<string> => renderSvg(specification(curves));
 
 function specification({ train, heldout, title, measure = 'masked mean squared error' }: Curves): TopLevelSpec {
   const raw = thin(train);
-  const smoothed = smooth(raw);
+  const averages = smooth(raw.map(({ loss }) => loss));
+  const smoothed = raw.map(({ step }, i) => ({ step, loss: averages[i] }));
   const named = (name: string, points: readonly Point[]) => ({ values: points.map((p) => ({ ...p, series: name })) });
   const series = heldout.length ? [RAW, SMOOTH, HELDOUT] : [RAW, SMOOTH];
   const shown = [...smoothed, ...heldout].map((p) => p.loss);

@@ -3,7 +3,7 @@ import type { Engine, Program } from '../../engine/engine.ts';
 import type { Plan } from '../../engine/plan.ts';
 import { uniformNoise } from '../../engine/ops/masking.ts';
 import { overReadable } from '../data/damage.ts';
-import { type Dataset, part } from '../data/dataset.ts';
+import { type Dataset, evenly } from '../data/dataset.ts';
 import { loadBatches } from '../data/loader.ts';
 import { newCapacities } from '../data/pack.ts';
 import { centrePlaces } from '../data/sampler.ts';
@@ -39,7 +39,8 @@ export class FixedImages {
     options: FixedImagesOptions,
   ) {
     const { count, seed } = options;
-    this.#images = part(images, 0, Math.min(count, images.length));
+    // A folder lists one class after the other: the first ones would be of one kind.
+    this.#images = evenly(images, Math.min(count, images.length));
     this.#model = model;
     this.#preparer = preparer;
     this.#engine = engine;

@@ -41,7 +41,9 @@ export function hfFiles(loaded: Loaded): ReadonlyMap<string, Chunks> {
   refuseOthers(loaded, 'Hugging Face');
   const { kind, config, data, maskRatio, weights } = loaded;
   if (kind === 'classifier' && config.pool !== 'cls')
-    fail(`convert: ${loaded.name}: ViTForImageClassification judges by the cls token, this by the mean over patches`);
+    fail(
+      `convert: ${loaded.name}: ViTForImageClassification judges by the cls token, this by the mean over patches: finetune with --cls_token, or write it by --to mae`,
+    );
   if (!weights.has('norm.weight'))
     fail(`convert: ${loaded.name}: Hugging Face's encoders end in a norm, this one lacks it`);
   const prefix = kind === 'encoder' ? '' : 'vit.';

@@ -4,7 +4,8 @@ import * as assert from 'uvu/assert';
 import { h, htmlOf } from '../../mae/web/parts/markup.ts';
 import { axisLabels, short } from '../../mae/web/parts/numbers.ts';
 import { figures, table } from '../../mae/web/parts/pieces.ts';
-import { Series, smooth } from '../../mae/web/parts/series.ts';
+import { smooth } from '../../mae/pictures/smooth.ts';
+import { Series } from '../../mae/web/parts/series.ts';
 import { strokeOf, strokeStyle } from '../../mae/web/parts/stroke.ts';
 import { random } from '../../kernels/random/random.ts';
 
@@ -74,11 +75,17 @@ test('a series of any length keeps its mean, its order and a bounded size; the l
   assert.equal([gaps.x.length, gaps.last?.x], [0, 1]);
 });
 
-test('a moving average is that of the window, narrower at the ends', () => {
+test('a moving average is that of the window, narrower at the beginning; one wild value at the end does not bend it', () => {
   assert.equal(smooth([]), []);
-  assert.equal(smooth([3, 0, 6]), [3, 3, 6]);
+  assert.equal(smooth([2]), [2]);
+  assert.equal(smooth([3, 0, 6]), [3, 3, 4.5]);
   const ramp = Array.from({ length: 200 }, (_, i) => i);
   for (const [i, value] of smooth(ramp).entries()) assert.ok(Math.abs(value - i) < 1e-9);
+  const wild = smooth(ramp.map((i) => (i === 199 ? 0 : 200)));
+  assert.ok(
+    wild.every((value) => value > 100),
+    String(wild.slice(-5)),
+  );
 });
 
 test.run();

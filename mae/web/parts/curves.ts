@@ -4,7 +4,8 @@ import { domOf, Palette, setText } from './dom.ts';
 import { h } from './markup.ts';
 import { place, short } from './numbers.ts';
 import { makePlot, type Drawn, type Plot } from './plot.ts';
-import { Series, type SeriesData, smooth } from './series.ts';
+import { smooth } from '../../pictures/smooth.ts';
+import { Series, type SeriesData } from './series.ts';
 import { type Stroke, strokeOf, strokeStyle } from './stroke.ts';
 
 export interface CurvesOptions {

@@ -7,5 +7,5 @@ export { Gallery, type Shown } from './gallery.ts';
 export { type Child, h, htmlOf, type Markup } from './markup.ts';
 export { axisLabels, short } from './numbers.ts';
 export { type Cell, type Column, type Figure, figures, gallery, settings, type Shot, table } from './pieces.ts';
-export { Series, smooth } from './series.ts';
+export { Series } from './series.ts';
 export { Table } from './table.ts';

@@ -1,4 +1,4 @@
-// Points of a curve that still grows: cheap to add to, bounded in memory, and a moving average over them.
+// Points of a curve that still grows: cheap to add to, bounded in memory.
 
 interface Points {
   readonly x: readonly number[];
@@ -65,15 +65,4 @@ export class Series implements SeriesData {
     this.each *= 2;
     if (odd) this.#waiting = { x: odd.x * before, y: odd.y * before, count: before };
   }
-}
-
-/** A centred moving average over a twenty-fifth of the points, narrower towards the ends so that it follows the first fall. */
-export function smooth(y: readonly number[]): number[] {
-  const half = Math.max(1, Math.floor(y.length / 50));
-  const sums = new Float64Array(y.length + 1);
-  for (let i = 0; i < y.length; i++) sums[i + 1] = sums[i] + y[i];
-  return y.map((_, i) => {
-    const reach = Math.min(half, i, y.length - 1 - i);
-    return (sums[i + reach + 1] - sums[i - reach]) / (2 * reach + 1);
-  });
 }
