@@ -1,4 +1,5 @@
 // What the backward kernels on subgroup matrices do between products: rows of the other side, P and dS in place of scores and dP, and the way out.
+// What both repeat are loops over arrays marked `registers`: these become single variables, which no function can be given.
 // All that comes in pairs does so by a number r: with r = 0 what makes scores and takes dS, with r = 1 what makes dP and takes P.
 const PAIR = 2u;
 const OWNED = PAIR * HELD;
