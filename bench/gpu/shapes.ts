@@ -109,19 +109,25 @@ function streams(batch: number, side: number, dim: number, wide: number, paramet
   const images = { batch, chans: 3, height: side, width: side, patch_size: 16, NORM: true };
   const tokens = { batch, patches, keep, dim: wide };
   const text = (n: number, cols: number) => `${n} x ${cols}`;
+  const backward = (what: string, n: number, cols: number, SUM: boolean): Measured => ({
+    what,
+    shape: text(n, cols),
+    calls: (mode, { profile }) => {
+      const made = call(
+        layernormBackward,
+        { rows: n, cols, groups: layernormGroups(n, profile), ADD: true, SUM },
+        mode,
+      );
+      return made && [made];
+    },
+  });
   const norms = (n: number, cols: number): Measured[] => [
     // As in a step, whose residuals are added by the products before.
     single('layernorm', text(n, cols), layernormForward, { rows: n, cols, eps: 1e-6 }),
     single('residual + layernorm', text(n, cols), layernormForward, { rows: n, cols, eps: 1e-6, ADD: true }),
-    {
-      what: 'layernorm backward',
-      shape: text(n, cols),
-      calls: (mode, { profile }) => {
-        const problem = { rows: n, cols, groups: layernormGroups(n, profile), ADD: true };
-        const made = call(layernormBackward, problem, mode);
-        return made && [made];
-      },
-    },
+    backward('layernorm backward', n, cols, false),
+    // As a step does where the sums of dx are a bias gradient.
+    backward('layernorm backward with sums of dx', n, cols, true),
   ];
   return [
     ...norms(rows, dim),
