@@ -1,6 +1,7 @@
 // Lets a model rebuild images from the patches that masks leave: what panels, sheets and animations show.
 import type { Engine, Program } from '../engine/engine.ts';
 import type { Variable } from '../engine/tensor.ts';
+import { withChannels } from './data/channels.ts';
 import type { Dataset } from './data/dataset.ts';
 import { loadBatches } from './data/loader.ts';
 import { newCapacities } from './data/pack.ts';
@@ -67,12 +68,13 @@ export async function* rebuild(
 ): AsyncGenerator<Passes, void, undefined> {
   const { config } = model;
   const [height, width] = config.img_size;
-  const preparer = new Preparer(engine, config, images);
+  const fitting = withChannels(images, config.in_chans);
+  const preparer = new Preparer(engine, config, fitting);
   const rebuilder = new Rebuilder(engine, model, preparer.images(1));
   const output = { chans: config.in_chans, height, width };
   const order = Uint32Array.from(ids ?? Array.from({ length: images.length }, (_, i) => i));
   const place = centrePlaces(output);
-  for await (const batch of loadBatches(images, { order, batchSize: 1, place, output, capacities: newCapacities() })) {
+  for await (const batch of loadBatches(fitting, { order, batchSize: 1, place, output, capacities: newCapacities() })) {
     await preparer.run(batch);
     const img = Float32Array.from(await engine.read(preparer.images(1)));
     const passes: Pass[] = [];

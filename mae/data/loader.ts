@@ -64,6 +64,8 @@ export async function* loadBatches(dataset: Dataset, options: LoaderOptions): As
   const { order, batchSize, places, startBatch = 0, ahead = 2, workers, concurrency = workers || AT_ONCE } = options;
   if (!(Number.isInteger(batchSize) && batchSize > 0))
     fail(`loader: batch_size must be a whole number >= 1, got ${batchSize}`);
+  const beyond = order.find((id) => id >= dataset.length);
+  if (beyond !== undefined) fail(`loader: there is no image ${beyond}, ${dataset.name} has ${dataset.length}`);
   const capacities = options.capacities ?? newCapacities();
   let stopped = false;
   const { place, output: to, replacement } = options;

@@ -1,5 +1,6 @@
 // A frozen encoder over a set of images: batch after batch, in order, with no more in memory than a few of them.
 import type { Engine, Program } from '../../engine/engine.ts';
+import { withChannels } from '../data/channels.ts';
 import type { Dataset } from '../data/dataset.ts';
 import { loadBatches } from '../data/loader.ts';
 import { newCapacities } from '../data/pack.ts';
@@ -66,7 +67,7 @@ export class Extractor<K extends Feature> {
     const loading = { order, batchSize, place: seen, output, capacities: this.#capacities };
     const waiting: Promise<Extracted<K>>[] = [];
     try {
-      for await (const batch of loadBatches(dataset, loading)) {
+      for await (const batch of loadBatches(withChannels(dataset, chans), loading)) {
         const { ids, labels, index } = batch;
         await this.#preparer.run(batch);
         const results = await this.#program(ids.length).run({});

@@ -33,6 +33,8 @@ export function featuresOf<K extends Feature>(
   kinds: readonly K[],
   layer?: number,
 ): Record<K, Tensor> {
+  const odd = kinds.find((kind) => !FEATURES.includes(kind));
+  if (odd !== undefined) fail(`features: there is no ${odd}, there are ${FEATURES.join(', ')}`);
   const x = tokensOf(model, img, layer);
   const [batch, tokens, dim] = x.shape;
   const make: Record<Feature, () => Tensor> = {

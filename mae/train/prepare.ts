@@ -37,6 +37,10 @@ export class Preparer {
     config: EncoderConfig,
     { mean, std }: { mean: readonly number[]; std: readonly number[] },
   ) {
+    if (mean.length !== config.in_chans || std.length !== config.in_chans)
+      fail(
+        `images: the model takes ${config.in_chans} channels, mean and std must have as many numbers, got ${mean.length} and ${std.length}`,
+      );
     this.#engine = engine;
     this.#config = config;
     this.#fill = engine.variable('fill', [mean.length], { dtype: 'u32', data: fillOf(mean) });

@@ -37,6 +37,13 @@ export function blobPlace(given: Blob | readonly Blob[]): Place {
     : { name: 'the given files', file: null, open, [Symbol.asyncDispose]: nothing };
 }
 
+/** The bytes of one file. */
+export function bytesPlace(given: Uint8Array | ArrayBuffer): Place {
+  const bytes = given instanceof Uint8Array ? given : new Uint8Array(given);
+  const read = async (offset: number, length: number): Promise<Uint8Array> => bytes.slice(offset, offset + length);
+  return filePlace({ name: 'the given bytes', size: bytes.length, read });
+}
+
 /** One file with nothing beside it. */
 export const filePlace = (file: ByteSource): Place => ({
   name: file.name ?? 'the given bytes',
