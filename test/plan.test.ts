@@ -1,5 +1,5 @@
 // `tesserae plan` against what pretraining then allocates, for several models, precisions and cuts; the largest models are planned only.
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
@@ -91,6 +91,30 @@ test('the largest models are planned without a buffer, and say what has room', a
   }
   assert.ok(peaks[1] > 2 * peaks[0]);
   assert.is(spy.made.createBuffer, 0);
+});
+
+test("README's figures of ViT-B/16 are the plan's", async () => {
+  const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8').replace(/\s+/g, ' ');
+  const said =
+    /([\d.]+) GiB in f32 and ([\d.]+) in f16; with blocks computed again ([\d.]+) in either, for (\d+) % more/;
+  const [f32, f16, again, more] = said.exec(readme)?.slice(1).map(Number) ?? [];
+  using device = await openDawn({ profile: 'simt' });
+  const planned = async (precision: 'f32' | 'f16', checkpoint_blocks: boolean) => {
+    using engine = new Engine(device, { precision, planOnly: true });
+    const flags = { data_path: 'any', model: 'mae_vit_base_patch16', batch_size: 64, precision, checkpoint_blocks };
+    const { room, flops } = await foresee(engine, parsePretrainOptions(flags));
+    return { gib: room.peak / 2 ** 30, flops };
+  };
+  const whole = await planned('f32', false);
+  const recomputed = await planned('f32', true);
+  for (const [told, { gib }] of [
+    [f32, whole],
+    [f16, await planned('f16', false)],
+    [again, recomputed],
+    [again, await planned('f16', true)],
+  ] as const)
+    assert.ok(Math.abs(told - gib) < 0.06, `README says ${told} GiB, the plan ${gib}`);
+  assert.is(more, Math.round(100 * (recomputed.flops / whole.flops - 1)));
 });
 
 test('the command tells it at a glance, or as JSON; nothing is measured where that is not wanted', async () => {

@@ -80,6 +80,17 @@ test('WebDataset: named classes; damage inside a shard is named with its key', a
   assert.match(await refusal(() => openData(packed)), /unpack it \(gunzip\)/);
 });
 
+test('WebDataset: of a packed folder of classes it is told where classes come from', async () => {
+  const picture = await png(7);
+  const remarksOf = async (files: readonly string[], ...more: (readonly [string, Uint8Array])[]) =>
+    (await openData(put('p.tar', tar([...files.map((name) => [name, picture] as const), ...more])))).train.remarks;
+  const [said, ...others] = (await remarksOf(['photos/cat/0.jpg', 'photos/cat/1.jpg', 'photos/dog/0.jpg'])) ?? [];
+  assert.match(said, /p\.tar: 2 folders within are no classes: these come from \.cls or \.json .* unpack it/);
+  assert.equal(others, []);
+  assert.equal(await remarksOf(['photos/0.jpg', 'photos/1.jpg', 'photos/2.jpg', 'photos/3.jpg']), []);
+  assert.equal(await remarksOf(['a/0.jpg'], ['a/0.cls', Buffer.from('1')]), []);
+});
+
 test('parquet: images and labels of all row groups and files, class names from the metadata', async () => {
   const values = Array.from({ length: 8 }, () => rng.below(256));
   const pictures = await Promise.all(values.map((value) => png(value)));

@@ -2,7 +2,7 @@
 // `.json`. Where each image lies is found out once and kept in the cache, so that samples can be read in any order.
 import { createHash } from 'node:crypto';
 import { mkdir, readFile, stat } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { basename, join, posix } from 'node:path';
 import { fail } from '../../../engine/errors.ts';
 import { reasonOf } from '../../../engine/node/file-errors.ts';
 import { writeFileAtomic } from '../../../engine/node/files.ts';
@@ -50,6 +50,7 @@ export async function webDataset(path: string, progress: FetchProgress = () => {
       name: `${name} of ${path}`,
       length: samples.length,
       classes: classes?.names ?? null,
+      remarks: classes ? [] : foldersOf(path, samples),
       channels: 3,
       mean: IMAGENET_MEAN,
       std: IMAGENET_STD,
@@ -68,6 +69,15 @@ export async function webDataset(path: string, progress: FetchProgress = () => {
     heldout: val.length ? set('val', val) : null,
     test: test.length ? set('test', test) : null,
   };
+}
+
+/** Whoever packs a folder of classes expects them back. */
+function foldersOf(path: string, samples: readonly { entry: Entry }[]): string[] {
+  const folders = new Set(samples.map(({ entry: [, , , key] }) => posix.dirname(key)));
+  if (folders.size < 2) return [];
+  return [
+    `${path}: ${folders.size} folders within are no classes: these come from .cls or .json beside each image; or unpack it and give the folder`,
+  ];
 }
 
 /** Numbers stand for themselves, names are sorted. All samples have a class, or none. */
