@@ -105,6 +105,11 @@ test(`3 % of damaged files: trained to the end, listed once, the same bits by 1 
 
 test('10 % of damaged files end the run, by name; its last checkpoint is whole', async () => {
   const paths = await folderOf('many', some(10));
+  // Who asks first is told all of them.
+  const checked = await cli(['data', join(home, 'many'), '--check']);
+  assert.is(checked.code, 1, checked.err);
+  for (const path of paths) assert.ok(checked.out.includes(`${path}: `), path);
+  assert.match(checked.out, new RegExp(`\\n10 of ${IMAGES} images are damaged `));
   const { code, err } = await cli(train('many', 'ended', '--save_steps', '1', '--epochs', '10'));
   assert.is(code, 1, err);
   const [, replaced, seen, names, where] =

@@ -4,6 +4,7 @@ import type { Command } from 'commander';
 import picocolors from 'picocolors';
 import { type Dataset, IMAGENET_MEAN, type Sample } from '../data/dataset.ts';
 import { DATA_PATH_HELP } from '../data/help.ts';
+import type { FetchProgress } from '../data/fetch.ts';
 import type { Data } from '../data/open.ts';
 import { columns, examples, type Flags } from './command.ts';
 import { makeReporter } from './progress.ts';
@@ -12,6 +13,7 @@ const { bold, dim } = picocolors;
 
 export function define(command: Command): void {
   command
+    .option('--check', 'decode every image, and name the damaged ones (1 as exit code, if there are any)')
     .argument('[name]', 'a set to fetch, or a path whose data to describe; without it all names are listed')
     .addHelpText(
       'after',
@@ -23,6 +25,7 @@ the range of their channel in the training images, which rounds by at most 1/510
         ['tesserae data', 'the names, and what is there already'],
         ['tesserae data fashion-mnist', 'fetch and check it'],
         ['tesserae data shards/train-{000..099}.tar', 'how many images, which classes, how large'],
+        ['tesserae data photos --check', 'which files are damaged, before a run meets them'],
       )}`,
     )
     .action(run);
@@ -30,7 +33,7 @@ the range of their channel in the training images, which rounds by at most 1/510
 
 const say = (line = ''): void => void process.stdout.write(`${line}\n`);
 
-async function run(name: string | undefined, _: Flags): Promise<void> {
+async function run(name: string | undefined, { check }: Flags): Promise<void> {
   if (name === undefined) return list();
   const { openData } = await import('../data/open.ts');
   const reporter = makeReporter();
@@ -38,6 +41,7 @@ async function run(name: string | undefined, _: Flags): Promise<void> {
     const data = await openData(name, reporter.fetching);
     reporter.finish();
     await describe(name, data);
+    if (check) await checkAll(data, reporter.fetching);
   } finally {
     reporter.finish();
   }
@@ -89,7 +93,24 @@ async function describe(path: string, data: Data): Promise<void> {
   say(bold(path));
   for (const line of columns(rows.map(([name, text]) => [`  ${dim(name)}`, text]))) say(line);
   const { remarksOf } = await import('../data/open.ts');
-  for (const line of [...damaged, ...remarksOf(data)]) say(line);
+  const others = [heldout, data.test].filter((set) => set && String(set.classes) !== String(train.classes));
+  const lines = others.map((set) => `${set?.name} has other classes than ${train.name}: what judges refuses that`);
+  for (const line of [...damaged, ...remarksOf(data), ...lines]) say(line);
+}
+
+/** Reads every image of all splits. */
+async function checkAll({ train, heldout, test }: Data, progress: FetchProgress): Promise<void> {
+  const { damagedOf } = await import('../data/damage.ts');
+  let [count, bad] = [0, 0];
+  for (const set of [train, heldout, test]) {
+    if (!set) continue;
+    const found = await damagedOf(set, (done) => progress(done / set.length, `decoding ${set.name}`));
+    for (const { path, why } of found) say(`${path}: ${why}`);
+    [count, bad] = [count + set.length, bad + found.length];
+  }
+  const most = 'training ends where more than 5 % are';
+  say(bad ? `${bad} of ${count} images are damaged (${most})` : `all ${count} images can be read`);
+  if (bad) process.exitCode = 1;
 }
 
 /** So many are tried where the first ones are damaged. */

@@ -82,7 +82,7 @@ async function run(flags: Flags & { config?: string; dashboard?: string | true }
     process.stdout.write(`${top1}${pace}; ${checkpoint} has the classifier${course}\n`);
     if (passed)
       process.stdout.write(
-        `it was better before: ${classifier} has the weights of validation top-1 ${best.toFixed(2)} %\n`,
+        `it was better before: ${classifier} has the weights of validation top-1 ${best.toFixed(2)} %${options.ema === undefined ? '' : ', plain or averaged (tesserae eval --ema)'}\n`,
       );
     process.stdout.write(
       `next: npx tesserae eval ${pasted(classifier)} --data_path ${pasted(options.data_path)}; npx tesserae classify ${pasted(classifier)} YOUR_IMAGE.jpg\n`,

@@ -136,16 +136,8 @@ export async function overReadable<T>(
   } catch (error) {
     if (!(error instanceof DamagedImage)) throw error;
   }
-  const damaged: DamagedImage[] = [];
   const good: number[] = [];
-  for (let next = 0; next < all.length; next += AT_A_TIME) {
-    const ids = all.subarray(next, next + AT_A_TIME);
-    const found = await Promise.all(Array.from(ids, (id) => dataset.read(id).then(() => null, onlyDamaged)));
-    for (const [i, one] of found.entries()) {
-      if (one) damaged.push(one);
-      else good.push(ids[i]);
-    }
-  }
+  const damaged = await damagedOf(dataset, undefined, (id) => good.push(id));
   const first = damaged.slice(0, 3);
   if (damaged.length > Math.max(FEW, MOST * dataset.length) || !good.length)
     fail(`data: ${damaged.length} of ${dataset.length} images of ${dataset.name} are damaged: ${tooMany(first)}`);
@@ -154,6 +146,25 @@ export async function overReadable<T>(
   const order = Uint32Array.from(good);
   readable.set(dataset, order);
   return work(order);
+}
+
+/** Decodes every image. `progress` is told how many are done, `good` of each that could be read, in order. */
+export async function damagedOf(
+  dataset: Dataset,
+  progress: (done: number) => void = () => {},
+  good: (id: number) => void = () => {},
+): Promise<DamagedImage[]> {
+  const damaged: DamagedImage[] = [];
+  for (let next = 0; next < dataset.length; next += AT_A_TIME) {
+    const ids = Array.from({ length: Math.min(AT_A_TIME, dataset.length - next) }, (_, i) => next + i);
+    const found = await Promise.all(ids.map((id) => dataset.read(id).then(() => null, onlyDamaged)));
+    for (const [i, one] of found.entries()) {
+      if (one) damaged.push(one);
+      else good(ids[i]);
+    }
+    progress(next + ids.length);
+  }
+  return damaged;
 }
 
 /** So many may be left out of small sets, too. */

@@ -8,7 +8,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { random } from '../../kernels/random/random.ts';
 import { Budget } from '../../mae/data/budget.ts';
-import { DamagedImage, DamageLedger, NO_DAMAGE, overReadable, replacements } from '../../mae/data/damage.ts';
+import { DamagedImage, damagedOf, DamageLedger, NO_DAMAGE, overReadable, replacements } from '../../mae/data/damage.ts';
 import type { Dataset, Sample } from '../../mae/data/dataset.ts';
 import { type Batch, loadBatches, type LoaderOptions } from '../../mae/data/loader.ts';
 import { centrePlaces, epochOrder, randomPlaces } from '../../mae/data/sampler.ts';
@@ -256,4 +256,20 @@ test('what is decoded at the same time stays within its budget, in order, and th
   assert.ok(most > 60);
   assert.is(results.filter(({ status }) => status === 'rejected').length, 9);
 });
+test(`every damaged image is found, and those that are good told in order (seed ${seed})`, async () => {
+  const bad = new Set([0, 7, 8, 20]);
+  const [good, done]: [number[], number[]] = [[], []];
+  const found = await damagedOf(
+    images(21, bad),
+    (count) => done.push(count),
+    (id) => good.push(id),
+  );
+  assert.is(found.length, bad.size);
+  assert.equal(
+    good,
+    Array.from({ length: 21 }, (_, id) => id).filter((id) => !bad.has(id)),
+  );
+  assert.is(done.at(-1), 21);
+});
+
 test.run();

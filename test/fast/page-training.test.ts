@@ -103,7 +103,16 @@ test('a folder in a page is read in the order of Node', async () => {
   try {
     const sets = [
       ['b.png', 'a.png', 'B.png', 'notes.txt', 'é.jpg'],
-      ['dog/2.png', 'dog/10.png', 'cat/z.webp', 'cat/deep/a.jpg', 'loose.png', 'empty/none.txt'],
+      [
+        'dog/2.png',
+        'dog/10.png',
+        'cat/z.webp',
+        'cat/deep/a.jpg',
+        'loose.png',
+        'empty/none.txt',
+        'cat/._z.webp',
+        '.c/0.png',
+      ],
       ['train/x/1.png', 'train/y/1.jpeg', 'val/x/3.png', 'val/y/0.png', 'other/1.png'],
     ];
     for (const [i, names] of sets.entries()) {

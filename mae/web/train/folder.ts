@@ -27,6 +27,8 @@ export function ordered(entries: readonly Entry[]): { train: Entry[]; val: Entry
     const [path] = entry;
     if (!IMAGE.test(path)) continue;
     const names = path.split('/').slice(1);
+    // What is hidden does not count, as in Node; a Mac's `._photo.jpg` is no picture.
+    if (names.some((name) => name.startsWith('.')) || path.startsWith('._')) continue;
     let at = root;
     for (const name of names.slice(0, -1)) {
       const next = at.folders.get(name) ?? empty();
