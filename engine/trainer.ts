@@ -58,8 +58,9 @@ export class Trainer<I extends InputTypes> {
    */
   async step(
     batches: readonly BatchSource<I>[] | BatchSource<I>,
-    { lr, weights } = {} as { lr: number; weights?: readonly number[] },
+    options: { lr: number; weights?: readonly number[] },
   ): Promise<StepResults> {
+    const { lr, weights } = Object(options) as typeof options;
     const list = (Array.isArray(batches) ? batches : [batches]) as readonly BatchSource<I>[];
     if (list.length === 0) fail('step: at least one micro-batch is needed');
     if (weights && weights.length !== list.length)

@@ -57,8 +57,15 @@ test('npm pack builds a package that installs', () => {
     }
   }
   const files = readdirSync(join(project, 'node_modules', 'tesserae'), { recursive: true, encoding: 'utf8' });
-  const strange = files.filter((path) => /\.wgsl$|\.test\.|(?<!\.d)\.ts$|^(test|bench|\.ci)\//.test(path));
+  const strange = files
+    .filter((path) => !path.includes('examples/'))
+    .filter((path) => /\.wgsl$|\.test\.|(?<!\.d)\.ts$|^(test|bench|\.ci)\//.test(path));
   assert.equal(strange, [], 'neither sources nor tests are in it');
+  const told = ['engine/README.md', 'kernels/README.md', 'kernels/gemm/gemm.md', 'mae/weights/README.md'];
+  const shown = EXAMPLES.map(([folder]) => `${folder}/node.ts`);
+  const reference = ['engine', 'kernels', 'mae'].map((room) => `dist/lib/${room}/api.md`);
+  for (const path of [...told, ...shown, ...reference, 'mae/examples/search.ts'])
+    assert.ok(files.includes(path), `${path} is not in the package`);
   for (const [folder] of EXAMPLES) {
     mkdirSync(join(project, nameOf(folder)));
     for (const name of readdirSync(join(root, folder)))

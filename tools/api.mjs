@@ -123,15 +123,40 @@ function classText(file, node) {
   return [...lines, '}'].join('\n');
 }
 
-/** `name(inputs, attributes)` of an op, with the inputs' shapes where they have a type of their own. */
+/** Names of an op's outputs, by the first `out: { … }` in its forward. */
+function outputsOf(node) {
+  if (!node || typeof node !== 'object') return null;
+  if (node.type === 'ObjectProperty' && node.key.name === 'out' && node.value.type === 'ObjectExpression')
+    return node.value.properties.map(({ key }) => key.name);
+  for (const [key, child] of Object.entries(node)) {
+    const found = key === 'loc' ? null : outputsOf(child);
+    if (found) return found;
+  }
+  return null;
+}
+
+/** What a text names of its own file and readers find nowhere else: types that the entry does not export, with what these name in turn. */
+function ownTypes(file, text, exported, told = new Set()) {
+  return file.body.flatMap((statement) => {
+    const declaration = declared(statement);
+    const name = /^TS(Interface|TypeAlias)/.test(declaration.type) ? declaration.id.name : null;
+    if (!name || exported.has(name) || told.has(name) || !new RegExp(`\\b${name}\\b`).test(text)) return [];
+    told.add(name);
+    const own = slice(file, declaration);
+    const doc = docOf(statement);
+    return [`${doc ? `/** ${doc.replace(/\n/g, ' ')} */\n` : ''}${own}`, ...ownTypes(file, own, exported, told)];
+  });
+}
+
+/** `name(inputs, attributes): outputs` of an op. */
 function opText(file, name, call) {
   const forward = call.arguments[1].properties.find(({ key }) => key?.name === 'forward');
   const [, inputs, attributes] = forward.params ?? forward.value.params;
   const typeOf = (param) => (param?.typeAnnotation ? slice(file, param.typeAnnotation.typeAnnotation) : 'unknown');
   const [given, wanted] = [typeOf(inputs), typeOf(attributes)];
-  const own = find(file, given);
-  const text = `${name}(inputs: ${given}, attributes: ${wanted === 'Record<never, never>' ? '{}' : wanted})`;
-  return own && own.statement === own.declaration ? `${text}\n\n${slice(file, own.declaration)}` : text;
+  const outputs = (outputsOf(forward) ?? []).map((output) => `${output}: Tensor`).join('; ');
+  const result = outputs ? `: { ${outputs} }` : '';
+  return `${name}(inputs: ${given}, attributes: ${/^Record<never, never>$|^object$/.test(wanted) ? '{}' : wanted})${result}`;
 }
 
 const kernelText = (file, name, call) => {
@@ -166,6 +191,7 @@ function signature(file, declaration, name) {
 function apiOf(entry, source) {
   const read = fileReader();
   const missing = [];
+  const exported = new Set(exportsOf(read, source).map(({ name }) => name));
   const sections = exportsOf(read, source)
     .sort((a, b) => a.name.localeCompare(b.name, 'en', { sensitivity: 'base' }))
     .flatMap(({ name, path, local }) => {
@@ -174,7 +200,8 @@ function apiOf(entry, source) {
       if (!found) return [];
       const doc = docOf(found.statement) ?? openingOf(file);
       if (doc === null) missing.push(`${path}  ${name} is exported by ${entry} and has no docstring`);
-      const text = signature(file, found.declaration, local);
+      const head = signature(file, found.declaration, local);
+      const text = [head, ...ownTypes(file, head, exported, new Set([local]))].join('\n\n');
       return [`### ${name}\n\n${doc ?? ''}\n\n\`\`\`ts\n// ${path}\n${text}\n\`\`\`\n`];
     });
   const count = sections.length;
