@@ -266,7 +266,10 @@ export class Replay<K extends string> {
   }
 
   async #readLater(buffer: GPUBuffer, done: () => void): Promise<Record<K, HostData>> {
-    const copy = await spanned('wait', 'wait for results', () => this.#device.bytes(buffer));
+    const copy = await spanned('wait', 'wait for results', () => this.#device.bytes(buffer)).catch((error) => {
+      this.#memory.check(); // what was disposed of meanwhile is the reason
+      throw error;
+    });
     done();
     buffer.unmap();
     let at = 0;

@@ -42,6 +42,8 @@ export class Trainer<I extends InputTypes> {
   readonly #programs = new Map<string, Program<I, Outputs>>();
   /** Calls that change more than gradients. */
   readonly #updating = new WeakSet<Call>();
+  /** One step after the other: one that nobody awaited must not get the learning rate of the next, nor its gradients. */
+  #turn: Promise<unknown> = Promise.resolve();
 
   constructor(engine: Engine, options: TrainerOptions<I>) {
     this.engine = engine;
@@ -56,7 +58,16 @@ export class Trainer<I extends InputTypes> {
    * they change in its last micro-batch only. Kept gradients are those of the micro-batches that ran.
    * @throws DeviceLostError: all variables are gone (Engine.renew)
    */
-  async step(
+  step(
+    batches: readonly BatchSource<I>[] | BatchSource<I>,
+    options: { lr: number; weights?: readonly number[] },
+  ): Promise<StepResults> {
+    const done = this.#turn.then(() => this.#step(batches, options));
+    this.#turn = done.catch(() => {});
+    return done;
+  }
+
+  async #step(
     batches: readonly BatchSource<I>[] | BatchSource<I>,
     options: { lr: number; weights?: readonly number[] },
   ): Promise<StepResults> {

@@ -178,7 +178,9 @@ test('and nothing of it is left: parameters are what they were, the engine compu
 });
 
 test('what was disposed of says so', async () => {
+  const waiting = await half.run({ x: halves(2) });
   engine.dispose();
+  assert.is(await told(() => waiting.read()), 'engine: it was disposed of; make a new one');
   for (const work of [
     () => half.run({ x: halves(2) }),
     () => engine.read(parameters.get('w')),

@@ -54,7 +54,7 @@ function regression(optimizerOf: (parameters: Parameters) => Optimizer) {
       return mse({ pred: linear({ x: y, w: w2, b: null, r: null }, {}).y, target }, {}).loss;
     },
   });
-  const step = async (i: number): Promise<number> => {
+  const step = async (i: number, lr = 1e-2): Promise<number> => {
     const draw = random(seed, 2 + i);
     const x = Float32Array.from({ length: 3 * 17 }, () => draw.normal());
     const target = Float32Array.from({ length: 17 }, (_, r) => Math.sin(x[3 * r] + x[3 * r + 1] + x[3 * r + 2]));
@@ -62,7 +62,7 @@ function regression(optimizerOf: (parameters: Parameters) => Optimizer) {
       x: { data: x, shape: [17, 3] },
       target: { data: target, shape: [17, 1] },
     };
-    const [result] = await trainer.step(batch, { lr: 1e-2 });
+    const [result] = await trainer.step(batch, { lr });
     return (await result.read()).loss[0];
   };
   return { engine, parameters, optimizer, step };
@@ -93,6 +93,16 @@ for (const [name, optimizerOf] of Object.entries(OPTIMIZERS)) {
     for (const { engine } of [whole, again]) engine.dispose();
   });
 }
+
+test('steps that nobody awaits are made one after the other, each at its own learning rate', async () => {
+  const [one, other] = [regression(OPTIMIZERS.AdamW), regression(OPTIMIZERS.AdamW)];
+  const rates = [1e-2, 3e-2, 0];
+  const losses: number[] = [];
+  for (const [i, lr] of rates.entries()) losses.push(await one.step(i, lr));
+  assert.equal(await Promise.all(rates.map((lr, i) => other.step(i, lr))), losses, `SEED=${seed}`);
+  assert.equal(await bytesOf(other.optimizer), await bytesOf(one.optimizer), `SEED=${seed}`);
+  for (const { engine } of [one, other]) engine.dispose();
+});
 
 test('a file that does not fit says which tensor, and changes nothing', async () => {
   const { engine, optimizer, step } = regression(OPTIMIZERS.AdamW);
