@@ -20,8 +20,8 @@ const p95 = (samples: readonly number[]): number =>
 export const benchInfer: InferBench['benchInfer'] = async (engine, model, options, progress) => {
   const { img_size, in_chans, embed_dim, depth } = model.config;
   const rows: InferRow[] = [];
-  for (const batch of options.batches) {
-    progress(`batch ${batch}`);
+  for (const [i, batch] of options.batches.entries()) {
+    progress(`batches of ${batch} (${i + 1} of ${options.batches.length})`);
     const shape = [batch, in_chans, ...img_size];
     const bytes = 4 * numel(shape);
     const { maxBindingBytes } = engine.device.traits;

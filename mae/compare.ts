@@ -27,7 +27,11 @@ export async function readRuns(paths: readonly string[]): Promise<RunLog[]> {
 
 /** The log of a run's folder, of a recipe (the file beside it, NAME.log.txt), or a log file itself. */
 export async function readRun(path: string): Promise<RunLog> {
-  const isFolder = (await stat(path).catch(() => misuse(`compare: there is no ${path}`))).isDirectory();
+  const isFolder = (
+    await stat(path).catch(() =>
+      misuse(`compare: there is no ${path}: name the output_dir of a run, a log.txt, or a recipe`),
+    )
+  ).isDirectory();
   const recipe = /\.ya?ml$/i.test(path);
   const file = isFolder ? join(path, 'log.txt') : recipe ? path.replace(/\.ya?ml$/i, '.log.txt') : path;
   const text = await readFile(file, 'utf8').catch(() =>

@@ -10,7 +10,7 @@ import { chosen } from './evaluate/kinds.ts';
 import { knn } from './evaluate/knn.ts';
 import { PROBE_DEFAULTS, tooSlow } from './evaluate/linprobe.ts';
 import type { Dataset } from './data/dataset.ts';
-import { labelledData, type Labels, openModel } from './evaluate/open.ts';
+import { labelledData, type Labels, modelOf, openEncoder } from './evaluate/open.ts';
 import { effectiveRank } from './evaluate/rank.ts';
 import { sweep } from './evaluate/sweep.ts';
 import { loadClassifier } from './finetune/checkpoint.ts';
@@ -85,6 +85,14 @@ export function studySettings(path: string): Settings {
     },
     finetune: section.finetune ?? null,
   };
+}
+
+/** What the held-out loss of a recipe measures: those of different measures cannot be compared. */
+export function lossMeasure(recipe: string): string {
+  const { objective, norm_pix_loss, mask_ratio } = parsePretrainOptions({}, recipe);
+  const error = objective === 'simmim' ? 'absolute' : 'squared';
+  const masked = `${Math.round(1000 * mask_ratio) / 10} % masked`;
+  return `${error} error of ${norm_pix_loss ? 'normalised' : 'plain'} pixels, ${masked}`;
 }
 
 interface StudyOptions {
@@ -193,7 +201,8 @@ async function probes(
   const slow = tooSlow(data.train.length, linprobe.blrs, linprobe);
   if (slow) report.note(slow);
   for (const encoder of ENCODERS) {
-    const { model, checkpoint: opened } = await openModel(engine, checkpoint, encoder === 'random' ? seed : undefined);
+    const opened = await openEncoder(checkpoint);
+    const model = modelOf(engine, opened, encoder === 'random' ? seed : undefined);
     const { mean, std } = opened.data;
     const featuresOf = async (dataset: Labels['train']): Promise<Features> => {
       const progress = (done: number, count: number): void =>

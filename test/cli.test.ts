@@ -106,6 +106,19 @@ for (const [args, code, said] of [
   [['study', 'x.yaml', '--out', 'a', '--output_dir=b'], 2, /--out and --output_dir mean the same: keep one/],
   [['eval', 'x', '--data_path', 'y', '--output', 'folder'], 2, /--output must end in \.svg or \.png, got folder/],
   [['convert', 'x', 'y.safetensors', '--to', 'timm'], 2, /--to timm: timm's names are .*: --to mae, with --encoder/],
+  [['convert', 'x', ''], 2, /OUT is empty: name a \.safetensors file/],
+  [['data', ''], 2, /data: the name is empty; tesserae data lists/],
+  [['plan', '--no_measure', '--remeasure'], 2, /--no_measure and --remeasure exclude one another/],
+  [['compare', 'x', 'y'], 2, /there is no x: name the output_dir of a run, a log\.txt, or a recipe/],
+  // The checkpoint is looked at before there is a device.
+  ...[
+    'features no . --output x.npy --features gap',
+    'knn no --data_path .',
+    'linprobe no --data_path .',
+    'bench infer no',
+  ].map(
+    (line) => [[...line.split(' '), '--adapter', 'nosuch'], 1, /read: no: No such file or directory: name a/] as const,
+  ),
   [['eval', 'x', '--no_ema'], 2, /--no_ema: --ema is off unless given: leave it out/],
   [['bench', 'step', '--batch-size=0'], 2, /--batch_size must be a whole number of at least 1 and at most \d+, got 0/],
   [['bench', 'step', '--embed_dim', '100'], 2, /embed_dim 100 must be a multiple of its 3 heads/],

@@ -2,7 +2,7 @@
 // What one of them says must be what another one says, or what a few plain lines make of its files.
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { basename, dirname, join } from 'node:path';
+import { basename, dirname, join, relative } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { toFloat32, viewAs } from '../engine/rawtensor.ts';
@@ -167,6 +167,14 @@ test('classify: image by image what eval counted and drew; those that it was tra
     images(split).filter((path) => classOf(path) === is && answers.get(path) === says).length;
   const of = (split: string) => CLASSES.map((is) => CLASSES.map((says) => count(split, is, says)));
   assert.equal(of('test'), confusion);
+  const { out } = await tesserae('classify', classifier, at('data'), '--top', '1');
+  const folder = new Map(
+    out
+      .trim()
+      .split('\n')
+      .map((line) => line.split(/ {2,}| /, 2) as [string, string]),
+  );
+  assert.equal(folder, new Map(images('test').map((path) => [relative(at('data/test'), path), answers.get(path)])));
   const cells = readFileSync(at('confusion.svg'), 'utf8').matchAll(/"taken for: (\w+); is: (\w+); %: ([\d.]+)"/g);
   const drawn = new Map([...cells].map(([, says, is, part]) => [`${is} ${says}`, (Number(part) * 12) / 100]));
   for (const [i, is] of CLASSES.entries())

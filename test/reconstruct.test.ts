@@ -154,6 +154,13 @@ test("one pass has the mask that held-out images have on the device, and the mod
   const model = new MaskedAutoencoder(engine, config, seed);
   const images = await namedImages([at('photos')], { channels: 3, ...NORM, most: 3, progress: () => {} });
   assert.is(images.title?.(0), '0.png');
+  const both = await namedImages([at('photos'), at('photos/1.png')], {
+    channels: 3,
+    ...NORM,
+    most: 1,
+    progress: () => {},
+  });
+  assert.equal([both.files, both.title?.(0), both.title?.(1)], [[at('photos/1.png')], '1.png', at('photos/0.png')]);
   const made = await reconstruct(engine, model, images, { maskRatio: 0.5, seed: 9 });
   assert.equal(
     made.map(({ id }) => id),

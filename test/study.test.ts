@@ -73,6 +73,9 @@ test('study: two recipes beside a random encoder, and nothing is done twice', as
     }
     assert.is(cells.get('fine-tuning, same number of steps')?.[column], finetune?.mae.toFixed(2));
   }
+  assert.match(out, /^mae: held-out masked loss [\d.]+ \(squared error of plain pixels, 75 % masked\); /m);
+  assert.match(out, /^simmim: held-out masked loss [\d.]+ \(absolute error of plain pixels, 75 % masked\); /m);
+  assert.match(out, /^these losses are of different measures/m);
   // The same encoder before training: of both recipes the same numbers.
   const random = (name: string) => resultOf(name).rows?.filter(({ encoder }) => encoder === 'random');
   assert.equal(random('mae'), random('simmim'));
@@ -88,7 +91,7 @@ test('knn and linprobe say of the checkpoint what the study says', async () => {
   const given = ['--data_path', at('data'), '--split', 'test'];
   const { rows = [] } = resultOf('mae');
   const near = await cli(
-    ['knn', checkpoint, ...given, '--k', '1,3', '--temperature', '0.1', '--features', 'cls,gap,both'],
+    ['knn', checkpoint, ...given, '--k', '1,3,500', '--temperature', '0.1', '--features', 'cls,gap,both'],
     env,
   );
   assert.is(near.code, 0, near.err);
@@ -99,8 +102,9 @@ test('knn and linprobe say of the checkpoint what the study says', async () => {
     .map((line) => line.split(/ {2,}/));
   assert.equal(
     told.map(([features, k]) => `${features} ${k}`),
-    ['cls 1', 'cls 3', 'gap 1', 'gap 3', 'both 1', 'both 3'],
+    ['cls', 'gap', 'both'].flatMap((features) => [1, 3, 500].map((k) => `${features} ${k}`)),
   );
+  assert.match(near.err, /--k 500: there are \d+ training images, and all of them vote/);
   const flags = ['--blr', '0.5,5', '--epochs', '4', '--warmup_epochs', '1', '--batch_size', '15', '--seed', '3'];
   for (const random of [[], ['--random_init']]) {
     const probed = await cli(['linprobe', checkpoint, ...given, ...flags, ...random, '--output_dir', at('probe')], env);

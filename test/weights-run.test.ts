@@ -70,6 +70,9 @@ test('convert tells what a file is and writes each format; a second time it asks
   const again = await cli(['convert', at('out/hf'), at('out/own.safetensors')], env);
   assert.is(again.code, 2);
   assert.match(again.err, /own\.safetensors is there already: --overwrite replaces it/);
+  const itself = await cli(['convert', at('out/own.safetensors'), at('out/own.safetensors'), '--overwrite'], env);
+  assert.is(itself.code, 2);
+  assert.match(itself.err, /own\.safetensors is what is read: choose another OUT/);
   const typo = await cli(['convert', at('out/hf'), at('out/own.safetensor')], env);
   assert.is(typo.code, 2);
   assert.match(typo.err, /own\.safetensor would be a folder for transformers: end OUT in \.safetensors/);

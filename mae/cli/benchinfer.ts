@@ -73,13 +73,14 @@ async function run(path: string | undefined, flags: Flags, command: Command): Pr
   if (path !== undefined && flags.model !== undefined)
     misuse(`bench infer: ${path} has its own sizes: leave out --model, or the checkpoint`);
   const told = jsonOf(flags);
-  const [{ benchInfer }, { openModel }, { MaskedAutoencoder: Class }] = await Promise.all([
+  const [{ benchInfer }, { modelOf, openEncoder }, { MaskedAutoencoder: Class }] = await Promise.all([
     loadBench<InferBench>('infer'),
     import('../evaluate/open.ts'),
     import('../model/model.ts'),
   ]);
+  const checkpoint = path === undefined ? null : await openEncoder(path);
   using engine = await openEngine(globalsOf(command), { precision });
-  const model = path === undefined ? new Class(engine, config, 0) : (await openModel(engine, path)).model;
+  const model = checkpoint ? modelOf(engine, checkpoint) : new Class(engine, config, 0);
   const name = path ?? String(flags.model ?? 'fresh weights');
   const report = await benchInfer(engine, model, { model: name, ...options }, showStanding);
   showStanding('');

@@ -2,7 +2,7 @@
 import { type Command, Option } from 'commander';
 import { whole } from '../train/flags.ts';
 import { misuse } from '../usage.ts';
-import { loadBench, needsClone } from './benchreport.ts';
+import { loadBench, needsClone, showStanding } from './benchreport.ts';
 import { examples, type Flags, globalsOf, value } from './command.ts';
 
 export interface PeersRequest {
@@ -108,13 +108,7 @@ async function runPeers(flags: Flags, command: Command): Promise<void> {
     untuned,
     command: ['tesserae', ...process.argv.slice(2)].join(' '),
     say: print,
-    progress: process.stderr.isTTY ? rewrite : () => {},
+    progress: showStanding,
   });
   if (flags.save) print(`kept in ${saveReport(report)}`);
-}
-
-/** One line on stderr, rewritten. */
-function rewrite(what: string): void {
-  const width = process.stderr.columns ?? 80;
-  process.stderr.write(`\r\x1b[K${what.slice(0, width - 1)}`);
 }

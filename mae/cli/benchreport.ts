@@ -73,7 +73,22 @@ export function jsonOf({ json }: Flags): (report: object) => boolean {
 export const adapterLine = ({ adapter, traits }: Device, precision: string): string =>
   `${adapter.description}, profile ${traits.profile}, precision ${precision}`;
 
-/** One line on a terminal that says where a long measurement stands; '' takes it away. */
-export function showStanding(line: string): void {
-  if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${line.slice(0, 99)}`);
+/** Between two plain lines. */
+const LINE_MS = 10_000;
+
+/** Says where a long measurement stands: on a terminal in one line, which '' takes away, elsewhere in a plain one now and then. */
+export function makeStanding(
+  stream: Pick<NodeJS.WriteStream, 'isTTY' | 'columns' | 'write'> = process.stderr,
+  now: () => number = () => performance.now(),
+): (line: string) => void {
+  let last = Number.NEGATIVE_INFINITY;
+  return (line) => {
+    if (stream.isTTY) stream.write(`\r\x1b[K${line.slice(0, (stream.columns || 100) - 1)}`);
+    else if (line && now() - last >= LINE_MS) {
+      last = now();
+      stream.write(`${line}\n`);
+    }
+  };
 }
+
+export const showStanding = makeStanding();

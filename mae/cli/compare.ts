@@ -4,7 +4,7 @@ import picocolors from 'picocolors';
 import { parting, readRuns, type RunLog, sharedMetrics, verdict } from '../compare.ts';
 import { real, text } from '../train/flags.ts';
 import { misuse } from '../usage.ts';
-import { columns, examples, type Flags, value } from './command.ts';
+import { columns, examples, type Flags, makeFolderOf, value } from './command.ts';
 
 const { dim, green, red } = picocolors;
 
@@ -37,6 +37,7 @@ async function run(paths: string[], flags: Flags): Promise<void> {
     import('../../engine/node/files.ts'),
   ]);
   const runs = await readRuns(paths);
+  await makeFolderOf(output, '--output');
   const shared = sharedMetrics(runs);
   const asked = (value(flags, 'metric', text('NAMES')) ?? '').split(',').filter(Boolean);
   const wrong = asked.find((name) => !shared.includes(name));

@@ -54,6 +54,7 @@ async function run(path: string, place: string | undefined, flags: Flags): Promi
   const out = outOf(place, flags);
   const also = ALSO[String(flags.to).toLowerCase()];
   if (also) misuse(`--to ${flags.to}: ${also}`);
+  if (out === '') misuse('convert: OUT is empty: name a .safetensors file, or a folder for transformers');
   const to = (value(flags, 'to', oneOf(FORMATS)) as Format | undefined) ?? formatOf(out);
   if (out !== undefined && /\.onnx$/i.test(out))
     misuse(`${out}: tesserae onnx ${path} ${out} writes ONNX, and has the flags for it`);
@@ -73,7 +74,7 @@ async function run(path: string, place: string | undefined, flags: Flags): Promi
     import('../weights/node.ts'),
     import('../weights/describe.ts'),
   ]);
-  if (out !== undefined) await refuseExisting(out, to, flags.overwrite === true);
+  if (out !== undefined) await refuseExisting(path, out, to, flags.overwrite === true);
   const reporter = makeReporter();
   const loaded = await loadWeights(path, {
     sizesOnly: out === undefined,
@@ -102,13 +103,17 @@ const formatOf = (out: string | undefined): Format =>
   out === undefined || /\.safetensors$/i.test(out) ? 'tesserae' : 'huggingface';
 
 /** Before minutes of reading. */
-async function refuseExisting(out: string, to: Format, overwrite: boolean): Promise<void> {
-  const { stat } = await import('node:fs/promises');
+async function refuseExisting(path: string, out: string, to: Format, overwrite: boolean): Promise<void> {
+  const { realpath, stat } = await import('node:fs/promises');
   const { join } = await import('node:path');
   const found = await stat(out).catch(() => null);
   if (found && (to === 'huggingface') !== found.isDirectory())
     misuse(`${out} is a ${found.isDirectory() ? 'folder' : 'file'}: choose another OUT`);
   const file = to === 'huggingface' ? join(out, 'model.safetensors') : out;
+  // Of a run's checkpoint the training state would be gone, of a PyTorch file whatever is not a weight.
+  const [from, into] = await Promise.all([path, file].map((name) => realpath(name).catch(() => null)));
+  if (into !== null && (into === from || into === (from && join(from, 'model.safetensors'))))
+    misuse(`${file} is what is read: choose another OUT`);
   if (!overwrite && (await stat(file).catch(() => null))) misuse(`${file} is there already: --overwrite replaces it`);
 }
 

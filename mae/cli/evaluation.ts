@@ -67,6 +67,7 @@ export function evaluationOf(flags: Flags): Evaluation {
 }
 
 interface OpenedEvaluation {
+  readonly engine: Engine;
   readonly classes: readonly string[];
   /** Of the training images: the whole ones, or so many views. */
   train(views?: number): Promise<Features[]>;
@@ -76,21 +77,25 @@ interface OpenedEvaluation {
   keepHead(path: string, choice: Choice, head: ProbeHead): Promise<void>;
 }
 
+/** The device is opened once checkpoint and data are there: what is wrong with them is told at once. */
 export async function openEvaluation(
-  engine: Engine,
+  openDevice: () => Promise<Engine>,
   path: string,
   { data_path, test, split, seed, random, cache }: Evaluation,
   { note, fetching }: Reporter,
 ): Promise<OpenedEvaluation> {
-  const [{ openModel, labelledData }, { keptFeatures }, { withChannels }] = await Promise.all([
+  const [{ modelOf, openEncoder, labelledData }, { keptFeatures }, { withChannels }] = await Promise.all([
     import('../evaluate/open.ts'),
     import('../evaluate/features.ts'),
     import('../data/channels.ts'),
   ]);
-  const { model, checkpoint } = await openModel(engine, path, random ? seed : undefined, fetching);
+  const checkpoint = await openEncoder(path, fetching);
   const { mean, std } = checkpoint.data;
   const recipe = checkpoint.training?.recipe;
   const data = await labelledData(data_path, fetching, { asked: split, recipe });
+  if (test && !data.test) misuse(`--split test: ${data_path} has no test images; give it a folder test/`);
+  const engine = await openDevice();
+  const model = modelOf(engine, checkpoint, random ? seed : undefined);
   const of = async (set: typeof data.train, number?: number): Promise<Features> => {
     const dataset = withChannels(set, model.config.in_chans);
     const rate = imageRate();
@@ -101,6 +106,7 @@ export async function openEvaluation(
     return keptFeatures(engine, model, dataset, { mean, std, view, source, cache, note, progress });
   };
   return {
+    engine,
     classes: data.classes,
     train: async (views = 0) => {
       if (views === 0) return [await of(data.train)];
@@ -109,10 +115,7 @@ export async function openEvaluation(
       return all;
     },
     val: () => of(data.val),
-    test: async () => {
-      if (!test) return null;
-      return of(data.test ?? misuse(`--split test: ${data_path} has no test images; give it a folder test/`));
-    },
+    test: async () => (test && data.test ? of(data.test) : null),
     keepHead: async (to, choice, head) => {
       if (choice === 'both') return;
       const { saveProbe } = await import('../finetune/checkpoint.ts');

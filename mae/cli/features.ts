@@ -85,14 +85,14 @@ async function run(path: string, dataPath: string, flags: Flags, command: Comman
     const folder = dirname(resolve(out));
     await makeFolder(folder, 'save');
     await removeStrayTemporaries(folder);
-    using engine = await openEngine(globalsOf(command), { note: reporter.note });
     const checkpoint = await loadEncoder(path, { demandNorm: layer === undefined, progress: reporter.fetching });
     const { config, weights } = checkpoint;
     if (layer !== undefined && layer > config.depth) misuse(`--layer ${layer}: the encoder has ${config.depth} blocks`);
-    const model = new VisionEncoder(engine, config, weights);
     const { train, heldout, test } = await openData(dataPath, reporter.fetching);
     const asked: Dataset | null = { train, val: heldout, test }[split as (typeof SPLITS)[number]];
-    const images = withChannels(asked ?? misuse(`--split ${split}: ${dataPath} has none`), model.config.in_chans);
+    const images = withChannels(asked ?? misuse(`--split ${split}: ${dataPath} has none`), config.in_chans);
+    using engine = await openEngine(globalsOf(command), { note: reporter.note });
+    const model = new VisionEncoder(engine, config, weights);
     const rate = imageRate();
     const written = await writeFeatures(engine, model, images, out, {
       ...checkpoint.data,

@@ -29,9 +29,10 @@ async function run(path: string, flags: Flags, command: Command): Promise<void> 
   const ks = (value(flags, 'k', text('LIST')) ?? '20').split(',').map((k) => value({ k }, 'k', whole(1)) as number);
   const temperature = value(flags, 'temperature', real({ open: true })) ?? 0.07;
   const reporter = makeReporter();
-  using engine = await openEngine(globalsOf(command), { note: reporter.note });
   try {
-    const opened = await openEvaluation(engine, path, evaluation, reporter);
+    const device = () => openEngine(globalsOf(command), { note: reporter.note });
+    const opened = await openEvaluation(device, path, evaluation, reporter);
+    using engine = opened.engine;
     const [{ knn }, { chosen }, { effectiveRank }] = await Promise.all([
       import('../evaluate/knn.ts'),
       import('../evaluate/kinds.ts'),
@@ -39,6 +40,9 @@ async function run(path: string, flags: Flags, command: Command): Promise<void> 
     ]);
     const [train] = await opened.train();
     const judged = (await opened.test()) ?? (await opened.val());
+    const all = ks.filter((k) => k > train.count);
+    if (all.length)
+      reporter.note(`--k ${all.join(',')}: there are ${train.count} training images, and all of them vote`);
     const rows: string[][] = [];
     for (const choice of evaluation.choices) {
       const [bank, queries] = [chosen(train, choice), chosen(judged, choice)];

@@ -52,12 +52,13 @@ async function run(named: string | undefined, given: Flags, command: Command): P
   };
   const views = value(flags, 'views', whole(0)) ?? 0;
   const folder = value(flags, 'output_dir', text('PATH')) ?? dirname(path);
-  // Before anything is computed that would be lost without it.
-  await mkdir(folder, { recursive: true }).catch((error) => misuse(`--output_dir ${folder}: ${reasonOf(error)}`));
-  using engine = await openEngine(globalsOf(command), { note: reporter.note });
   try {
+    const device = () => openEngine(globalsOf(command), { note: reporter.note });
+    const opened = await openEvaluation(device, path, evaluation, reporter);
+    using engine = opened.engine;
     const began = performance.now();
-    const opened = await openEvaluation(engine, path, evaluation, reporter);
+    // Before anything is computed that would be lost without it.
+    await mkdir(folder, { recursive: true }).catch((error) => misuse(`--output_dir ${folder}: ${reasonOf(error)}`));
     const { sweep } = await import('../evaluate/sweep.ts');
     const sets = { views: await opened.train(views), val: await opened.val(), test: await opened.test() };
     const slow = tooSlow(sets.views[0].count, blrs, training);

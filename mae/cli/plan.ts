@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import picocolors from 'picocolors';
 import { TesseraeError } from '../../engine/errors.ts';
 import { bytesText } from '../bytes.ts';
+import { misuse } from '../usage.ts';
 import { millionsText } from '../model/parameter-count.ts';
 import { type Foreseen, foresee } from '../train/foresee.ts';
 import { OPTIONS, parsePretrainOptions, type PretrainFlags, type PretrainOptions, UNUSED } from '../train/options.ts';
@@ -44,6 +45,7 @@ async function run(given: PretrainFlags & Flags & { config?: string }, command: 
   const { config, ...flags } = given;
   const rest = Object.fromEntries(Object.entries(flags).filter(([name]) => !OWN.includes(name as 'json')));
   const told = jsonOf(given);
+  if (given.no_measure && given.remeasure) misuse('--no_measure and --remeasure exclude one another: keep one');
   const notes: string[] = [];
   const asked = parsePretrainOptions(rest, config, () => {}, { data_path: NO_DATA });
   const options = { ...asked, train_images: asked.train_images ?? (await imagesOf(asked, (line) => notes.push(line))) };

@@ -40,7 +40,7 @@ async function run(recipes: string[], flags: Flags, command: Command): Promise<v
       folder: output === undefined ? join('runs', name) : recipes.length > 1 ? join(output, name) : output,
     };
   });
-  const { study, studySettings, summary } = await import('../study.ts');
+  const { lossMeasure, study, studySettings, summary } = await import('../study.ts');
   for (const { recipe } of named) studySettings(recipe); // told before a device is opened
   const reporter = makeReporter();
   const engine = await openEngine(globalsOf(command), { note: reporter.note });
@@ -57,13 +57,16 @@ async function run(recipes: string[], flags: Flags, command: Command): Promise<v
     }
     reporter.finish();
     for (const line of table(columnsOf, summary)) process.stdout.write(`${line}\n`);
-    for (const { name, results } of columnsOf) {
+    const measures = recipes.map(lossMeasure);
+    for (const [i, { name, results }] of columnsOf.entries()) {
       const losses = results.flatMap(({ heldout_loss }) => heldout_loss?.toFixed(4) ?? []).join(', ');
       const seconds = results.flatMap(({ seconds: parts }) => Object.values(parts)).reduce((a, b) => a + b, 0);
       process.stdout.write(
-        `${name}: ${losses ? `held-out masked loss ${losses}; ` : ''}${(seconds / 60 / seeds.length).toFixed(0)} min a seed\n`,
+        `${name}: ${losses ? `held-out masked loss ${losses} (${measures[i]}); ` : ''}${(seconds / 60 / seeds.length).toFixed(0)} min a seed\n`,
       );
     }
+    if (new Set(measures).size > 1)
+      process.stdout.write('these losses are of different measures: they say nothing of which recipe is better\n');
     process.stdout.write(
       `${named.map(({ folder }) => folder).join(', ')}: logs, checkpoints and numbers (study.json)\n`,
     );

@@ -1,5 +1,6 @@
 // What someone names to be looked at: image files, folders of them, and sets that have a name, as one set for a model.
 import { stat } from 'node:fs/promises';
+import { join } from 'node:path';
 import { fail } from '../../engine/errors.ts';
 import { misuse } from '../usage.ts';
 import { withChannels } from './channels.ts';
@@ -19,8 +20,14 @@ interface NamedImages {
   readonly progress: FetchProgress;
 }
 
-/** Every image has a title. Files that are named are decoded at once, so that a wrong one is told before anything else is done. */
-export async function namedImages(names: readonly string[], options: NamedImages): Promise<Dataset> {
+/**
+ * Every image has a title. Files that are named are decoded at once, so that a wrong one is told before anything else is done.
+ * `files`: their paths; they come first.
+ */
+export async function namedImages(
+  names: readonly string[],
+  options: NamedImages,
+): Promise<Dataset & { readonly files: readonly string[] }> {
   const { channels, mean, std, most, progress } = options;
   const files: string[] = [];
   const sets: Dataset[] = [];
@@ -28,13 +35,13 @@ export async function namedImages(names: readonly string[], options: NamedImages
     const found = await stat(name).catch(() => null);
     if (found?.isDirectory() || (!found && Object.hasOwn(KNOWN, name.split('#')[0]))) {
       const { train, heldout, test } = await openData(name, progress);
-      const set = titled(test ?? heldout ?? train);
+      const set = titled(test ?? heldout ?? train, names.length > 1 ? name : '');
       sets.push(withChannels(set.length > most ? evenly(set, most) : set, channels));
     } else if (found) files.push(name);
     else misuse(`${name} is no file, no folder and no set that has a name (tesserae data lists those)`);
   }
   if (files.length) sets.unshift(await imageFiles(files, { channels, mean, std }));
-  return { ...joined(sets), mean, std };
+  return { ...joined(sets), mean, std, files };
 }
 
 function joined(sets: readonly Dataset[]): Dataset {
@@ -52,12 +59,13 @@ function joined(sets: readonly Dataset[]): Dataset {
   };
 }
 
-/** Where images have no names, their numbers, with their classes. */
-function titled(set: Dataset): Dataset {
+/** Where images have no names, their numbers, with their classes; `within`: what tells them from those of another folder or set. */
+function titled(set: Dataset, within: string): Dataset {
   const { classes, label } = set;
-  const named = (index: number): string => {
+  const numbered = (index: number): string => {
     const of = classes?.[label?.(index) ?? -1];
     return `${index}${of ? ` ${of}` : ''}`;
   };
-  return { title: named, ...set };
+  const title = set.title ?? numbered;
+  return { ...set, title: (index) => join(within, title(index)) };
 }

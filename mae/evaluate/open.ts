@@ -54,17 +54,14 @@ export async function labelledData(
   return { ...splitOff(train, split), test, classes, source };
 }
 
+/** An encoder with its last norm: read before a device is opened, so that a wrong path is told at once. */
+export const openEncoder = (path: string, progress?: ReadProgress): Promise<EncoderCheckpoint> =>
+  loadEncoder(path, { demandNorm: true, progress });
+
 /** The checkpoint's encoder, or with `randomSeed` its sizes with the weights that a run of this seed begins with. */
-export async function openModel(
-  engine: Engine,
-  path: string,
-  randomSeed?: number,
-  progress?: ReadProgress,
-): Promise<{ model: VisionEncoder; checkpoint: EncoderCheckpoint }> {
-  const checkpoint = await loadEncoder(path, { demandNorm: true, progress });
-  const { config, weights } = checkpoint;
+export function modelOf(engine: Engine, { config, weights }: EncoderCheckpoint, randomSeed?: number): VisionEncoder {
   // Of a run of ours the decoder's sizes are known, on which the draws depend.
   const whole = { ...NO_DECODER, ...config } as MaeConfig;
   const values = randomSeed === undefined ? weights : initialWeights(whole, randomSeed);
-  return { model: new VisionEncoder(engine, config, values), checkpoint };
+  return new VisionEncoder(engine, config, values);
 }

@@ -1,5 +1,5 @@
 // A run's report: read, drawn, and written beside what it shows.
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { makeFolder, writeFileAtomic } from '../../engine/node/files.ts';
 import { bundleOf } from '../bundle.ts';
 import { charts, pngOf } from './charts.ts';
@@ -18,6 +18,7 @@ export async function writeReport(path: string, { output, curves }: ReportOption
   const run = await readRunFolder(path);
   const [drawn, bundle] = await Promise.all([charts(run), bundleOf('report')]);
   const written = [output ?? join(path, 'report.html')];
+  if (output !== undefined) await makeFolder(dirname(output), 'report: --output');
   await writeFileAtomic(written[0], page(run, drawn, bundle));
   if (!curves) return written;
   const folder = join(path, 'curves');

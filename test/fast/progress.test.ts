@@ -2,6 +2,7 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { lineReporter } from '../../mae/cli/progress.ts';
+import { makeStanding } from '../../mae/cli/benchreport.ts';
 import { duration } from '../../mae/durations.ts';
 
 const report = (step: number) => ({ epoch: 1, step, loss: 0.5, lr: 1e-3, imagesPerSecond: 100 });
@@ -15,6 +16,21 @@ function watched() {
   );
   return { lines, clock, reporter };
 }
+
+test('a bench says where it stands: a plain line now and then, on a terminal one line that is rewritten', () => {
+  let written = '';
+  const clock = { at: 0 };
+  const stream = (isTTY: boolean) => ({ isTTY, columns: 20, write: (text: string) => !!(written += text) });
+  const plain = makeStanding(stream(false), () => clock.at * 1000);
+  for (; clock.at < 25; clock.at++) plain(`kernel ${clock.at}`);
+  plain('');
+  assert.is(written, 'kernel 0\nkernel 10\nkernel 20\n');
+  written = '';
+  const live = makeStanding(stream(true), () => 0);
+  live('a line that is longer than the terminal');
+  live('');
+  assert.is(written, '\r\x1b[Ka line that is longe\r\x1b[K');
+});
 
 test('a line when ten seconds and a twentieth have passed, or a minute', () => {
   const { lines, clock, reporter } = watched();
