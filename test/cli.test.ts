@@ -109,7 +109,7 @@ for (const [args, code, said] of [
   [['convert', 'x', ''], 2, /OUT is empty: name a \.safetensors file/],
   [['data', ''], 2, /data: the name is empty; tesserae data lists/],
   [['plan', '--no_measure', '--remeasure'], 2, /--no_measure and --remeasure exclude one another/],
-  [['compare', 'x', 'y'], 2, /there is no x: name the output_dir of a run, a log\.txt, or a recipe/],
+  [['compare', 'x', 'x'], 2, /there is no x: name the output_dir of a run, a log\.txt, or a recipe/],
   // The checkpoint is looked at before there is a device.
   ...[
     'features no . --output x.npy --features gap',

@@ -29,7 +29,7 @@ test('a bench says where it stands: a plain line now and then, on a terminal one
   const live = makeStanding(stream(true), () => 0);
   live('a line that is longer than the terminal');
   live('');
-  assert.is(written, '\r\x1b[Ka line that is longe\r\x1b[K');
+  assert.is(written, '\r\x1b[Ka line that is long\r\x1b[K');
 });
 
 test('a line when ten seconds and a twentieth have passed, or a minute', () => {
