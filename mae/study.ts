@@ -18,6 +18,7 @@ import { Judge } from './finetune/evaluate.ts';
 import { finetune } from './finetune/finetune.ts';
 import { parseFinetuneOptions } from './finetune/options.ts';
 import { Classifier } from './model/classifier.ts';
+import { modelConfig } from './train/configured.ts';
 import { real, whole } from './train/flags.ts';
 import { parsePretrainOptions } from './train/options.ts';
 import { pretrain } from './train/pretrain.ts';
@@ -89,9 +90,10 @@ export function studySettings(path: string): Settings {
 
 /** What the held-out loss of a recipe measures: those of different measures cannot be compared. */
 export function lossMeasure(recipe: string): string {
-  const { objective, norm_pix_loss, mask_ratio } = parsePretrainOptions({}, recipe);
-  const error = objective === 'simmim' ? 'absolute' : 'squared';
-  const masked = `${Math.round(1000 * mask_ratio) / 10} % masked`;
+  const options = parsePretrainOptions({}, recipe);
+  const { loss, norm_pix_loss } = modelConfig(options);
+  const error = loss === 'l1' ? 'absolute' : 'squared';
+  const masked = `${Math.round(1000 * options.mask_ratio) / 10} % masked`;
   return `${error} error of ${norm_pix_loss ? 'normalised' : 'plain'} pixels, ${masked}`;
 }
 

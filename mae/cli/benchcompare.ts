@@ -103,8 +103,8 @@ export function defineCompare(parent: Command): void {
     .command('compare')
     .description('what became slower or faster between two results (JSON) of a bench')
     .usage('BEFORE AFTER [flags]')
-    .argument('<before>')
-    .argument('<after>')
+    .argument('<before>', 'what bench … --json, bench gpu or bench peers --save wrote')
+    .argument('<after>', 'another of the same bench')
     .helpOption('-h, --help', 'print this');
   command.addOption(new Option('--within <PERCENT>', 'changes up to this are never told (default: 5)'));
   command.addOption(new Option('--fail_over <PERCENT>', 'exit code 1 where something became slower by more than this'));

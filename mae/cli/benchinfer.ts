@@ -44,7 +44,7 @@ export function defineInfer(parent: Command): void {
     .command('infer')
     .description("images/s and latency of the encoder's features at batches of 1 to 256")
     .usage('[CHECKPOINT] [flags]')
-    .argument('[checkpoint]')
+    .argument('[checkpoint]', 'whose encoder to measure, instead of one of these sizes')
     .helpOption('-h, --help', 'print this');
   addSizes(command, ['batch_size', 'mask_ratio', 'checkpoint_blocks', 'norm_pix_loss', 'dropout']);
   const option = flagsUnder(command, 'Measuring');

@@ -60,7 +60,7 @@ export const flagText = (name: string, value: string): string => (value ? `--${n
 export function addOptions(command: Command, table: OptionTable): void {
   for (const [name, spec] of Object.entries(table)) {
     command.addOption(new Option(flagText(name, spec.kind.value), helpOf(spec)).helpGroup(`${spec.group}:`));
-    if (isSwitch(spec)) command.addOption(new Option(`--${OFF}${name}`).hideHelp());
+    if (isSwitch(spec)) command.addOption(new Option(`--${OFF}${name}`).hideHelp().helpGroup(`${spec.group}:`));
   }
   command.addOption(
     new Option(
@@ -175,9 +175,9 @@ When something goes wrong:
   a full disk        costs a save, not the run
 `;
 
-/** Examples for the end of a command's help. */
+/** Examples for the end of a command's help, as they are typed: in a clone and beside a package, npx finds the program. */
 export const examples = (...lines: readonly (readonly [command: string, what: string])[]): string =>
-  `\nExamples:\n${lines.map(([command, what]) => `  $ ${command}${what && `\n      ${what}`}`).join('\n')}\n`;
+  `\nExamples:\n${lines.map(([command, what]) => `  $ ${command.replaceAll(/(^|&& )tesserae /g, '$1npx tesserae ')}${what && `\n      ${what}`}`).join('\n')}\n`;
 
 /** A path within a command that a user may paste: quoted for the shell where it has to be. */
 export const pasted = (path: string): string =>

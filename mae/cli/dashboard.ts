@@ -21,7 +21,10 @@ logs, as soon as it does; nothing is written, and nothing but the folders that a
 ${examples(
   ['tesserae dashboard runs/photos', 'while pretrain is at work on it, or long after'],
   ['tesserae dashboard runs/mae runs/simmim', 'curves over one another, and where they part'],
-  ['tesserae pretrain --dashboard …', 'a dashboard for as long as the run takes'],
+  [
+    'tesserae pretrain --data_path cifar10 --model mae_vit_nano_patch4_32 --epochs 4 --warmup_epochs 1 --dashboard',
+    'a dashboard for as long as the run takes',
+  ],
 )}`,
     )
     .action(run);

@@ -29,8 +29,8 @@ export function define(command: Command): void {
       'after',
       examples(
         [
-          'tesserae eval runs/finetuned/checkpoint-best.safetensors --data_path cifar10 --split test --output confusion.png',
-          '',
+          'tesserae eval runs/finetuned/checkpoint.safetensors --data_path cifar10 --split test --output confusion.png',
+          'on images that nothing was trained or chosen on, with the picture',
         ],
         ['tesserae eval runs/quickstart/linprobe-gap.safetensors --data_path cifar10', 'a linear probe'],
       ),

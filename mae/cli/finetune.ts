@@ -36,7 +36,10 @@ export function define(command: Command): void {
         'tesserae finetune --model mae_vit_nano_patch4_32 --data_path cifar10 --epochs 10 --augment light --output_dir runs/scratch',
         'the same from scratch, to compare (tesserae compare runs/scratch runs/finetuned)',
       ],
-      ['tesserae finetune … --unfreeze_blocks 1', 'the last block, the norm and the head only'],
+      [
+        'tesserae finetune --finetune runs/quickstart/checkpoint.safetensors --data_path cifar10 --unfreeze_blocks 1 --epochs 5 --warmup_epochs 1',
+        'the last block, the norm and the head only',
+      ],
     )}`,
   );
   command.action(run);

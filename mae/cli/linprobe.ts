@@ -17,7 +17,7 @@ export function define(command: Command): void {
   const option = flagsUnder(command, 'Training of the head');
   option('--blr <LIST>', 'learning rates of 256 images, commas between; validation chooses (default: 0.1)');
   option('--batch_size <N>', 'images a step (default: 512)');
-  option('--epochs <N>', 'default: 90');
+  option('--epochs <N>', 'passes over the training images (default: 90)');
   option('--warmup_epochs <X>', 'epochs over which the rate rises from 0 (default: 10)');
   option('--views <N>', 'random crops and flips of every image, taken in turns (default: 0: the whole image alone)');
   option('--output_dir <PATH>', "for linprobe.json and the head (default: the checkpoint's folder)");

@@ -13,7 +13,7 @@ interface Entry {
 
 const TRAIN = 'Train and look:';
 const JUDGE = 'Judge what was learned:';
-const USE = 'Take it elsewhere:';
+const USE = 'Take it further:';
 const CHECK = 'Check and measure:';
 
 const COMMANDS: Readonly<Record<string, Entry>> = {
@@ -103,7 +103,7 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     load: () => import('./data.ts'),
   },
   convert: {
-    group: TRAIN,
+    group: USE,
     summary: 'weights of facebookresearch/mae, Hugging Face, timm and our own: what they are, and into one another',
     load: () => import('./convert.ts'),
   },
@@ -113,7 +113,7 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     load: () => import('./doctor.ts'),
   },
   run: {
-    group: TRAIN,
+    group: USE,
     summary: 'run a program of your own on the engine',
     load: () => import('./run.ts'),
   },
