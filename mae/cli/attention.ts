@@ -103,11 +103,12 @@ async function run(path: string, names: string[], flags: Flags, command: Command
     return made;
   });
   finish();
-  await writePng(output, attentionGrid(blocks, { config, overlay: style === 'overlay' }));
   const rows = blocks.map(({ title, maps }) => [title, ...spreads(maps)]);
   const head = ['image', ...blocks[0].maps.map(({ name }) => name)];
   if (head.length <= 6)
     process.stdout.write(`${columns([head, ...rows], head.map((_, c) => c).slice(1)).join('\n')}\n`);
+  // After the numbers: a disk that is full costs the picture alone.
+  await writePng(output, attentionGrid(blocks, { config, overlay: style === 'overlay' }));
   process.stdout.write(`the picture is ${output}\n`);
 }
 

@@ -182,8 +182,9 @@ class Drawn {
     const strips = drawn.map(({ strip }) => strip);
     const groups = covered ? panel.coveredColumnsOf(view) : panel.columnsOf(view);
     const legend = covered ? panel.ERROR_LEGEND : undefined;
-    await writePng(output, sheet(groups, strips, { notes: panel.notesOf(view), legend }));
+    // The numbers first: a disk that is full costs the picture alone.
     this.#table(drawn.map(({ row }) => row));
+    await writePng(output, sheet(groups, strips, { notes: panel.notesOf(view), legend }));
   }
 
   #table(rows: readonly (readonly string[])[]): void {
