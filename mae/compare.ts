@@ -3,6 +3,10 @@ import { readFile, stat } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { fail } from '../engine/errors.ts';
 import { epochsDone, epochText } from './report/lines.ts';
+import { lossMeasure } from './train/configured.ts';
+import type { RunFacts } from './train/facts.ts';
+import { FACTS } from './train/journal.ts';
+import { parsePretrainOptions } from './train/options.ts';
 import { misuse } from './usage.ts';
 
 /** Numbers of one epoch, as log.txt has them. */
@@ -13,6 +17,8 @@ export interface RunLog {
   readonly name: string;
   /** In order; `epoch` counts from 0, and `part` says how much of it was done where a run ended within it. */
   readonly lines: readonly EpochLine[];
+  /** What its loss measures, where it is pretraining and says so. */
+  readonly measure?: string;
 }
 
 /** Of these metrics a larger value is better; of the others (losses) a smaller one. */
@@ -47,7 +53,27 @@ export async function readRun(path: string): Promise<RunLog> {
     .filter(Boolean)
     .map((line, i) => parseLine(line, `${file}, line ${i + 1}`));
   if (!lines.length) misuse(`compare: ${file} is empty: the run has not finished an epoch yet`);
-  return { name, lines };
+  const measure = await measureOf(path, recipe);
+  return { name, lines, ...(measure === undefined ? {} : { measure }) };
+}
+
+/** As the recipe says, or the facts beside a run's log; undefined where neither can be read. */
+async function measureOf(path: string, recipe: boolean): Promise<string | undefined> {
+  try {
+    if (recipe) return lossMeasure(parsePretrainOptions({}, path));
+    const { command, options } = JSON.parse(await readFile(join(path, FACTS), 'utf8')) as RunFacts;
+    return command === 'pretrain' ? lossMeasure(options) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** A sentence where the losses of runs measure different things; else null. */
+export function measuresApart(runs: readonly RunLog[]): string | null {
+  const known = runs.filter(({ measure }) => measure !== undefined);
+  if (new Set(known.map(({ measure }) => measure)).size < 2) return null;
+  const each = known.map(({ name, measure }) => `${name}: ${measure}`).join('; ');
+  return `the losses are of different measures, and say nothing of which run is better (${each})`;
 }
 
 function parseLine(line: string, where: string): EpochLine {

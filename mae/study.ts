@@ -18,7 +18,6 @@ import { Judge } from './finetune/evaluate.ts';
 import { finetune } from './finetune/finetune.ts';
 import { parseFinetuneOptions } from './finetune/options.ts';
 import { Classifier } from './model/classifier.ts';
-import { modelConfig } from './train/configured.ts';
 import { real, whole } from './train/flags.ts';
 import { parsePretrainOptions } from './train/options.ts';
 import { pretrain } from './train/pretrain.ts';
@@ -86,15 +85,6 @@ export function studySettings(path: string): Settings {
     },
     finetune: section.finetune ?? null,
   };
-}
-
-/** What the held-out loss of a recipe measures: those of different measures cannot be compared. */
-export function lossMeasure(recipe: string): string {
-  const options = parsePretrainOptions({}, recipe);
-  const { loss, norm_pix_loss } = modelConfig(options);
-  const error = loss === 'l1' ? 'absolute' : 'squared';
-  const masked = `${Math.round(1000 * options.mask_ratio) / 10} % masked`;
-  return `${error} error of ${norm_pix_loss ? 'normalised' : 'plain'} pixels, ${masked}`;
 }
 
 interface StudyOptions {

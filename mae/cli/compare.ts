@@ -1,7 +1,7 @@
 // `tesserae compare RUN RUN|RECIPE…`: curves of runs over one another, and where they part.
 import type { Command } from 'commander';
 import picocolors from 'picocolors';
-import { parting, readRuns, type RunLog, sharedMetrics, verdict } from '../compare.ts';
+import { measuresApart, parting, readRuns, type RunLog, sharedMetrics, verdict } from '../compare.ts';
 import { real, text } from '../train/flags.ts';
 import { misuse } from '../usage.ts';
 import { columns, examples, type Flags, makeFolderOf, value } from './command.ts';
@@ -47,6 +47,8 @@ async function run(paths: string[], flags: Flags): Promise<void> {
   const tables = pairTables(runs, metrics, within);
   if (!tables.length) misuse(`compare: ${runs[0].name} shares no epoch with the others`);
   process.stdout.write(`${tables.map((lines) => `${lines.join('\n')}\n`).join('\n')}`);
+  const apart = metrics.some((name) => /loss/.test(name)) ? measuresApart(runs) : null;
+  if (apart) process.stdout.write(`${apart}\n`);
   await writeFileAtomic(output, await compareCurves(runs, metrics, runs.map(({ name }) => name).join(' | ')));
   process.stdout.write(`the curves are in ${output}\n`);
 }

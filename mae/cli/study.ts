@@ -40,7 +40,11 @@ async function run(recipes: string[], flags: Flags, command: Command): Promise<v
       folder: output === undefined ? join('runs', name) : recipes.length > 1 ? join(output, name) : output,
     };
   });
-  const { lossMeasure, study, studySettings, summary } = await import('../study.ts');
+  const [{ study, studySettings, summary }, { lossMeasure }, { parsePretrainOptions }] = await Promise.all([
+    import('../study.ts'),
+    import('../train/configured.ts'),
+    import('../train/options.ts'),
+  ]);
   for (const { recipe } of named) studySettings(recipe); // told before a device is opened
   const reporter = makeReporter();
   const engine = await openEngine(globalsOf(command), { note: reporter.note });
@@ -57,7 +61,7 @@ async function run(recipes: string[], flags: Flags, command: Command): Promise<v
     }
     reporter.finish();
     for (const line of table(columnsOf, summary)) process.stdout.write(`${line}\n`);
-    const measures = recipes.map(lossMeasure);
+    const measures = recipes.map((recipe) => lossMeasure(parsePretrainOptions({}, recipe)));
     for (const [i, { name, results }] of columnsOf.entries()) {
       const losses = results.flatMap(({ heldout_loss }) => heldout_loss?.toFixed(4) ?? []).join(', ');
       const seconds = results.flatMap(({ seconds: parts }) => Object.values(parts)).reduce((a, b) => a + b, 0);

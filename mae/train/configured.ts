@@ -32,3 +32,10 @@ export function modelConfig(options: PretrainOptions): MaeConfig {
 /** The peak learning rate: --lr, else what the effective batch gives. */
 export const peakRate = ({ lr, blr, batch_size, accum_iter }: PretrainOptions): number =>
   lr ?? scaledRate(blr, batch_size * accum_iter);
+
+/** What the loss of pretraining with these options measures: losses of different measures cannot be compared. */
+export function lossMeasure({ objective, loss, norm_pix_loss, mask_ratio }: Readonly<Record<string, unknown>>): string {
+  const error = (loss ?? (objective === 'simmim' ? 'l1' : 'mse')) === 'l1' ? 'absolute' : 'squared';
+  const masked = `${Math.round(1000 * Number(mask_ratio)) / 10} % masked`;
+  return `${error} error of ${norm_pix_loss ? 'normalised' : 'plain'} pixels, ${masked}`;
+}

@@ -6,7 +6,7 @@ import { stripVTControlCharacters } from 'node:util';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { pairTables } from '../../mae/cli/compare.ts';
-import { parting, readRun, readRuns, type RunLog, sharedMetrics, verdict } from '../../mae/compare.ts';
+import { measuresApart, parting, readRun, readRuns, type RunLog, sharedMetrics, verdict } from '../../mae/compare.ts';
 import { compareCurves } from '../../mae/pictures/compare-curves.ts';
 import { UsageError } from '../../mae/usage.ts';
 
@@ -65,6 +65,17 @@ test('folders, recipes and files are read; everything else is told in one line',
       name: 'quick.yaml',
       lines: [{ epoch: 0, train_loss: 3 }],
     });
+    // What the losses measure is told where it is known and differs.
+    await writeFile(join(folder, 'norm.yaml'), 'data_path: x\nnorm_pix_loss: true\nmask_ratio: 0.6\n');
+    await writeFile(join(folder, 'norm.log.txt'), '{"epoch":0,"train_loss":3}\n');
+    const facts = (options: object) => JSON.stringify({ command: 'pretrain', options });
+    await writeFile(join(folder, 'run.json'), facts({ objective: 'simmim', norm_pix_loss: false, mask_ratio: 0.75 }));
+    const [plain, norm, none] = await readRuns(['', 'norm.yaml', 'quick.yaml'].map((name) => join(folder, name)));
+    assert.match(
+      measuresApart([plain, norm, none]) ?? '',
+      /^the losses are of different measures, .*: absolute error of plain pixels, 75 % masked; norm\.yaml: squared error of normalised pixels, 60 % masked\)$/,
+    );
+    assert.is(measuresApart([norm, none, norm]), null);
     await mkdir(join(folder, 'empty'));
     await writeFile(join(folder, 'bad.txt'), 'epoch 1\n');
     for (const [path, says] of [
