@@ -106,8 +106,11 @@ for (const [args, code, said] of [
   [['study', 'x.yaml', '--out', 'a', '--output_dir=b'], 2, /--out and --output_dir mean the same: keep one/],
   [['eval', 'x', '--data_path', 'y', '--output', 'folder'], 2, /--output must end in \.svg or \.png, got folder/],
   [['convert', 'x', 'y.safetensors', '--to', 'timm'], 2, /--to timm: timm's names are .*: --to mae, with --encoder/],
-  [['convert', 'x', ''], 2, /OUT is empty: name a \.safetensors file/],
-  [['data', ''], 2, /data: the name is empty; tesserae data lists/],
+  [['convert', 'x', ''], 2, /convert: an argument is empty: is a variable of your shell not set/],
+  [['convert', 'x', '--output', ''], 2, /--output is empty: name what to write/],
+  [['eval', 'x', '--data_path', ''], 2, /--data_path must be some text, got ''/],
+  [['run', 'mae'], 2, /run: mae is a folder: name a \.ts, /],
+  [['run', 'LICENSE'], 2, /run: LICENSE is no program: name a \.ts, /],
   [['plan', '--no_measure', '--remeasure'], 2, /--no_measure and --remeasure exclude one another/],
   [['compare', 'x', 'x'], 2, /there is no x: name the output_dir of a run, a log\.txt, or a recipe/],
   // The checkpoint is looked at before there is a device.

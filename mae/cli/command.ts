@@ -50,7 +50,7 @@ export function value<T>(flags: Flags, name: string, kind: Kind<T>): T | undefin
   const result = kind.schema.safeParse(given);
   return result.success
     ? result.data
-    : misuse(`--${name} must be ${kind.rule}, got ${given}${meant(kind.names, given)}`);
+    : misuse(`--${name} must be ${kind.rule}, got ${given === '' ? "''" : given}${meant(kind.names, given)}`);
 }
 
 /** `--name <VALUE>`, or `--name` of a switch. */
@@ -146,6 +146,7 @@ export async function openEngine(
 /** Where a command writes to whose last argument may say so, or --output. */
 export function outOf(place: string | undefined, flags: Flags): string | undefined {
   const output = flags.output === undefined ? undefined : String(flags.output);
+  if (output === '') misuse('--output is empty: name what to write');
   if (place !== undefined && output !== undefined)
     misuse(`OUT ${place} and --output ${output} mean the same: keep one`);
   return place ?? output;

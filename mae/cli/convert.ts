@@ -54,7 +54,6 @@ async function run(path: string, place: string | undefined, flags: Flags): Promi
   const out = outOf(place, flags);
   const also = ALSO[String(flags.to).toLowerCase()];
   if (also) misuse(`--to ${flags.to}: ${also}`);
-  if (out === '') misuse('convert: OUT is empty: name a .safetensors file, or a folder for transformers');
   const to = (value(flags, 'to', oneOf(FORMATS)) as Format | undefined) ?? formatOf(out);
   if (out !== undefined && /\.onnx$/i.test(out))
     misuse(`${out}: tesserae onnx ${path} ${out} writes ONNX, and has the flags for it`);

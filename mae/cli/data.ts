@@ -6,7 +6,6 @@ import { type Dataset, IMAGENET_MEAN, type Sample } from '../data/dataset.ts';
 import { DATA_PATH_HELP } from '../data/help.ts';
 import type { FetchProgress } from '../data/fetch.ts';
 import type { Data } from '../data/open.ts';
-import { misuse } from '../usage.ts';
 import { columns, examples, type Flags } from './command.ts';
 import { makeReporter } from './progress.ts';
 
@@ -36,7 +35,6 @@ const say = (line = ''): void => void process.stdout.write(`${line}\n`);
 
 async function run(name: string | undefined, { check }: Flags): Promise<void> {
   if (name === undefined) return list();
-  if (name === '') misuse('data: the name is empty; tesserae data lists the sets that have one');
   const { openData } = await import('../data/open.ts');
   const reporter = makeReporter();
   try {

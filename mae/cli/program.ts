@@ -249,7 +249,9 @@ export async function run(given: readonly string[]): Promise<void> {
     misuse('a command is missing; tesserae --help lists them');
   }
   let finish = async (): Promise<void> => {};
-  program.hook('preAction', async () => {
+  program.hook('preAction', async (_, { args }) => {
+    if (name !== 'run' && args.includes(''))
+      misuse(`${name}: an argument is empty: is a variable of your shell not set?`);
     const { timings, trace }: Watched = program.opts();
     if (timings || trace !== undefined) finish = (await import('./timings.ts')).watch({ timings, trace });
   });
