@@ -17,7 +17,9 @@ export function define(command: Command): void {
       const path = resolve(file);
       const found = await stat(path).catch(() => misuse(`run: there is no file ${file}`));
       if (found.isDirectory() || !/\.[cm]?[jt]s$/i.test(path))
-        misuse(`run: ${file} is ${found.isDirectory() ? 'a folder' : 'no program'}: name a .ts, .mts, .js or .mjs file`);
+        misuse(
+          `run: ${file} is ${found.isDirectory() ? 'a folder' : 'no program'}: name a .ts, .mts, .js or .mjs file`,
+        );
       process.argv.splice(1, process.argv.length, path, ...args);
       await import(pathToFileURL(path).href).catch((error: unknown) => {
         // Its author wants to know where; the engine's own messages say enough.

@@ -4,6 +4,7 @@ import type { Plan } from '../../engine/plan.ts';
 import type { Trainer } from '../../engine/trainer.ts';
 import type { Picks } from '../../kernels/picks.ts';
 import type { Dataset } from '../data/dataset.ts';
+import { type MaeConfig, PRESETS } from '../model/config.ts';
 import type { MaskedAutoencoder } from '../model/model.ts';
 import { millionsText, parameterCount } from '../model/parameter-count.ts';
 import type { PretrainOptions } from './options.ts';
@@ -34,7 +35,7 @@ export function introduce(
     note('precision f16 saves memory and, on a GPU, time; on this software adapter f32 is faster');
   const masked = `${Math.round(1000 * mask_ratio) / 10} % masked`;
   note(
-    `model: ${model}, ${millionsText(parameterCount(parameters.trainable))} parameters, ${height} x ${width} pixels, ${masked}`,
+    `model: ${sizesText(model, config)}, ${millionsText(parameterCount(parameters.trainable))} parameters, ${height} x ${width} pixels, ${masked}`,
   );
   const images = `${length} images${classes ? ` of ${classes.length} classes` : ''}`;
   note(`data: ${images}, ${epochText(updates)}; results in ${output_dir}`);
@@ -59,6 +60,16 @@ export function introduce(
   }
 }
 
+const SIZES = ['patch_size', 'embed_dim', 'depth', 'num_heads'] as const;
+
+/** The preset's name where the encoder is of its sizes: those of --init, or of flags beside the preset, may be others. */
+export function sizesText(preset: string, config: MaeConfig): string {
+  const named = (PRESETS as Readonly<Record<string, MaeConfig>>)[preset];
+  if (named && SIZES.every((size) => named[size] === config[size])) return preset;
+  const { embed_dim, depth, num_heads, patch_size } = config;
+  return `${depth} blocks of width ${embed_dim} and ${num_heads} heads, patches of ${patch_size}`;
+}
+
 /** `adapter: llvmpipe, profile cpu, precision f32 (no GPU)`. */
 export function adapterText({ device: { adapter, traits }, precision }: Engine): string {
   const where = adapter.description || adapter.vendor;
@@ -70,7 +81,7 @@ export function epochText(updates: Updates): string {
   const last = updates.size(updates.count - 1);
   const whole = updates.count - (last === updates.full ? 0 : 1);
   if (whole === 0) return `one step of ${last} an epoch, fewer than --batch_size x --accum_iter = ${updates.full}`;
-  return `${whole} steps of ${updates.full} an epoch${last === updates.full ? '' : ` and one of ${last}`}`;
+  return `${whole} step${whole === 1 ? '' : 's'} of ${updates.full} an epoch${last === updates.full ? '' : ` and one of ${last}`}`;
 }
 
 /** Shape classes of a plan whose pick was passed over, because the kernel has no such setting there (any more). */

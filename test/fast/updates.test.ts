@@ -3,6 +3,8 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { random } from '../../kernels/random/random.ts';
 import { parseBytes } from '../../mae/bytes.ts';
+import { configure } from '../../mae/model/config.ts';
+import { epochText, sizesText } from '../../mae/train/introduce.ts';
 import { Standing } from '../../mae/train/standing.ts';
 import { type Cutting, Updates } from '../../mae/train/updates.ts';
 import type { RunOptions } from '../../mae/train/setup.ts';
@@ -84,6 +86,17 @@ test('amounts of memory are read as people write them', () => {
   for (const [text, bytes] of Object.entries(right)) assert.is(parseBytes(text), bytes, text);
   for (const text of ['', 'GiB', '-1GiB', '8 apples', '8GiBs', '1e99', 'NaN', '8,5GiB'])
     assert.is(parseBytes(text), null, text);
+});
+
+test('what a run says of its steps and its sizes', () => {
+  const said = (images: number): string =>
+    epochText(new Updates({ images, batch_size: 32, accum_iter: 2, drop_last: false }));
+  assert.is(said(100), '1 step of 64 an epoch and one of 36');
+  assert.is(said(128), '2 steps of 64 an epoch');
+  assert.match(said(6), /^one step of 6 an epoch, fewer than /);
+  const preset = 'mae_vit_nano_patch4_32';
+  assert.is(sizesText(preset, configure(preset, { img_size: [64, 64], norm_pix_loss: true })), preset);
+  assert.is(sizesText('mae_vit_large_patch16', configure(preset)), '4 blocks of width 96 and 3 heads, patches of 4');
 });
 
 test.run();
