@@ -18,10 +18,8 @@ import { USAGE } from './allocate.ts';
 import { Pipelines } from './pipelines.ts';
 import { bytesOf, numel } from './tensor.ts';
 
-/** A buffer, or a range of one that starts at a multiple of 256 bytes. */
+/** A buffer, or a range of one that starts at a multiple of the device's minStorageBufferOffsetAlignment: 256 bytes, unless it was made with less. */
 export type Bound = GPUBuffer | { readonly buffer: GPUBuffer; readonly offset: number };
-/** minStorageBufferOffsetAlignment of WebGPU's defaults, which no device is made with more than. */
-const ALIGNMENT = 256;
 type Numbers = Float64Array | Uint32Array | Int32Array;
 
 /** A kernel ready to be encoded for one problem. `N` are the names of its bindings. */
@@ -91,6 +89,7 @@ export async function borrowKernel<
   for (const name of unused)
     entries.push({ binding: kernel.bindings[name].binding, resource: { buffer: make(16, USAGE.STORAGE) } });
 
+  const { minStorageBufferOffsetAlignment: alignment } = device.gpu.limits;
   let disposed = false;
   const check = (): void => {
     if (disposed) fail(`${kernel.name}: it was disposed of; borrow it again`);
@@ -106,8 +105,8 @@ export async function borrowKernel<
       if (!bound) fail(`${kernel.name}: ${name} ${shapeText(shape)} needs a buffer of ${bytes[name]} bytes`);
       const { buffer, offset } = 'buffer' in bound ? bound : { buffer: bound, offset: 0 };
       if (!(buffer.usage & USAGE.STORAGE)) fail(`${kernel.name}: the buffer of ${name} needs the usage STORAGE`);
-      if (offset % ALIGNMENT)
-        fail(`${kernel.name}: ${name} must begin at a multiple of ${ALIGNMENT} bytes in its buffer, not at ${offset}`);
+      if (offset % alignment)
+        fail(`${kernel.name}: ${name} must begin at a multiple of ${alignment} bytes in its buffer, not at ${offset}`);
       if (buffer.size - offset < bytes[name])
         fail(
           `${kernel.name}: ${name} ${shapeText(shape)} takes ${bytes[name]} bytes, its buffer has ${buffer.size - offset}`,

@@ -183,7 +183,8 @@ export class Device {
       await new Promise((later) => setTimeout(later, ms));
       try {
         const gpu = await this.#wait(this.#again());
-        const { id } = summaryOf(gpu.adapterInfo ?? UNTOLD);
+        // Where devices do not say what adapter they are of, nothing says that it is another.
+        const { id } = gpu.adapterInfo ? summaryOf(gpu.adapterInfo) : this.adapter;
         if (id !== this.adapter.id)
           throw new DeviceLostError(`${before}; now there is another adapter, ${id}: start again on it`);
         this.#gpu = gpu;

@@ -32,6 +32,10 @@ type Shapes<I> = { [N in keyof I]: Shape };
 
 const DTYPES: readonly DType[] = ['f32', 'f16', 'u32', 'i32'];
 
+function checkDType(what: string, dtype: DType): void {
+  if (!DTYPES.includes(dtype)) fail(`${what} is ${dtype}, it must be one of ${DTYPES.join(', ')}`);
+}
+
 /** @throws where a traced function gave something else than its outputs by name */
 function checkOutputs(outputs: unknown, trace: Trace): void {
   const form = 'compile: the function must return its outputs by name, as { y }';
@@ -135,6 +139,7 @@ export class Engine {
   ): Variable {
     const { dtype = 'f32', data, trainable = false } = options;
     checkShape(`variable: ${name}`, shape);
+    checkDType(`variable: ${name}`, dtype);
     const variable = new Variable(name, shape, new Slab(name, dtype, numel(shape)), 0, trainable);
     if (data) this.memory.write(variable, data);
     return variable;
@@ -171,24 +176,25 @@ export class Engine {
     types: I,
     fn: (inputs: Tensors<I>, trace: Trace) => Record<K, Tensor>,
   ): Program<I, K> {
-    for (const [name, dtype] of Object.entries(types)) {
-      if (!DTYPES.includes(dtype)) fail(`compile: input ${name} is ${dtype}, it must be one of ${DTYPES.join(', ')}`);
-    }
+    for (const [name, dtype] of Object.entries(types)) checkDType(`compile: input ${name}`, dtype);
     const generation = this.#generation;
     const plans = new Map<string, Plan>();
     const replays = new Map<string, Promise<Replay<K>>>();
+    const names = Object.keys(types);
+    const shapeOf = (shapes: Shapes<I>, name: string): Shape => {
+      if (Object(shapes) !== shapes) fail(`plan: shapes are given by name: ${names.join(', ')}`);
+      const shape = shapes[name] ?? fail(`plan: the shape of input ${name} is missing`);
+      checkShape(`plan: input ${name}`, shape);
+      return shape;
+    };
     const trace = (shapes: Shapes<I>): { trace: Trace; outputs: Record<K, Tensor> } => {
       const recorded = new Trace(this.#traits, this.precision);
-      const entries = Object.entries(types).map(([name, dtype]) => {
-        const shape = shapes[name] ?? fail(`plan: the shape of input ${name} is missing`);
-        return [name, recorded.input(name, shape, dtype)];
-      });
+      const entries = names.map((name) => [name, recorded.input(name, shapeOf(shapes, name), types[name])]);
       const outputs = fn(Object.fromEntries(entries) as Tensors<I>, recorded);
       checkOutputs(outputs, recorded);
       return { trace: recorded, outputs };
     };
-    const names = Object.keys(types);
-    const keyOf = (shapes: Shapes<I>): string => names.map((name) => shapeText(shapes[name] ?? [])).join();
+    const keyOf = (shapes: Shapes<I>): string => names.map((name) => shapeText(shapeOf(shapes, name))).join();
     const plan = (shapes: Shapes<I>): Plan => {
       const key = keyOf(shapes);
       let made = plans.get(key);
@@ -222,7 +228,7 @@ export class Engine {
     const run = async (inputs: Inputs<I>) => (await replayFor(inputs)).run(inputs);
     const inspect = async (inputs: Inputs<I>, look: Look) => (await replayFor(inputs)).inspect(inputs, look);
     const records = new Map<string, Promise<Recorded<keyof I & string, K>>>();
-    const record = (shapes: Shapes<I>): Promise<Recorded<keyof I & string, K>> => {
+    const record = async (shapes: Shapes<I>): Promise<Recorded<keyof I & string, K>> => {
       const key = keyOf(shapes);
       let made = records.get(key);
       if (!made) {

@@ -1,6 +1,15 @@
 // What `run` takes for an input: one array or several pieces of it, checked against the dtype and the shape that it says.
 import { fail, shapeText } from './errors.ts';
-import { checkArray, type DType, type HostData, type HostPieces, type HostTensor, kindOf, numel } from './tensor.ts';
+import {
+  checkArray,
+  checkShape,
+  type DType,
+  type HostData,
+  type HostPieces,
+  type HostTensor,
+  kindOf,
+  numel,
+} from './tensor.ts';
 
 export type Input = HostTensor | HostPieces;
 
@@ -9,10 +18,11 @@ export const arraysOf = (given: Input): readonly HostData[] => ('pieces' in give
 
 /** @throws where it is no such input */
 export const checkInput = (name: string, dtype: DType, given: Input | undefined): Input => {
-  if (!given) fail(`run: input ${name} is missing`);
-  const arrays = 'pieces' in given || 'data' in given ? arraysOf(given) : null;
-  if (!arrays || !Array.isArray(given.shape))
+  if (given === undefined || given === null) fail(`run: input ${name} is missing`);
+  const arrays = Object(given) === given && ('pieces' in given || 'data' in given) ? arraysOf(given) : null;
+  if (!Array.isArray(arrays) || !Array.isArray(given.shape))
     fail(`run: input ${name} must be { data, shape }, a typed array and its sizes, got ${kindOf(given)}`);
+  checkShape(`run: input ${name}`, given.shape);
   for (const data of arrays) checkArray(`run: input ${name}`, dtype, data);
   const length = arrays.reduce((sum, data) => sum + data.length, 0);
   const elements = numel(given.shape);

@@ -2,7 +2,7 @@
 import { borrowFrom, type Buffers, bufferBytes, USAGE } from './allocate.ts';
 import type { Device } from './device.ts';
 import { CapacityError, DeviceLostError, fail, OutOfMemoryError, TesseraeError } from './errors.ts';
-import { checkArray, type HostData, numel, type Slab, type Variable } from './tensor.ts';
+import { checkArray, type HostData, numel, type Slab, unshared, type Variable } from './tensor.ts';
 
 /** Buffers for bindings that a problem does not use; two writable ones of a dispatch must differ. */
 interface Dummies {
@@ -182,13 +182,13 @@ export class Memory implements Buffers<GPUBuffer> {
 
   /** @throws where the length or the kind of array is not the variable's */
   write(variable: Variable, data: HostData): void {
+    checkArray(`write: ${variable.name}`, variable.dtype, data);
     if (data.length !== numel(variable.shape)) {
       fail(`write: ${variable.name} has ${numel(variable.shape)} elements, got ${data.length}`);
     }
-    checkArray(`write: ${variable.name}`, variable.dtype, data);
     if (this.dry) return;
     const buffer = this.slab(variable.slab);
-    const put = (): void => this.#gpu.queue.writeBuffer(buffer, variable.offset * 4, data as Float32Array<ArrayBuffer>);
+    const put = (): void => this.#gpu.queue.writeBuffer(buffer, variable.offset * 4, unshared(data));
     const made = this.#unsettled.get(buffer);
     if (!made) {
       put();

@@ -4,8 +4,6 @@ import type { Device } from './device.ts';
 import { fail, TesseraeError } from './errors.ts';
 
 const COMPUTE = 4;
-/** WebGPU's default, which no device of the house is made with more than. */
-const MOST_GROUPS = 65535;
 
 interface Pipeline {
   readonly pipeline: GPUComputePipeline;
@@ -15,6 +13,7 @@ interface Pipeline {
 export class Pipelines {
   readonly #device: Device;
   readonly #byCode = new Map<string, Promise<Pipeline>>();
+  #mostGroups: number | null = null;
 
   constructor(device: Device) {
     this.#device = device;
@@ -27,9 +26,10 @@ export class Pipelines {
   /** The program's pipeline; `label` names it in errors. */
   async get(label: string, program: Program): Promise<Pipeline> {
     const { grid } = program;
-    if (Math.max(...grid) > MOST_GROUPS)
+    const most = (this.#mostGroups ??= this.#device.gpu.limits.maxComputeWorkgroupsPerDimension);
+    if (Math.max(...grid) > most)
       fail(
-        `${label}: a grid of ${grid.join(' x ')} workgroups, ${MOST_GROUPS} a dimension at most: fold(n) lays n out in two`,
+        `${label}: a grid of ${grid.join(' x ')} workgroups, ${most} a dimension at most: fold(n) lays n out in two`,
       );
     let made = this.#byCode.get(program.code);
     if (!made) {

@@ -8,7 +8,7 @@ import type { Pipelines } from './pipelines.ts';
 import type { Plan } from './plan.ts';
 import { makeRecorded, type Recorded } from './recorded.ts';
 import { recording, type Recorder, runTimed, spanned, spannedNow } from './timings.ts';
-import { arrayOf, bytesOf, type HostData, numel, type Storage, type Tensor } from './tensor.ts';
+import { arrayOf, bytesOf, type HostData, numel, type Storage, type Tensor, unshared } from './tensor.ts';
 import type { Call } from './trace.ts';
 import { nameOf, type Work } from './watchdog.ts';
 
@@ -83,7 +83,7 @@ export class Replay<K extends string> {
       return { dummies: memory.dummies, ...allocate(plan, params, memory) };
     });
     for (const [{ home }, buffer] of constants)
-      if (home?.kind === 'constant') device.gpu.queue.writeBuffer(buffer, 0, home.data as Float32Array<ArrayBuffer>);
+      if (home?.kind === 'constant') device.gpu.queue.writeBuffer(buffer, 0, unshared(home.data));
     const place: Place = (storage) => {
       const { home } = storage;
       if (home?.kind === 'slab') return { buffer: memory.slab(home.slab), offset: bytesOf(storage.dtype, home.offset) };
@@ -226,7 +226,7 @@ export class Replay<K extends string> {
     for (const [name, buffer] of this.#inputs) {
       let offset = 0;
       for (const data of arraysOf(inputs[name] ?? fail(`run: input ${name} is missing`))) {
-        this.#device.gpu.queue.writeBuffer(buffer, offset, data as Float32Array<ArrayBuffer>);
+        this.#device.gpu.queue.writeBuffer(buffer, offset, unshared(data));
         offset += data.byteLength;
       }
     }

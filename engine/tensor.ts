@@ -37,7 +37,9 @@ export const kindOf = (value: unknown): string => {
   if (value === null || value === undefined) return String(value);
   if (value instanceof Variable) return `the variable ${value.name} (trace.use gives its tensor)`;
   const { name } = (Object(value) as object).constructor ?? Object;
-  return name === 'Object' ? `{ ${Object.keys(value).join(', ')} }` : `${/^[AEIO]/.test(name) ? 'an' : 'a'} ${name}`;
+  return !name || name === 'Object'
+    ? `{ ${Object.keys(value).join(', ')} }`
+    : `${/^[AEIO]/.test(name) ? 'an' : 'a'} ${name}`;
 };
 
 /** @throws where these are no sizes of a tensor */
@@ -47,9 +49,22 @@ export function checkShape(what: string, shape: Shape): void {
     fail(`${what}: sizes must be whole numbers above 0, got ${shapeText(shape)}`);
 }
 
+/** Of any realm: the Float32Array of a page's frame is no instance of the page's own. */
+const isArrayOf = (dtype: keyof typeof ARRAYS, data: HostData): boolean =>
+  ArrayBuffer.isView(data) && data[Symbol.toStringTag] === ARRAYS[dtype].name;
+
+/** The dtype of an array's numbers. @throws where it is no array of the host's */
+export const dtypeOf = (what: string, data: HostData): DType =>
+  (Object.keys(ARRAYS) as (keyof typeof ARRAYS)[]).find((dtype) => isArrayOf(dtype, data)) ??
+  fail(`${what} must be a Float32Array, a Uint32Array or an Int32Array, got ${kindOf(data)}`);
+
+/** The same numbers as an upload takes them: given a view of shared memory, Dawn 0.6.2 ends the process. */
+export const unshared = (data: HostData): Float32Array<ArrayBuffer> =>
+  (data.buffer instanceof ArrayBuffer ? data : data.slice()) as Float32Array<ArrayBuffer>;
+
 /** Refuses an array of another kind: its bits would be taken for numbers of this dtype. */
 export function checkArray(what: string, dtype: DType, data: HostData): void {
-  if (dtype === 'f16' || !(data instanceof ARRAYS[dtype])) {
+  if (dtype === 'f16' || !isArrayOf(dtype, data)) {
     if (dtype === 'f16') fail(`${what} is f16, which stays on the device: give f32 and cast it there`);
     fail(`${what} is ${dtype} and takes a ${ARRAYS[dtype].name}, got ${kindOf(data)}`);
   }

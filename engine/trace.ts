@@ -23,6 +23,7 @@ import { Pairs } from './pairs.ts';
 import {
   checkShape,
   type DType,
+  dtypeOf,
   type HostData,
   numel,
   Storage,
@@ -85,9 +86,12 @@ export class Trace {
     return new Tensor(this, new Storage(dtype, numel(shape), { kind: 'input', name }), shape);
   }
 
-  /** Values that are uploaded once; the dtype is that of the array. `data` has numel(shape) elements. */
+  /** Values that are uploaded once; the dtype is that of the array. @throws where `data` has not numel(shape) elements */
   constant(data: HostData, shape: Shape): Tensor {
-    const dtype = data instanceof Float32Array ? 'f32' : data instanceof Uint32Array ? 'u32' : 'i32';
+    checkShape('trace: constant', shape);
+    const dtype = dtypeOf('trace: constant', data);
+    if (data.length !== numel(shape))
+      fail(`trace: constant ${shapeText(shape)} has ${numel(shape)} elements, its data ${data.length}`);
     return new Tensor(this, new Storage(dtype, data.length, { kind: 'constant', data }), shape);
   }
 

@@ -1,10 +1,10 @@
 // What an engine says and does when its device is lost, and how it begins anew.
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { useDevice } from '../engine/device.ts';
+import { openDevice, useDevice } from '../engine/device.ts';
 import { Engine } from '../engine/engine.ts';
 import { DeviceLostError, TesseraeError } from '../engine/errors.ts';
-import { openDawn } from '../engine/node/dawn.ts';
+import { dawn, gently, openDawn } from '../engine/node/dawn.ts';
 import { add } from '../engine/ops/elementwise.ts';
 import { refused } from './support/thrown.ts';
 
@@ -53,6 +53,26 @@ test('after a loss the engine begins anew; nothing of before is taken for zeros'
   gpu.destroy();
   await refused(lent.read(lent.variable('w', [1])), /destroyed/, DeviceLostError);
   await refused(lent.renew(), /DeviceOptions\.again/, DeviceLostError);
+});
+
+test('where devices do not say what adapter they are of, as in some browsers, another goes on all the same', async () => {
+  const real = (await dawn().requestAdapter()) as GPUAdapter;
+  const silent = {
+    info: real.info,
+    features: real.features,
+    limits: real.limits,
+    requestDevice: async (wanted: GPUDeviceDescriptor) => {
+      const adapter = (await dawn().requestAdapter()) as GPUAdapter;
+      return Object.defineProperty(await adapter.requestDevice(wanted), 'adapterInfo', { value: undefined });
+    },
+  };
+  const own = await openDevice({ requestAdapter: async () => silent } as unknown as GPU, { ...PROFILE, wait: gently });
+  using engine = new Engine(own);
+  own.gpu.destroy();
+  await refused(engine.finish(), /^GPU device was destroyed/, DeviceLostError);
+  await engine.renew();
+  assert.equal([...(await engine.read(engine.variable('v', [2], { data: Float32Array.of(1, 2) })))], [1, 2]);
+  own.dispose();
 });
 
 test.run();

@@ -1,8 +1,8 @@
 // Mistakes of who borrows a kernel, or writes one: each ends in one line that says what was wrong and what to do, before the device sees it.
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { type Bound, borrowKernel } from '../engine/index.ts';
-import { gently, openDawn } from '../engine/node/index.ts';
+import { type Bound, borrowKernel, useDevice } from '../engine/index.ts';
+import { dawn, gently, openDawn } from '../engine/node/index.ts';
 import { adamwUpdate, defineKernel, gemm, layernormForward, resolve, variant, wgsl } from '../kernels/index.ts';
 import { type Mistake, told, untold } from './support/told.ts';
 
@@ -106,6 +106,18 @@ test('every mistake is told in one line of the house, and none is an error of th
   assert.equal(await untold(MISTAKES), []);
   await gently(device.gpu.queue.onSubmittedWorkDone());
   device.check();
+});
+
+test('a range may begin wherever the device lets it', async () => {
+  const adapter = (await dawn().requestAdapter()) as GPUAdapter;
+  const { minStorageBufferOffsetAlignment: offset } = adapter.limits;
+  const gpu = await adapter.requestDevice({ requiredLimits: { minStorageBufferOffsetAlignment: offset } });
+  const kernel = await borrowKernel(await useDevice(gpu, { wait: gently }), layernormForward, normed);
+  const make = () => ({ buffer: gpu.createBuffer({ size: 512, usage: 0x80 }), offset });
+  gpu.pushErrorScope('validation');
+  kernel.bind({ x: make(), w: make(), b: make(), y: make(), stat: make() });
+  assert.is(await gently(gpu.popErrorScope()), null);
+  gpu.destroy();
 });
 
 test('what was disposed of says so', async () => {

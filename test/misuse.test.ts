@@ -1,5 +1,6 @@
 // Mistakes of a program that uses the engine: each ends in one line that says what was wrong and what to do, none in a stack trace of
 // ours, and none costs the device or a parameter: the same engine goes on.
+import { runInNewContext } from 'node:vm';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import {
@@ -81,6 +82,9 @@ const MISTAKES: readonly Mistake[] = [
   // What it is run on.
   [() => half.run(), /^run: inputs are given by name: x$/],
   [() => half.run({}), /^run: input x is missing$/],
+  [() => half.run({ x: 0 }), /^run: input x must be \{ data, shape \}.*got a Number$/],
+  [() => half.run({ x: { pieces: 5, shape: [1] } }), /got \{ pieces, shape \}$/],
+  [() => half.run({ x: { data: Float32Array.of(1), shape: [1n] } }), /sizes must be whole numbers above 0, got \(1\)$/],
   [() => half.run({ x: Float32Array.of(1) }), /^run: input x must be \{ data, shape \}.*got a Float32Array$/],
   [() => half.run({ x: [1, 2] }), /got an Array$/],
   [() => half.run({ x: { data: Float32Array.of(1) } }), /got \{ data \}$/],
@@ -91,6 +95,9 @@ const MISTAKES: readonly Mistake[] = [
     () => half.run({ x: { data: new Float32Array(), shape: [0] } }),
     /input x: sizes must be whole numbers above 0, got \(0\)$/,
   ],
+  [() => half.plan(), /^plan: shapes are given by name: x$/],
+  [() => half.record(), /^plan: shapes are given by name: x$/],
+  [() => half.record({ x: 3 }), /^plan: input x: its shape must be an array of sizes, got a Number$/],
   [() => half.plan({ x: [2 ** 31] }), /takes \d+ bytes, this device binds \d+ at most; use a smaller batch/],
   // Ops.
   [
@@ -119,6 +126,14 @@ const MISTAKES: readonly Mistake[] = [
       }),
     /^layernorm\.forward: parameter eps is missing, it takes rows, cols, eps$/,
   ],
+  [
+    () => of({}, (_, t) => ({ y: t.constant(Float64Array.of(1, 2), [2]) })).run({}),
+    /^trace: constant must be a Float32Array, a Uint32Array or an Int32Array, got a Float64Array$/,
+  ],
+  [
+    () => of({}, (_, t) => ({ y: t.constant(new Float32Array(3), [2]) })).run({}),
+    /^trace: constant \(2\) has 2 elements, its data 3$/,
+  ],
   // What is of another trace, engine or device.
   [
     async () => {
@@ -144,6 +159,11 @@ const MISTAKES: readonly Mistake[] = [
   // Variables and parameters.
   [() => engine.variable('v', [0]), /^variable: v: sizes must be whole numbers above 0, got \(0\)$/],
   [() => engine.variable('v', 3 as Any), /^variable: v: its shape must be an array of sizes, got a Number$/],
+  [
+    () => engine.variable('v', [2], { dtype: 'f64' as Any }),
+    /^variable: v is f64, it must be one of f32, f16, u32, i32$/,
+  ],
+  [() => engine.write(engine.variable('v', [2]), undefined as Any), /takes a Float32Array, got undefined$/],
   [() => engine.variable('v', [2], { data: new Float32Array(3) }), /^write: v has 2 elements, got 3$/],
   [() => new Parameters(engine, 'p', [...specs, specs[0]]), /^parameters: there are two called w$/],
   [
@@ -165,6 +185,24 @@ const MISTAKES: readonly Mistake[] = [
 ];
 
 test('every mistake is told in one line of the house', async () => assert.equal(await untold(MISTAKES), []));
+
+class Mine extends Float32Array {}
+const shared = new Float32Array(new SharedArrayBuffer(16), 4, 2);
+shared.set([1, 2]);
+/** As numbers come from workers, from frames of a page and from other libraries. */
+const ARRAYS: Record<string, Float32Array> = {
+  'a view of shared memory': shared,
+  'an array of another realm': runInNewContext('Float32Array.of(1, 2)'),
+  'a subclass': Mine.of(1, 2),
+  'a view of a part': Float32Array.of(0, 1, 2, 0).subarray(1, 3),
+};
+for (const [name, data] of Object.entries(ARRAYS))
+  test(`${name} is no mistake, as input, variable and constant`, async () => {
+    const v = engine.variable(name, [2], { data });
+    const program = of({ x: 'f32' }, ({ x }, t) => add({ a: add({ a: x, b: v }, {}).y, b: t.constant(data, [2]) }, {}));
+    const { y } = await (await program.run({ x: { pieces: [data], shape: [2] } })).read();
+    assert.equal([...y], [3, 6]);
+  });
 
 test('and nothing of it is left: parameters are what they were, the engine computes and trains', async () => {
   await gently(device.gpu.queue.onSubmittedWorkDone());
