@@ -7,7 +7,7 @@ import type { Device } from '../../engine/device.ts';
 import type { Engine } from '../../engine/engine.ts';
 import { reasonOf } from '../../engine/node/file-errors.ts';
 import { PROFILES, type Profile } from '../../kernels/kernel.ts';
-import type { Kind } from '../train/flags.ts';
+import { type Kind, percentMeant } from '../train/flags.ts';
 import { isSwitch, OFF } from '../train/switches.ts';
 import type { OptionSpec, OptionTable, Unused } from '../train/table.ts';
 import type { Precision } from '../../engine/trace.ts';
@@ -50,7 +50,9 @@ export function value<T>(flags: Flags, name: string, kind: Kind<T>): T | undefin
   const result = kind.schema.safeParse(given);
   return result.success
     ? result.data
-    : misuse(`--${name} must be ${kind.rule}, got ${given === '' ? "''" : given}${meant(kind.names, given)}`);
+    : misuse(
+        `--${name} must be ${kind.rule}, got ${given === '' ? "''" : given}${meant(kind.names, given)}${percentMeant(kind, given)}`,
+      );
 }
 
 /** `--name <VALUE>`, or `--name` of a switch. */

@@ -24,7 +24,7 @@ export function define(command: Command): void {
   command.addHelpText(
     'after',
     `\nBatchNorm without affine part and a linear layer on frozen features, trained by LARS: facebookresearch/mae's main_linprobe.py. Features are
-computed once and kept in the cache folder, so that another sweep takes seconds. Rates are chosen on validation images; the test set is
+computed once and kept in the cache folder until an image changes, so that another sweep takes seconds. Rates are chosen on validation images; the test set is
 touched with --split test alone, once, by the chosen rate. The default rate is one for a million images: fewer want higher ones, and are told which.
 The reference's own flags do, too: --finetune CHECKPOINT, --cls_token, --global_pool, --lr; those that mean nothing here are named and not used.\n${examples(
       ['tesserae linprobe runs/quickstart/checkpoint.safetensors --data_path cifar10 --blr 0.1,0.4,1.6', 'a sweep'],

@@ -10,12 +10,22 @@ export interface Kind<T> {
   readonly names?: readonly string[];
   /** Stands for the value in the help; '' for a switch. */
   readonly value: string;
+  /** A part of a whole: a number that is too large may be one in per cent. */
+  readonly percent?: true;
 }
 
 const fromText = (value: unknown): unknown => {
   if (typeof value !== 'string') return value;
   return /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(value.trim()) ? Number(value) : value;
 };
+
+/** `; did you mean 0.75?` of 75, where a part between 0 and 1 is asked for. */
+export function percentMeant({ percent }: Kind<unknown>, value: unknown): string {
+  const number = fromText(value);
+  return percent && typeof number === 'number' && number >= 5 && number < 100
+    ? `; did you mean ${Number((number / 100).toPrecision(12))}?`
+    : '';
+}
 
 /** A whole number from `low`, to `high` where there is a limit. */
 export const whole = (low: number, high = Number.MAX_SAFE_INTEGER): Kind<number> => ({
@@ -35,6 +45,7 @@ export function real({ low = 0, open = false, below = Number.POSITIVE_INFINITY }
     schema: z.preprocess(fromText, below < Number.POSITIVE_INFINITY ? bounded.lt(below) : bounded.lte(F32_MAX)),
     rule: `a number ${bottom}${below < Number.POSITIVE_INFINITY ? ` and below ${below}` : ', within f32'}`,
     value: 'X',
+    ...(open && low === 0 && below === 1 ? { percent: true as const } : {}),
   };
 }
 

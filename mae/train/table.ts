@@ -4,7 +4,7 @@ import { parse } from 'yaml';
 import type { z } from 'zod';
 import { reasonOf } from '../../engine/node/file-errors.ts';
 import { meant, misuse, suggestion, UsageError } from '../usage.ts';
-import type { Kind } from './flags.ts';
+import { type Kind, percentMeant } from './flags.ts';
 import { isSwitch, OFF } from './switches.ts';
 
 export interface OptionSpec<T, D extends T | undefined = T | undefined> {
@@ -115,7 +115,10 @@ function checkKeys(
     const { kind } = table[name];
     if (name in values) misuse(`${say(name)} is given twice: keep one`);
     const result = kind.schema.safeParse(value);
-    if (!result.success) misuse(`${say(name)} must be ${kind.rule}, got ${show(value)}${meant(kind.names, value)}`);
+    if (!result.success)
+      misuse(
+        `${say(name)} must be ${kind.rule}, got ${show(value)}${meant(kind.names, value)}${percentMeant(kind, value)}`,
+      );
     values[name] = (result as z.ZodSafeParseSuccess<unknown>).data;
   }
   return values;

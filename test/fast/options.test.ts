@@ -124,6 +124,13 @@ test("main_linprobe.py's words in those of tesserae linprobe", () => {
     assert.throws(() => read(given, named), pattern);
 });
 
+test('a part of something that was given in per cent is answered with the part', () => {
+  assert.match(refusal({ data_path: 'x', mask_ratio: '75' }), /below 1, got 75; did you mean 0\.75\?$/);
+  assert.match(refusal({ data_path: 'x', val_fraction: 10 }), /got 10; did you mean 0\.1\?$/);
+  assert.match(refusal({ data_path: 'x', mask_ratio: '1' }), /got 1$/);
+  assert.match(refusal({ data_path: 'x', mask_ratio: 'half' }), /got half$/);
+});
+
 test('settings that hardly mean what they do are told, and those of recipes are not', () => {
   const doubts = (flags: Flags) => {
     const notes: string[] = [];
