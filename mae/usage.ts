@@ -51,3 +51,9 @@ export function asUsage<T>(fn: () => T): T {
 /** Of a list of names the one that was probably meant, for the end of a message. */
 export const meant = (names: readonly string[] = [], value: unknown = ''): string =>
   typeof value === 'string' && value ? suggestion(value, names) : '';
+
+/** `; did you mean 0.75?` of 75, where a part of a whole is asked for. */
+export const partMeant = (isPart: true | undefined, value: unknown): string =>
+  isPart && /^\d+(\.\d+)?$/.test(String(value)) && Number(value) >= 5 && Number(value) < 100
+    ? `; did you mean ${Number((Number(value) / 100).toPrecision(12))}?`
+    : '';

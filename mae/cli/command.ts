@@ -7,11 +7,11 @@ import type { Device } from '../../engine/device.ts';
 import type { Engine } from '../../engine/engine.ts';
 import { reasonOf } from '../../engine/node/file-errors.ts';
 import { PROFILES, type Profile } from '../../kernels/kernel.ts';
-import { type Kind, percentMeant } from '../train/flags.ts';
+import type { Kind } from '../train/flags.ts';
 import { isSwitch, OFF } from '../train/switches.ts';
 import type { OptionSpec, OptionTable, Unused } from '../train/table.ts';
 import type { Precision } from '../../engine/trace.ts';
-import { asUsage, meant, misuse } from '../usage.ts';
+import { asUsage, meant, misuse, partMeant } from '../usage.ts';
 
 /** What every file of a command exports: it adds arguments, flags, help and the action. */
 export interface CommandFile {
@@ -51,7 +51,7 @@ export function value<T>(flags: Flags, name: string, kind: Kind<T>): T | undefin
   return result.success
     ? result.data
     : misuse(
-        `--${name} must be ${kind.rule}, got ${given === '' ? "''" : given}${meant(kind.names, given)}${percentMeant(kind, given)}`,
+        `--${name} must be ${kind.rule}, got ${given === '' ? "''" : given}${meant(kind.names, given)}${partMeant(kind.percent, given)}`,
       );
 }
 

@@ -39,6 +39,9 @@ async function run(path: string, flags: Flags, command: Command): Promise<void> 
       import('../evaluate/rank.ts'),
     ]);
     const [train] = await opened.train();
+    const most = Math.max(...ks);
+    if (most >= train.count)
+      reporter.note(`--k ${most}: there are ${train.count} training images, and all of them vote; fewer say more`);
     const judged = (await opened.test()) ?? (await opened.val());
     const all = ks.filter((k) => k > train.count);
     if (all.length)

@@ -19,14 +19,6 @@ const fromText = (value: unknown): unknown => {
   return /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(value.trim()) ? Number(value) : value;
 };
 
-/** `; did you mean 0.75?` of 75, where a part between 0 and 1 is asked for. */
-export function percentMeant({ percent }: Kind<unknown>, value: unknown): string {
-  const number = fromText(value);
-  return percent && typeof number === 'number' && number >= 5 && number < 100
-    ? `; did you mean ${Number((number / 100).toPrecision(12))}?`
-    : '';
-}
-
 /** A whole number from `low`, to `high` where there is a limit. */
 export const whole = (low: number, high = Number.MAX_SAFE_INTEGER): Kind<number> => ({
   schema: z.preprocess(fromText, z.int().min(low).max(high)),

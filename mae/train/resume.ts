@@ -107,6 +107,13 @@ export async function findResume<C extends Resumed = Checkpoint>(
     if (JSON.stringify(before) === JSON.stringify(now)) continue;
     // A page has no path of the folder that it trained on.
     if (flag === 'data_path' && before === null) continue;
+    if (flag === 'data_path') {
+      // On another machine, or moved: how many images there are is held to when they are opened.
+      report.note(
+        `resume: images are read from ${now}, before from ${before}: the same bits if they are the same images`,
+      );
+      continue;
+    }
     if (flag === 'precision') otherPrecision(path, before, engine.precision, engine.device.traits.profile);
     const change = `--${flag} is ${now ?? 'not given'}, ${path} was trained with ${before ?? 'none'}`;
     if (!CHANGEABLE.has(flag)) fail(`resume: ${change}; leave it out, or choose another --output_dir`);

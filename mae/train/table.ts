@@ -3,8 +3,8 @@ import { readFileSync, statSync } from 'node:fs';
 import { parse } from 'yaml';
 import type { z } from 'zod';
 import { reasonOf } from '../../engine/node/file-errors.ts';
-import { meant, misuse, suggestion, UsageError } from '../usage.ts';
-import { type Kind, percentMeant } from './flags.ts';
+import { meant, misuse, partMeant, suggestion, UsageError } from '../usage.ts';
+import type { Kind } from './flags.ts';
 import { isSwitch, OFF } from './switches.ts';
 
 export interface OptionSpec<T, D extends T | undefined = T | undefined> {
@@ -117,7 +117,7 @@ function checkKeys(
     const result = kind.schema.safeParse(value);
     if (!result.success)
       misuse(
-        `${say(name)} must be ${kind.rule}, got ${show(value)}${meant(kind.names, value)}${percentMeant(kind, value)}`,
+        `${say(name)} must be ${kind.rule}, got ${show(value)}${meant(kind.names, value)}${partMeant(kind.percent, value)}`,
       );
     values[name] = (result as z.ZodSafeParseSuccess<unknown>).data;
   }

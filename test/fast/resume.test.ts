@@ -103,6 +103,14 @@ test('the precision that a run computed in is what counts, however it was chosen
   assert.is(options.precision, 'f16', 'the engine is opened with it');
 });
 
+test('images that were moved are taken from where they are now', async () => {
+  await leave('f32');
+  assert.match(
+    String((await resume(engineOf('f32'), { data_path: 'moved' }))[0]),
+    /^resume: images are read from moved, before from x: the same bits if they are the same images$/,
+  );
+});
+
 test('what changed is told: the adapter, or its profile alone; epochs count from 1, as the progress does', async () => {
   await leave('f32');
   const first = async (engine: Engine) => ((await resume(engine)) as string[])[0];
