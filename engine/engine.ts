@@ -47,6 +47,9 @@ function checkOutputs(outputs: unknown, trace: Trace): void {
   }
 }
 
+/** A run: once awaited it is submitted, and its results can be read at any time; `read` of it waits for both. */
+export type Running<K extends string> = Promise<Results<K>> & Results<K>;
+
 /** A function of tensors, planned once for every combination of input shapes and replayed after that. */
 export interface Program<I extends InputTypes, K extends string> {
   /** What a run at these shapes will cost; allocates nothing. */
@@ -54,7 +57,7 @@ export interface Program<I extends InputTypes, K extends string> {
   /** The recorded calls at these shapes, for the reference interpreter and for printing. */
   trace(shapes: Shapes<I>): { trace: Trace; outputs: Record<K, Tensor> };
   /** Uploads the inputs, submits, and gives what can be read back now or later. */
-  run(inputs: Inputs<I>): Promise<Results<K>>;
+  run(inputs: Inputs<I>): Running<K>;
   /**
    * Compiles and allocates for these shapes, and leaves encoding and submitting to the caller: for a frame loop, where
    * results stay in GPUBuffers. Variables must have been written before.
@@ -225,7 +228,11 @@ export class Engine {
       const shapes = names.map((name) => [name, checkInput(name, types[name], inputs[name]).shape]);
       return replayOf(Object.fromEntries(shapes) as Shapes<I>);
     };
-    const run = async (inputs: Inputs<I>) => (await replayFor(inputs)).run(inputs);
+    const submit = async (inputs: Inputs<I>): Promise<Results<K>> => (await replayFor(inputs)).run(inputs);
+    const run = (inputs: Inputs<I>): Running<K> => {
+      const submitted = submit(inputs);
+      return Object.assign(submitted, { read: async () => (await submitted).read() });
+    };
     const inspect = async (inputs: Inputs<I>, look: Look) => (await replayFor(inputs)).inspect(inputs, look);
     const records = new Map<string, Promise<Recorded<keyof I & string, K>>>();
     const record = async (shapes: Shapes<I>): Promise<Recorded<keyof I & string, K>> => {

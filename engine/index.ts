@@ -2,7 +2,7 @@
 export { type Bound, type BorrowedKernel, borrowKernel } from './borrow.ts';
 export { requirements, type Requirements } from './adapter.ts';
 export { Device, type DeviceOptions, openDevice, useDevice } from './device.ts';
-export { Engine, type InputTypes, type Program } from './engine.ts';
+export { Engine, type InputTypes, type Program, type Running } from './engine.ts';
 export { CapacityError, DeviceHungError, DeviceLostError, OutOfMemoryError, TesseraeError } from './errors.ts';
 export { defineOp, type Op, type OpSpec } from './op.ts';
 export { attention, attentionProbabilities } from './ops/attention.ts';

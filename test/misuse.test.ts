@@ -208,7 +208,9 @@ test('and nothing of it is left: parameters are what they were, the engine compu
   await gently(device.gpu.queue.onSubmittedWorkDone());
   device.check();
   assert.equal(await parameters.read(), weights());
-  const { y } = await (await half.run({ x: halves(2) })).read();
+  const { y } = await half.run({ x: halves(2) }).read();
+  assert.equal((await (await half.run({ x: halves(2) })).read()).y, y);
+  assert.is(await told(() => half.run({}).read()), 'run: input x is missing');
   assert.ok(Math.abs(y[0] - 0.3457312) < 1e-6);
   const [result] = await trainer.step(batch, { lr: 1e-3 });
   assert.ok(Math.abs((await result.read()).loss[0] - Math.log(3)) < 1e-5);

@@ -26,4 +26,4 @@ const [x, img] = [
 ].map((shape) => ({ data: uniform(shape), shape }));
 const mask = { data: new Float32Array(8).fill(1), shape: [2, 4] };
 optimizer.setLearningRate(1e-2);
-for (let i = 0; i < 20; i++) console.log('loss', (await (await step.run({ x, img, mask })).read()).loss[0].toFixed(4));
+for (let i = 0; i < 20; i++) console.log('loss', (await step.run({ x, img, mask }).read()).loss[0].toFixed(4));

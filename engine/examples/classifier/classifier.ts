@@ -52,7 +52,7 @@ export async function run(gpu: GPU, print: (line: string) => void): Promise<void
     const [result] = await trainer.step(batch, { lr: 1e-2 });
     if (step % 100 === 0) print(`step ${step}  loss ${(await result.read()).loss[0].toFixed(4)}`);
   }
-  const { logits } = await (await predict.run({ x })).read();
+  const { logits } = await predict.run({ x }).read();
   const right = labels.filter((label, i) => {
     const row = [...logits.subarray(i * CLASSES, (i + 1) * CLASSES)];
     return row.indexOf(Math.max(...row)) === label;
