@@ -6,6 +6,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Engine } from '../engine/engine.ts';
 import { openDawn } from '../engine/node/dawn.ts';
+import { interruptible } from '../mae/cli/interrupt.ts';
 import { CutShort, EndsSoon } from '../mae/train/cutshort.ts';
 import { parsePretrainOptions } from '../mae/train/options.ts';
 import { pretrain } from '../mae/train/pretrain.ts';
@@ -45,8 +46,8 @@ test('interrupted and saved: the same command goes on, and ends with the same bi
         if (stepsIn(signal) < 5) return;
         clearInterval(timer);
         child.kill(signal);
-        // The kernel and the shell both tell of a terminal that closed: twice is not a second wish.
-        if (signal === 'SIGHUP') child.kill(signal);
+        // The kernel, the shell and npm all tell of a terminal that closed, and `timeout` tells all processes: twice is not a second wish.
+        if (signal !== 'SIGINT') child.kill(signal);
       }, 20);
       child.on('close', () => clearInterval(timer));
     });
@@ -69,19 +70,36 @@ test('interrupted and saved: the same command goes on, and ends with the same bi
   }
 });
 
-test('a second interrupt ends at once', async () => {
-  const { code, err } = await cli(train('twice'), {}, (child) => {
-    const timer = setInterval(() => {
-      if (stepsIn('twice') < 2) return;
-      clearInterval(timer);
-      // Both arrive in one turn of the loop: nothing can have been saved between them.
-      child.kill('SIGINT');
-      child.kill('SIGTERM');
-    }, 20);
-    child.on('close', () => clearInterval(timer));
-  });
-  assert.ok(code === 143 || code === 130, err);
-  assert.match(err, /interrupted again: ended at once/);
+test('Ctrl-C ends at once when something was told before; what is told twice by other signals does not', async () => {
+  const { exit } = process;
+  const { write } = process.stderr;
+  for (const [signals, atOnce, code] of [
+    [['SIGINT', 'SIGINT'], true, 130],
+    [['SIGTERM', 'SIGINT'], true, 130],
+    [['SIGHUP', 'SIGINT'], true, 130],
+    [['SIGHUP', 'SIGHUP', 'SIGTERM'], false, 129],
+    [['SIGTERM', 'SIGTERM', 'SIGHUP'], false, 143],
+    [['SIGINT', 'SIGTERM'], false, 130],
+  ] as const) {
+    const ended: unknown[] = [];
+    let said = '';
+    process.exit = (given) => {
+      ended.push(given);
+      throw new Error('ended');
+    };
+    process.stderr.write = (text) => Boolean((said += text));
+    try {
+      await interruptible(silent, async (stop) => {
+        for (const signal of signals) process.emit(signal, signal);
+        assert.ok(stop.aborted);
+      }).catch((error) => assert.is(error.message, 'ended'));
+    } finally {
+      Object.assign(process, { exit });
+      process.stderr.write = write;
+    }
+    assert.equal(ended, [code], `${signals}`);
+    assert.match(said, atOnce ? /^interrupted again: ended at once/ : /^interrupted and saved/);
+  }
 });
 test('a step that does not end in time is left: saved as it stood before, and the same bits in the end', async () => {
   const device = await openDawn({ profile: 'simt' });

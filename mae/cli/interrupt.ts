@@ -26,7 +26,7 @@ const TRAINING: Words = {
 };
 
 /**
- * Runs `work`, which looks at the signal that it is given and saves when that says so. A second interrupt ends at once. Always ends the reporter,
+ * Runs `work`, which looks at the signal that it is given and saves when that says so. A second Ctrl-C ends at once. Always ends the reporter,
  * interrupted or not.
  */
 export async function interruptible(
@@ -41,14 +41,15 @@ export async function interruptible(
     process.exit(128 + constants.signals[signal]);
   };
   let first: (typeof SIGNALS)[number] | null = null;
+  let late: NodeJS.Timeout | undefined;
   const interrupted = (signal: (typeof SIGNALS)[number]): void => {
-    // A terminal that closes tells every process, and the launcher passes it on: that is not a second wish.
-    if (first && signal === 'SIGHUP') return;
+    // A terminal that closes, `timeout` and job schedulers tell every process, and npm and the launcher pass it on: only a key is a second wish.
+    if (first && signal !== 'SIGINT') return;
     if (first) end(signal, words.again);
     first = signal;
     reporter.note(words.first);
     stop.abort(new EndsSoon(STEP_MS));
-    setTimeout(() => end(signal, words.late), PATIENCE_MS).unref();
+    late = setTimeout(() => end(signal, words.late), PATIENCE_MS).unref();
   };
   for (const signal of SIGNALS) process.on(signal, interrupted);
   try {
@@ -59,6 +60,7 @@ export async function interruptible(
     reporter.note(error.message);
     end(first, words.ended);
   } finally {
+    clearTimeout(late);
     reporter.finish();
     for (const signal of SIGNALS) process.removeListener(signal, interrupted);
   }

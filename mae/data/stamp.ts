@@ -1,14 +1,17 @@
 // What lay at a path of data when something was computed from it: names, sizes and times of change of all its files.
 import { createHash } from 'node:crypto';
 import { readdir, realpath, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { expandBraces } from './formats/splits.ts';
 import { KNOWN } from './known.ts';
 
 /** So many files are asked about at the same time. */
 const AT_A_TIME = 256;
 
-/** Changes with any file at the path, below it or, of a pattern as `shard-{000..009}.tar`, of it. Sets that have a name are checked when they are fetched, and have none. */
+/** Files of a set of which one names the whole, or the beginning of its name does: arrays and MNIST's. Labels lie in files of their own. */
+const ONE_OF_SEVERAL = /\.npy$|-idx[13]-ubyte(\.gz)?$|mapping\.txt$/;
+
+/** Changes with any file at the path, below it, of a pattern as `shard-{000..009}.tar`, or, beside an array, with its labels. Sets that have a name are checked when they are fetched, and have none. */
 export async function stampOf(given: string): Promise<string> {
   const there = (await stat(given).catch(() => null)) !== null;
   const path = there ? given : given.replace(/#[^#/\\]+$/, '');
@@ -16,6 +19,9 @@ export async function stampOf(given: string): Promise<string> {
   const hash = createHash('sha256');
   const say = (...words: unknown[]): void => void hash.update(`${JSON.stringify(words)}\n`);
   for (const one of expandBraces(path)) await visit(one, '', [], say);
+  if (!there || ONE_OF_SEVERAL.test(basename(path)))
+    for (const name of (await readdir(dirname(path)).catch(() => [])).sort())
+      if (ONE_OF_SEVERAL.test(name)) await visit(join(dirname(path), name), name, [], say);
   return hash.digest('hex').slice(0, 32);
 }
 

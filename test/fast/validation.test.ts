@@ -85,6 +85,21 @@ test('what kept features are told apart by changes with every file, also where n
   assert.is.not(await stampOf(join(folder, 'cats/0.png')), await stampOf(join(folder, 'cats/1.png')));
   assert.is(await stampOf('cifar10'), '');
 });
+
+test('labels that lie in a file of their own count, too, where one file or the beginning of a name says the set', async () => {
+  for (const [path, labels] of [
+    ['images.npy', 'labels.npy'],
+    ['train-images-idx3-ubyte', 'train-labels-idx1-ubyte'],
+    ['emnist-letters', 'emnist-letters-train-labels-idx1-ubyte.gz'],
+  ]) {
+    if (path.includes('images')) writeFileSync(join(root, path), 'pixels');
+    writeFileSync(join(root, labels), 'a');
+    const before = await stampOf(join(root, path));
+    assert.is(await stampOf(join(root, path)), before);
+    writeFileSync(join(root, labels), 'of other classes');
+    assert.is.not(await stampOf(join(root, path)), before, labels);
+  }
+});
 test('what is asked for beats the checkpoint, which beats a tenth; a set with validation images is not divided again', async () => {
   for (const split of ['train', 'val']) {
     for (let i = 0; i < 20; i++) {
