@@ -1,15 +1,19 @@
 // How many dispatches one more transformer block adds to a step, forward and backward. No GPU: counted in what is recorded.
+import { readFileSync } from 'node:fs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { Engine } from '../../engine/engine.ts';
+import { Engine } from '../../engine/engine.ts';
+import type { Device } from '../../engine/device.ts';
 import { add } from '../../engine/ops/elementwise.ts';
 import { linear } from '../../engine/ops/linear.ts';
 import { maskedMse } from '../../engine/ops/masked-mse.ts';
+import type { Plan } from '../../engine/plan.ts';
 import { numel, Slab, Variable } from '../../engine/tensor.ts';
-import { type Precision, Trace } from '../../engine/trace.ts';
+import { type Call, type Precision, Trace } from '../../engine/trace.ts';
 import type { Profile } from '../../kernels/kernel.ts';
 import { configure, type MaeConfig } from '../../mae/model/config.ts';
 import { MaskedAutoencoder } from '../../mae/model/model.ts';
+import { pretrainStep } from '../../mae/train/step.ts';
 import { traitsOf } from '../../engine/testing/gradient.ts';
 
 const limits = { maxStorageBufferBindingSize: 2 ** 31, maxBufferSize: 2 ** 32 };
@@ -91,6 +95,27 @@ test('matrix, large: what a block adds where bias gradients are summed beside th
     const again = counted({ [stack]: 2 }, true);
     for (const name of ['reduce.columns', 'gemm.finish']) assert.is(again.get(name), two.get(name), name);
   }
+});
+
+test('the step of ViT-B/16 has as many dispatches, and moves as much, as is written of it', () => {
+  const traits = { ...CARD, maxBindingBytes: limits.maxStorageBufferBindingSize };
+  const device = { traits, gpu: { limits }, picks: new Map() } as unknown as Device;
+  const [small, large] = [64, 256].map((batch) => {
+    const planner = new Engine(device, { planOnly: true });
+    const images = planner.variable('images', [batch, 3, 224, 224]);
+    const model = new MaskedAutoencoder(planner, configure('mae_vit_base_patch16'));
+    const options = { mask_ratio: 0.75, seed: 0, weight_decay: 0.05 };
+    return pretrainStep(planner, model, () => images, options).plan({ ids: [batch], clock: [2] });
+  });
+  const page = (path: string) => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8').replace(/\s+/g, ' ');
+  const gb = ({ traffic }: Plan) => (traffic / 1e9).toFixed(1);
+  const norms = page('kernels/layernorm/layernorm.md');
+  assert.match(norms, `${small.dispatches} dispatches instead of 596 at batch 64, ${large.dispatches} instead of 562`);
+  assert.match(norms, `move ${gb(small)} GB instead of 27.2, and ${gb(large)} instead of 83.0`);
+  // In several groups bias gradients are begun; in one is finished what norms and gathers left.
+  const begun = ({ kernel, problem }: Call): boolean => kernel.name === 'reduce.columns' && Number(problem.groups) > 1;
+  const sums = small.steps.filter(({ call }) => begun(call)).length;
+  assert.match(page('bench/README.md'), `leaves ${sums} of ${small.dispatches}`);
 });
 
 test('what waits for another is there before anything reads it, and an odd one is not forgotten', () => {
