@@ -8,9 +8,11 @@ import * as assert from 'uvu/assert';
 import { Engine } from '../engine/engine.ts';
 import { TesseraeError } from '../engine/errors.ts';
 import { openDawn } from '../engine/node/dawn.ts';
+import { relu } from '../engine/ops/relu.ts';
 import type { Variable } from '../engine/tensor.ts';
 import { numel } from '../engine/tensor.ts';
 import type { Precision } from '../engine/trace.ts';
+import { elementwiseDrelu } from '../kernels/elementwise/elementwise.ts';
 import { random } from '../kernels/random/random.ts';
 import { loadCheckpoint } from '../mae/train/checkpoint.ts';
 import { ruinedIn } from '../mae/train/diagnose.ts';
@@ -192,6 +194,22 @@ test('a learning rate that drives weights to infinity ends the run, with a remed
   console.log(message);
   assert.match(message, /^pretrain: .*not finite.*lower the learning rate.*did not help 3 times/);
 });
+
+for (const profile of ['cpu', 'simt'] as const)
+  test(`${profile}: ReLU and its gradient hide no NaN`, async () => {
+    using other = await openDawn({ profile });
+    using engine = new Engine(other);
+    const values = Float32Array.of(1.5, Number.NaN, -1, 0, Number.POSITIVE_INFINITY, Number.NaN, -0);
+    const shape = [values.length];
+    const program = engine.compile({ x: 'f32', dy: 'f32' }, ({ x, dy }, t) => {
+      const { dx } = t.run(elementwiseDrelu, { x, dy }, { n: values.length });
+      return { y: relu({ x }, {}).y, dx };
+    });
+    const dy = new Float32Array(values.length).fill(1);
+    const { y, dx } = await (await program.run({ x: { data: values, shape }, dy: { data: dy, shape } })).read();
+    assert.equal([...y], [1.5, Number.NaN, 0, 0, Number.POSITIVE_INFINITY, Number.NaN, 0]);
+    assert.equal([...dx], [1, 1, 0, 0, 1, 1, 0]);
+  });
 
 test('nothing went wrong unseen', () => {
   device.check();

@@ -4,7 +4,7 @@ import { defineOp } from '../op.ts';
 import { numel, type Tensor } from '../tensor.ts';
 import { cast } from './cast.ts';
 
-/** y = max(x, 0), of any shape; the gradient at 0 is 0, as torch has it. */
+/** y = max(x, 0), of any shape; a NaN stays one, and the gradient at 0 is 0, as torch has it. */
 export const relu = defineOp('relu', {
   forward(t, { x }: { x: Tensor }, _: Record<never, never>) {
     const n = numel(x.shape);

@@ -1,4 +1,4 @@
-// dx = dy where x > 0, else 0.
+// dx = 0 where x <= 0, else dy, where x is NaN, too.
 const VECTOR = 4u; // knob: elements of a vector, 1 for single ones (lib/elements.ts)
 const WG = 128u; // knob: threads
 const PER = 1u; // knob: vectors a thread takes, WG apart
@@ -17,6 +17,6 @@ fn main(
   let first = (wg.x + wg.y * grid.x) * (WG * PER) + t;
   for (var k = 0u; k < PER; k++) { // unroll
     let i = first + k * WG;
-    if (VECTOR * i < p.n) { dx[i] = select(vec4<f32>(), dy[i], x[i] > vec4<f32>()); }
+    if (VECTOR * i < p.n) { dx[i] = select(dy[i], vec4<f32>(), x[i] <= vec4<f32>()); }
   }
 }

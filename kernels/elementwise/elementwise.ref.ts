@@ -11,7 +11,7 @@ const fillWith = (out: Float64Array, at: (i: number) => number): void => {
 export const add = ({ a, b, y }: Named<'a' | 'b' | 'y'>): void => fillWith(y, (i) => a[i] + b[i]);
 export const mul = ({ a, b, y }: Named<'a' | 'b' | 'y'>): void => fillWith(y, (i) => a[i] * b[i]);
 export const relu = ({ x, y }: Named<'x' | 'y'>): void => fillWith(y, (i) => Math.max(x[i], 0));
-export const drelu = ({ x, dy, dx }: Named<'x' | 'dy' | 'dx'>): void => fillWith(dx, (i) => (x[i] > 0 ? dy[i] : 0));
+export const drelu = ({ x, dy, dx }: Named<'x' | 'dy' | 'dx'>): void => fillWith(dx, (i) => (x[i] <= 0 ? 0 : dy[i]));
 export const scale = ({ x, s, y }: Named<'x' | 's' | 'y'>): void => fillWith(y, (i) => x[i] * s[0]);
 export const axpy = ({ x, y }: Named<'x' | 'y'>, { s }: { s: number }): void => fillWith(y, (i) => y[i] + s * x[i]);
 export const gelu = ({ x, y }: Named<'x' | 'y'>): void => fillWith(y, (i) => geluAt(x[i]));

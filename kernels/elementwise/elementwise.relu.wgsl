@@ -1,4 +1,4 @@
-// y = max(x, 0).
+// y = 0 where x <= 0, else x: a NaN stays one, which max(x, 0) need not keep.
 const VECTOR = 4u; // knob: elements of a vector, 1 for single ones (lib/elements.ts)
 const WG = 128u; // knob: threads
 const PER = 1u; // knob: vectors a thread takes, WG apart
@@ -16,6 +16,6 @@ fn main(
   let first = (wg.x + wg.y * grid.x) * (WG * PER) + t;
   for (var k = 0u; k < PER; k++) { // unroll
     let i = first + k * WG;
-    if (VECTOR * i < p.n) { y[i] = max(x[i], vec4<f32>()); }
+    if (VECTOR * i < p.n) { y[i] = select(x[i], vec4<f32>(), x[i] <= vec4<f32>()); }
   }
 }

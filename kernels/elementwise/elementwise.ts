@@ -47,7 +47,7 @@ export const elementwiseMul = defineKernel({
   cases,
 });
 
-/** y = max(x, 0), both (n). */
+/** y = max(x, 0), both (n); of a NaN it is NaN. */
 export const elementwiseRelu = defineKernel({
   name: 'elementwise.relu',
   variants: spread(relu),
@@ -57,7 +57,7 @@ export const elementwiseRelu = defineKernel({
   cases,
 });
 
-/** dx = dy where x > 0, else 0 (at 0, too, as torch has it), all (n). */
+/** dx = 0 where x <= 0, else dy, all (n): at 0 it is 0, and of a NaN it is dy, as torch has it. */
 export const elementwiseDrelu = defineKernel({
   name: 'elementwise.drelu',
   variants: spread(drelu),
