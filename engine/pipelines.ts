@@ -52,7 +52,7 @@ export class Pipelines {
     const layout = gpu.createBindGroupLayout({ label, entries });
     const module = gpu.createShaderModule({ label, code });
     const whole = gpu.createPipelineLayout({ label, bindGroupLayouts: [layout] });
-    void gpu.popErrorScope().catch(() => {});
+    const refused = gpu.popErrorScope().catch(() => null);
     try {
       const compute = { module, entryPoint: 'main' };
       return { pipeline: await gpu.createComputePipelineAsync({ label, layout: whole, compute }), layout };
@@ -61,7 +61,9 @@ export class Pipelines {
       const { messages } = await module.getCompilationInfo();
       const first = messages.find(({ type }) => type === 'error');
       const line = first && code.split('\n')[first.lineNum - 1]?.trim();
-      const why = first ? `line ${first.lineNum}, ${line}: ${first.message}` : (error as Error).message.trim();
+      // Of bindings that the device refuses the pipeline knows only that there was an error before.
+      const { message } = first ?? (await refused) ?? (error as Error);
+      const why = `${first ? `line ${first.lineNum}, ${line}: ` : ''}${message.trim().split('\n')[0]}`;
       throw new TesseraeError(`${label}: does not compile on this adapter: ${why}`);
     }
   }

@@ -23,8 +23,8 @@ const bound = async (change: (buffers: Record<string, Bound>) => Any): Promise<v
   }
 };
 
-/** A kernel whose author has written this. */
-const squared = (body: string) =>
+/** A kernel whose author has written this, in workgroups of so many threads and with so many more bindings than it needs. */
+const squared = (body: string, threads = 64, more = 0) =>
   defineKernel({
     name: 'squared',
     variants: {
@@ -34,7 +34,8 @@ struct Params { n: u32 }
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> x: array<f32>; // (n)
 @group(0) @binding(2) var<storage, read_write> y: array<f32>; // (n)
-@compute @workgroup_size(64, 1, 1)
+${Array.from({ length: more }, (_, i) => `@group(0) @binding(${3 + i}) var<storage, read> more${i}: array<f32>; // (n)`).join('\n')}
+@compute @workgroup_size(${threads}, 1, 1)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   if (id.x >= p.n) { return; }
   ${body}
@@ -95,6 +96,14 @@ const MISTAKES: readonly Mistake[] = [
   [
     () => borrowKernel(device, squared('y[id.x] = 1u;'), { n: 3 }),
     /^squared: does not compile on this adapter: line \d+, y\[id\.x\] = 1u;: \w/,
+  ],
+  [
+    () => borrowKernel(device, squared('y[id.x] = x[id.x];', 65536), { n: 3 }),
+    /^squared: does not compile on this adapter: .*workgroup_size\(65536, 1, 1\)/,
+  ],
+  [
+    () => borrowKernel(device, squared('y[id.x] = x[id.x];', 64, 100), { n: 3 }),
+    /^squared: does not compile on this adapter: .*storage buffers.*\(?102\)?/,
   ],
   [
     () => borrowKernel(device, squared('y[id.x] = x[id.x];'), { n: 2 ** 22 + 1 }),
