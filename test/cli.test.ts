@@ -104,6 +104,7 @@ for (const [args, code, said] of [
   [['onnx', 'x.pth'], 2, /onnx: name the file to write: tesserae onnx x\.pth OUT\.onnx/],
   [['convert', 'x', 'y', '--output', 'z'], 2, /OUT y and --output z mean the same: keep one/],
   [['study', 'x.yaml', '--out', 'a', '--output_dir=b'], 2, /--out and --output_dir mean the same: keep one/],
+  [['eval', 'x', '--data_path', 'y', '--out', 'a.png', '--confusion', 'b.png'], 2, /--confusion and --output mean the/],
   [['eval', 'x', '--data_path', 'y', '--output', 'folder'], 2, /--output must end in \.svg or \.png, got folder/],
   [['convert', 'x', 'y.safetensors', '--to', 'timm'], 2, /--to timm: timm's names are .*: --to mae, with --encoder/],
   [['convert', 'x', ''], 2, /convert: an argument is empty: is a variable of your shell not set/],

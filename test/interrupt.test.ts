@@ -52,7 +52,7 @@ test('interrupted and saved: the same command goes on, and ends with the same bi
       child.on('close', () => clearInterval(timer));
     });
     assert.is(cut.code, code, cut.err);
-    assert.match(cut.err, /interrupted: saving \(once more ends at once\)/);
+    assert.match(cut.err, /interrupted: saving \(Ctrl-C now ends at once\)/);
     assert.match(cut.err, /interrupted and saved; the same command with --resume auto goes on/);
     assert.is(cut.out, '');
     assert.ok(stepsIn(signal) < stepsIn('whole'), 'it ended before its end');

@@ -104,7 +104,7 @@ test('knn and linprobe say of the checkpoint what the study says', async () => {
     told.map(([features, k]) => `${features} ${k}`),
     ['cls', 'gap', 'both'].flatMap((features) => [1, 3, 500].map((k) => `${features} ${k}`)),
   );
-  assert.match(near.err, /--k 500: there are \d+ training images, and all of them vote/);
+  assert.is(near.err.match(/--k 500: there are \d+ training images, and all of them vote/g)?.length, 1, near.err);
   const flags = ['--blr', '0.5,5', '--epochs', '4', '--warmup_epochs', '1', '--batch_size', '15', '--seed', '3'];
   for (const random of [[], ['--random_init']]) {
     const probed = await cli(['linprobe', checkpoint, ...given, ...flags, ...random, '--output_dir', at('probe')], env);

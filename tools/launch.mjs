@@ -80,6 +80,8 @@ function passSignals(child) {
 }
 
 const LOOK_MS = 500;
+/** An & that is no part of &&, 2>&1 or &>. */
+const BACKGROUND = /(?<![&<>])&(?![&>])/;
 
 /**
  * npm passes a SIGTERM to the shell that it runs commands in, and that ends without a word to them; of a SIGHUP it ends itself. So what npx or
@@ -88,7 +90,7 @@ const LOOK_MS = 500;
 function followNpm(child) {
   const script = process.env.npm_lifecycle_script ?? '';
   // A command that a script puts into the background outlives its shell on purpose.
-  if (!/\btesserae\b|\bstart\.mjs\b/.test(script) || script.includes('&')) return () => {};
+  if (!/\btesserae\b|\bstart\.mjs\b/.test(script) || BACKGROUND.test(script)) return () => {};
   const shell = process.ppid;
   const above = inShell(shell) ? parentOf(shell) : null;
   const timer = setInterval(() => {

@@ -121,6 +121,8 @@ export function addGpu(command: Command, sources: GpuSources): void {
       const bench = await sources.bench();
       const globals = globalsOf(self);
       const { harness, torchScripts } = sources;
+      // In a bundle nobody makes the two one before.
+      if (flags.out !== undefined && flags.output !== undefined) misuse('--out and --output mean the same: keep one');
       const out = value(flags, 'output', text('FILE')) ?? value(flags, 'out', text('FILE')) ?? 'gpu.json';
       const picks = globals.untuned ? 'none' : sources.cache ? 'measured here, then shipped' : 'shipped';
       process.exitCode = await bench.benchGpu(

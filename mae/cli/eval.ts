@@ -46,6 +46,8 @@ export async function evaluate(path: string, flags: Flags, command: Command): Pr
   const split = value(flags, 'split', oneOf(SPLITS)) ?? 'val';
   const cropPct = value(flags, 'crop_pct', part());
   const batchSize = value(flags, 'batch_size', whole(1)) ?? 128;
+  if (flags.output !== undefined && flags.confusion !== undefined)
+    misuse('--confusion and --output mean the same: keep one');
   const picture = value(flags, 'output', text('FILE')) ?? value(flags, 'confusion', text('FILE'));
   if (picture !== undefined && !/\.(svg|png)$/i.test(picture))
     misuse(`--output must end in .svg or .png, got ${picture}: the picture of what was taken for what`);

@@ -19,7 +19,7 @@ interface Words {
 
 const GOES_ON = '--resume auto goes on from the last checkpoint, if there is one';
 const TRAINING: Words = {
-  first: 'interrupted: saving (once more ends at once)',
+  first: 'interrupted: saving (Ctrl-C now ends at once)',
   again: `interrupted again: ended at once; ${GOES_ON}`,
   late: `interrupted: this could not be saved in time; ${GOES_ON}`,
   ended: 'interrupted and saved; the same command with --resume auto goes on',

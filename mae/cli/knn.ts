@@ -43,9 +43,6 @@ async function run(path: string, flags: Flags, command: Command): Promise<void> 
     if (most >= train.count)
       reporter.note(`--k ${most}: there are ${train.count} training images, and all of them vote; fewer say more`);
     const judged = (await opened.test()) ?? (await opened.val());
-    const all = ks.filter((k) => k > train.count);
-    if (all.length)
-      reporter.note(`--k ${all.join(',')}: there are ${train.count} training images, and all of them vote`);
     const rows: string[][] = [];
     for (const choice of evaluation.choices) {
       const [bank, queries] = [chosen(train, choice), chosen(judged, choice)];

@@ -78,7 +78,7 @@ test('what npx started ends when npm or its shell does; what a script put into t
     });
     return { child, pid: await there(`${name}.begun`) };
   };
-  const shell = await begin('shell', 'tesserae', 'sh', '-c', line('shell'));
+  const shell = await begin('shell', 'tesserae pretrain 2>&1 | tee log && true', 'sh', '-c', line('shell'));
   const npm = await begin('npm', 'tesserae pretrain', process.execPath, at('npm.mjs'), line('npm'));
   const apart = await begin('apart', 'tesserae pretrain &', 'sh', '-c', line('apart'));
   for (const { child } of [apart, shell]) child.kill('SIGTERM');
