@@ -9,7 +9,7 @@ import { cast } from './cast.ts';
 interface Inputs extends Record<string, Tensor | null> {
   /** Of any shape. */
   pred: Tensor;
-  /** As pred; no gradient. */
+  /** As pred. */
   target: Tensor;
 }
 
@@ -28,9 +28,11 @@ export const mse = defineOp('mse', {
     const mean = t.constant(Float32Array.of(1 / n), [1]);
     return { out: { loss: t.run(elementwiseScale, { x: sum, s: mean }, { n: 1 }).y }, saved: { difference, n, pred } };
   },
-  backward(t, { loss: dloss }, { difference, n, pred }) {
-    const twice = t.constant(Float32Array.of(2 / n), [1]);
-    const { y: s } = t.run(elementwiseScale, { x: dloss, s: twice }, { n: 1 });
-    return { pred: t.run(elementwiseScale, { x: difference, s }, { n }).y.reshape(...pred.shape), target: null };
+  backward(t, { loss: dloss }, { difference, n, pred }, needs) {
+    const scaled = (factor: number): Tensor => {
+      const { y: s } = t.run(elementwiseScale, { x: dloss, s: t.constant(Float32Array.of(factor), [1]) }, { n: 1 });
+      return t.run(elementwiseScale, { x: difference, s }, { n }).y.reshape(...pred.shape);
+    };
+    return { pred: needs.pred ? scaled(2 / n) : null, target: needs.target ? scaled(-2 / n) : null };
   },
 });

@@ -123,10 +123,13 @@ const mseRow = (normPix: boolean, l1 = false): OpRow =>
 
 /** Of one dimension or three. */
 const anyShape = (k: Kit): number[] => k.pick([k.pick(...SIDES)], [k.upTo(4), k.upTo(3), k.pick(...SIDES)]);
-const anyMseRow = (label: string, shapeOf: (k: Kit) => number[]): OpRow =>
+const anyMseRow = (label: string, shapeOf: (k: Kit) => number[], of: 'pred' | 'target' | 'both' = 'pred'): OpRow =>
   row('mse', label, (k) => {
     const shape = shapeOf(k);
-    return { inputs: { pred: k.normal(...shape), target: k.data(...shape) }, forward: (x: Loose) => mse(x, {}) };
+    const [pred, target] = (['pred', 'target'] as const).map((name) =>
+      of === 'both' || of === name ? k.normal(...shape) : k.data(...shape),
+    );
+    return { inputs: { pred, target }, forward: (x: Loose) => mse(x, {}) };
   });
 
 const batchNormRow = (training: boolean): OpRow =>
@@ -180,6 +183,8 @@ export const ROWS: readonly OpRow[] = [
     return { inputs: { x }, forward: (inputs: Loose) => relu(inputs, {}) };
   }),
   anyMseRow('', anyShape),
+  anyMseRow('gradient of the target', anyShape, 'target'),
+  anyMseRow('gradients of both', anyShape, 'both'),
   anyMseRow('in two stages', (k) => [k.pick(4099, 8200)]),
   row('attentionProbabilities', 'no gradient', (k) => {
     const [batch, tokens, heads, dim] = [k.upTo(2), k.pick(1, 2, 7, 15, 16, 17, 33), k.pick(1, 3), k.pick(4, 12, 16)];
