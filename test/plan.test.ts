@@ -140,6 +140,9 @@ test('the command tells it at a glance, or as JSON; nothing is measured where th
   const nowhere = await cli([...flags, '--data_path', join(root, 'nowhere')], env);
   assert.is(nowhere.code, 0, nowhere.err);
   assert.match(nowhere.out, /images are not counted: imagefolder: .*nowhere: No such file or directory/);
+  const asJson = await cli([...flags, '--json', '--data_path', join(root, 'nowhere')], env);
+  assert.is(JSON.parse(asJson.out).train_images, null);
+  assert.match(asJson.err, /images are not counted: /);
   const wrong = await cli(['plan', '--memory', '8 apples'], env);
   assert.is(wrong.code, 2);
   assert.match(wrong.err, /^tesserae: --memory must be an amount of memory, as 8GiB or 500MiB, got 8 apples\n$/);

@@ -58,8 +58,10 @@ async function run(given: PretrainFlags & Flags & { config?: string }, command: 
   reporter.finish();
   const pace = rates && paceOf(foreseen.step, rates);
   const { adapter } = engine.device;
-  if (told({ adapter: adapter.id, precision: engine.precision, ...figures(options, foreseen), ...timing(pace) }))
+  if (told({ adapter: adapter.id, precision: engine.precision, ...figures(options, foreseen), ...timing(pace) })) {
+    for (const line of notes) reporter.note(line);
     return;
+  }
   print(adapterLine(engine.device, engine.precision));
   const { img_size, in_chans, patch_size } = foreseen.config;
   const images = `${options.batch_size} images of ${img_size.join(' x ')} x ${in_chans}`;
