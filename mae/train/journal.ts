@@ -1,6 +1,6 @@
 // What a run leaves in its output folder: logs that belong to a checkpoint to the byte, and checkpoints, of which the oldest numbered
 // ones may go. A disk that fails costs a save, not the run.
-import { readdir, readFile, stat } from 'node:fs/promises';
+import { readdir, readFile, realpath, stat } from 'node:fs/promises';
 import { join, resolve, sep } from 'node:path';
 import { FileError, makeFolder, removeFile, removeStrayTemporaries, writeFileAtomic } from '../../engine/node/files.ts';
 import { appendLine, cutLog, durableLength } from '../../engine/node/logs.ts';
@@ -73,11 +73,12 @@ export class Journal implements RunJournal {
 
   async #removeOthers(): Promise<void> {
     const { output_dir, init, finetune } = this.#options;
-    const needed = [init, finetune].flatMap((path) => (path ? [resolve(path)] : []));
+    // By whatever links they are called.
+    const real = (path: string): Promise<string> => realpath(path).catch(() => resolve(path));
+    const needed = await Promise.all([init, finetune].flatMap((path) => (path ? [real(path)] : [])));
     const names = (await readdir(output_dir)).filter((name) => [LATEST, BEST].includes(name) || NUMBERED.test(name));
-    const others = names.filter(
-      (name) => !needed.some((place) => `${resolve(this.path(name))}${sep}`.startsWith(`${place}${sep}`)),
-    );
+    const places = await Promise.all(names.map((name) => real(this.path(name))));
+    const others = names.filter((_, i) => !needed.some((place) => `${places[i]}${sep}`.startsWith(`${place}${sep}`)));
     for (const name of others) await removeFile(this.path(name));
     if (others.length)
       this.#note(`--overwrite: the run before is gone from ${output_dir}: ${others.sort().join(', ')}`);

@@ -1,5 +1,14 @@
 // What a run keeps in its folder when the disk refuses, and which numbered checkpoints stay.
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
@@ -62,7 +71,8 @@ test('--overwrite: of the run before no checkpoint stays, but for the one that t
   const kept = ['checkpoint-7 copy.safetensors', 'notes.txt'];
   for (const name of [...theirs, ...kept]) writeFileSync(join(folder, name), 'of before');
   const notes: string[] = [];
-  const options = { output_dir: folder, keep: 0, overwrite: true, init: join(folder, '.', BEST), finetune: '' };
+  symlinkSync(folder, `${folder}-link`);
+  const options = { output_dir: folder, keep: 0, overwrite: true, init: join(`${folder}-link`, BEST), finetune: '' };
   const open = (state: Partial<Folder>) => new Journal(options, 'pretrain', (line) => notes.push(line)).open(state);
   const checkpoints = () => readdirSync(folder).filter((name) => !name.endsWith('.jsonl'));
   await open({ logs: { 'log.txt': 0 }, numbered: [] });
@@ -72,6 +82,7 @@ test('--overwrite: of the run before no checkpoint stays, but for the one that t
   assert.equal(notes, [
     `--overwrite: the run before is gone from ${folder}: checkpoint-0.safetensors, checkpoint-20.safetensors, ${LATEST}`,
   ]);
+  rmSync(`${folder}-link`);
 });
 
 test('--keep 0: all stay; a list that was tampered with deletes nothing else', async () => {
