@@ -4,7 +4,7 @@ import * as assert from 'uvu/assert';
 import { type Bound, borrowKernel, useDevice } from '../engine/index.ts';
 import { dawn, gently, openDawn } from '../engine/node/index.ts';
 import { adamwUpdate, defineKernel, gemm, layernormForward, resolve, variant, wgsl } from '../kernels/index.ts';
-import { type Mistake, told, untold } from './support/told.ts';
+import { type Mistake, refusal, allRefused } from './support/thrown.ts';
 
 // biome-ignore lint/suspicious/noExplicitAny: what types forbid, programs in JavaScript do
 type Any = any;
@@ -112,7 +112,7 @@ const MISTAKES: readonly Mistake[] = [
 ];
 
 test('every mistake is told in one line of the house, and none is an error of the device', async () => {
-  assert.equal(await untold(MISTAKES), []);
+  await allRefused(MISTAKES);
   await gently(device.gpu.queue.onSubmittedWorkDone());
   device.check();
 });
@@ -132,7 +132,7 @@ test('a range may begin wherever the device lets it', async () => {
 test('what was disposed of says so', async () => {
   const kernel = await borrowKernel(device, layernormForward, normed);
   kernel.dispose();
-  assert.match(await told(() => kernel.bind({})), /^layernorm\.forward: it was disposed of; borrow it again$/);
+  assert.match(await refusal(async () => kernel.bind({})), /^layernorm\.forward: it was disposed of; borrow it again$/);
   device.dispose();
 });
 

@@ -19,7 +19,7 @@ import {
   Trainer,
   useDevice,
 } from '../engine/index.ts';
-import { type Mistake, told, untold } from './support/told.ts';
+import { type Mistake, refusal, allRefused } from './support/thrown.ts';
 import { dawn, gently, openDawn } from '../engine/node/index.ts';
 
 // biome-ignore lint/suspicious/noExplicitAny: what types forbid, programs in JavaScript do
@@ -184,7 +184,7 @@ const MISTAKES: readonly Mistake[] = [
   [async () => useDevice((await dawn().requestAdapter()) as Any), /^useDevice: give it a GPUDevice/],
 ];
 
-test('every mistake is told in one line of the house', async () => assert.equal(await untold(MISTAKES), []));
+test('every mistake is told in one line of the house', () => allRefused(MISTAKES));
 
 class Mine extends Float32Array {}
 const shared = new Float32Array(new SharedArrayBuffer(16), 4, 2);
@@ -210,7 +210,7 @@ test('and nothing of it is left: parameters are what they were, the engine compu
   assert.equal(await parameters.read(), weights());
   const { y } = await half.run({ x: halves(2) }).read();
   assert.equal((await (await half.run({ x: halves(2) })).read()).y, y);
-  assert.is(await told(() => half.run({}).read()), 'run: input x is missing');
+  assert.is(await refusal(async () => half.run({}).read()), 'run: input x is missing');
   assert.ok(Math.abs(y[0] - 0.3457312) < 1e-6);
   const [result] = await trainer.step(batch, { lr: 1e-3 });
   assert.ok(Math.abs((await result.read()).loss[0] - Math.log(3)) < 1e-5);
@@ -220,13 +220,13 @@ test('and nothing of it is left: parameters are what they were, the engine compu
 test('what was disposed of says so', async () => {
   const waiting = await half.run({ x: halves(2) });
   engine.dispose();
-  assert.is(await told(() => waiting.read()), 'engine: it was disposed of; make a new one');
+  assert.is(await refusal(async () => waiting.read()), 'engine: it was disposed of; make a new one');
   for (const work of [
     () => half.run({ x: halves(2) }),
     () => engine.read(parameters.get('w')),
     () => trainer.step(batch, { lr: 1 }),
   ])
-    assert.is(await told(work), 'engine: it was disposed of; make a new one');
+    assert.is(await refusal(work), 'engine: it was disposed of; make a new one');
   device.dispose();
 });
 

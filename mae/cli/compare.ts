@@ -37,7 +37,6 @@ async function run(paths: string[], flags: Flags): Promise<void> {
     import('../../engine/node/files.ts'),
   ]);
   const runs = await readRuns(paths);
-  await makeFolderOf(output, '--output');
   const shared = sharedMetrics(runs);
   const asked = (value(flags, 'metric', text('NAMES')) ?? '').split(',').filter(Boolean);
   const wrong = asked.find((name) => !shared.includes(name));
@@ -46,6 +45,7 @@ async function run(paths: string[], flags: Flags): Promise<void> {
   if (!metrics.length) misuse('compare: the runs share no metric');
   const tables = pairTables(runs, metrics, within);
   if (!tables.length) misuse(`compare: ${runs[0].name} shares no epoch with the others`);
+  await makeFolderOf(output, '--output');
   process.stdout.write(`${tables.map((lines) => `${lines.join('\n')}\n`).join('\n')}`);
   const apart = metrics.some((name) => /loss/.test(name)) ? measuresApart(runs) : null;
   if (apart) process.stdout.write(`${apart}\n`);

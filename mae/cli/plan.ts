@@ -47,7 +47,7 @@ async function run(given: PretrainFlags & Flags & { config?: string }, command: 
   const told = jsonOf(given);
   if (given.no_measure && given.remeasure) misuse('--no_measure and --remeasure exclude one another: keep one');
   const notes: string[] = [];
-  const asked = parsePretrainOptions(rest, config, () => {}, { data_path: NO_DATA });
+  const asked = parsePretrainOptions(rest, config, (line) => notes.push(line), { data_path: NO_DATA });
   const options = { ...asked, train_images: asked.train_images ?? (await imagesOf(asked, (line) => notes.push(line))) };
   using engine = await openEngine(globalsOf(command), { precision: options.precision, planOnly: true });
   const foreseen = await foresee(engine, options);

@@ -30,3 +30,11 @@ export async function refusal(work: () => Promise<unknown>): Promise<string> {
   assert.not.match(error.message, /\n/);
   return error.message;
 }
+
+/** What is done, and what must be said of it. */
+export type Mistake = readonly [work: () => unknown, said: RegExp];
+
+/** Every one of them must be refused, and in a line that says so. */
+export async function allRefused(mistakes: readonly Mistake[]): Promise<void> {
+  for (const [work, said] of mistakes) assert.match(await refusal(async () => work()), said);
+}
