@@ -46,6 +46,7 @@ async function run(recipes: string[], flags: Flags, command: Command): Promise<v
     import('../train/options.ts'),
   ]);
   for (const { recipe } of named) studySettings(recipe); // told before a device is opened
+  const pretraining = named.map(({ recipe }) => parsePretrainOptions({}, recipe));
   const reporter = makeReporter();
   const engine = await openEngine(globalsOf(command), { note: reporter.note });
   await interruptible(reporter, async (stop) => {
@@ -57,11 +58,14 @@ async function run(recipes: string[], flags: Flags, command: Command): Promise<v
         results.push(await study(engine, { recipe, seed, folder: join(folder, `seed-${seed}`) }, reporter, stop));
         if (stop.aborted) return;
       }
-      columnsOf.push({ name: named.length > 1 ? name : 'MAE', results });
+      columnsOf.push({
+        name: named.length > 1 ? name : pretraining[0].objective === 'simmim' ? 'SimMIM' : 'MAE',
+        results,
+      });
     }
     reporter.finish();
     for (const line of table(columnsOf, summary)) process.stdout.write(`${line}\n`);
-    const measures = recipes.map((recipe) => lossMeasure(parsePretrainOptions({}, recipe)));
+    const measures = pretraining.map(lossMeasure);
     for (const [i, { name, results }] of columnsOf.entries()) {
       const losses = results.flatMap(({ heldout_loss }) => heldout_loss?.toFixed(4) ?? []).join(', ');
       const seconds = results.flatMap(({ seconds: parts }) => Object.values(parts)).reduce((a, b) => a + b, 0);

@@ -83,6 +83,23 @@ test("the quick recipe's records say one thing: three seeds, MAE ahead of random
   assert.ok(tuned[1].mean - tuned[0].mean > 3 * Math.max(tuned[0].spread, tuned[1].spread));
 });
 
+test("SimMIM's record says what its recipe says, beside the first seed of the quick one", async () => {
+  const at = (name: string): string => new URL(name, folder).pathname;
+  const told = readFileSync(at('cifar10-simmim.yaml'), 'utf8');
+  const seedOf = (name: string): StudyResult => JSON.parse(readFileSync(at(name), 'utf8')).seeds[0];
+  const [simmim, mae] = ['cifar10-simmim.json', 'cifar10-quick.json'].map(seedOf);
+  assert.is((await readRun(at('cifar10-simmim.yaml'))).lines.at(-1)?.heldout_loss, simmim.heldout_loss);
+  for (const metric of ['linear', 'knn'] as const) {
+    for (const features of ['cls', 'gap'] as const) {
+      const of = (result: StudyResult, encoder: Encoder): string =>
+        result.rows?.find((r) => r.encoder === encoder && r.features === features)?.[metric]?.toFixed(2) ?? 'none';
+      assert.match(told, `${of(simmim, 'random')}   ${of(simmim, 'mae')}   (${of(mae, 'mae')})`);
+    }
+  }
+  const [{ finetune: ours }, { finetune: theirs }] = [simmim, mae];
+  assert.match(told, `from scratch ${ours?.random}, from SimMIM ${ours?.mae}   (${theirs?.mae})`);
+});
+
 test('a study that could not end is refused before it pretrains', async () => {
   const home = mkdtempSync(join(tmpdir(), 'tesserae-recipe-'));
   try {
