@@ -28,9 +28,11 @@ export class Parameters {
     // A slab is bound as a whole, and is 1 GiB at most.
     const { maxStorageBufferBindingSize, maxBufferSize } = engine.device.gpu.limits;
     const limit = Math.min(Math.floor(Math.min(maxStorageBufferBindingSize, maxBufferSize) / 4), 2 ** 28);
-    for (const [i, { name, shape }] of specs.entries()) {
+    const names = new Set<string>();
+    for (const { name, shape } of specs) {
       checkShape(`parameters: ${name}`, shape);
-      if (specs.findIndex((other) => other.name === name) !== i) fail(`parameters: there are two called ${name}`);
+      if (names.has(name)) fail(`parameters: there are two called ${name}`);
+      names.add(name);
     }
     const variables = new Map<string, Variable>();
     const slabs: Slab[] = [];

@@ -1,5 +1,6 @@
 // Tiles that measuring chooses from, besides the one that tune.ts gives: what won somewhere, in gemm.md or elsewhere.
 import { type AdapterTraits, ceilDiv } from '../kernel.ts';
+import { workgroupFits } from '../lib/adapter.ts';
 import { cheapLoads } from '../lib/loads.ts';
 import { type GemmProblem, inQuads } from './problem.ts';
 import { matrixTiles } from './tune.ts';
@@ -34,10 +35,7 @@ const SIMT_TILES = [
 export const simtCandidates = (p: Problem, adapter: AdapterTraits) =>
   fitting(
     p,
-    SIMT_TILES.filter(({ BM, BN, TM, TN }) => {
-      const bytes = 4 * 16 * (BM + 2 + BN + 2);
-      return (BM * BN) / TM / TN <= adapter.maxWorkgroupInvocations && bytes <= adapter.maxWorkgroupStorageBytes;
-    }),
+    SIMT_TILES.filter(({ BM, BN, TM, TN }) => workgroupFits(adapter, (BM * BN) / TM / TN, 4 * 16 * (BM + 2 + BN + 2))),
     ({ BM, BN }) => [BM, BN],
   );
 
@@ -55,10 +53,9 @@ const VECTOR_TILES = [
 
 export function vecCandidates(p: Problem, adapter: AdapterTraits) {
   if (!inQuads(p)) return [];
-  const legal = VECTOR_TILES.filter(({ BM, BN, QM, QN }) => {
-    const threads = (BM * BN) / 16 / QM / QN;
-    return threads <= adapter.maxWorkgroupInvocations && 4 * 16 * (BM + BN) <= adapter.maxWorkgroupStorageBytes;
-  });
+  const legal = VECTOR_TILES.filter(({ BM, BN, QM, QN }) =>
+    workgroupFits(adapter, (BM * BN) / 16 / QM / QN, 4 * 16 * (BM + BN)),
+  );
   return fitting(p, legal, ({ BM, BN }) => [BM, BN]);
 }
 
